@@ -1,0 +1,201 @@
+#include "core/io/ring.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+#include "core/base/check.h"
+#include "core/base/clock.h"
+
+static bool kernel_is_old(void)
+{
+    struct utsname name;
+    unsigned major = 0, minor = 0;
+    if (uname(&name) || sscanf(name.release, "%u.%u", &major, &minor) != 2) return false;
+    return major < 6 || (major == 6 && minor < 1);
+}
+
+static int disabled_level(void)
+{
+    FILE *file = fopen("/proc/sys/kernel/io_uring_disabled", "re");
+    int level = 0;
+    if (!file) return 0;
+    if (fscanf(file, "%d", &level) != 1) level = 0;
+    fclose(file);
+    return level;
+}
+
+static const char *explain(int error)
+{
+    if (kernel_is_old()) return "this kernel is older than Linux 6.1, which Ringcast needs (io_uring with DEFER_TASKRUN)";
+    if (error == -EPERM && disabled_level() > 0) return "io_uring is switched off on this host: sysctl kernel.io_uring_disabled must be 0";
+    if (error == -EPERM || error == -EACCES || error == -ENOSYS)
+        return "io_uring is forbidden here, most likely by the container's seccomp profile: run with one that allows io_uring_setup, io_uring_enter and io_uring_register";
+    if (error == -ENOMEM) return "not enough memory to lock for io_uring";
+    if (error == -EMFILE) return "the limit of open files (RLIMIT_NOFILE) is too low for the table of connections";
+    return "io_uring could not be set up";
+}
+
+int ring_init(struct ring *ring, const struct ring_settings *settings, struct counters *counters, const char **why)
+{
+    struct io_uring_params params = {
+        .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP,
+        .cq_entries = settings->completions,
+    };
+    *ring = (struct ring){ .counters = counters, .files_max = settings->files_max };
+    int error = io_uring_queue_init_params(settings->entries, &ring->uring, &params);
+    if (error) {
+        *why = explain(error);
+        return error;
+    }
+    error = io_uring_register_files_sparse(&ring->uring, settings->files_max);
+    if (error) goto undo_ring;
+    io_uring_register_ring_fd(&ring->uring); /* saves a look-up for each enter; where it can't be had all works without */
+
+    /* As many as operations can be under way: a few for each file. */
+    ring->aside_max = settings->files_max * 4 + 64;
+    ring->aside = malloc(ring->aside_max * sizeof *ring->aside);
+    error = -ENOMEM;
+    if (!ring->aside) goto undo_ring;
+    return 0;
+undo_ring:
+    *why = explain(error);
+    io_uring_queue_exit(&ring->uring);
+    return error;
+}
+
+void ring_deinit(struct ring *ring)
+{
+    io_uring_queue_exit(&ring->uring);
+    free(ring->aside);
+}
+
+struct io_uring_sqe *ring_sqe(struct ring *ring)
+{
+    struct io_uring_sqe *sqe = io_uring_get_sqe(&ring->uring);
+    while (!sqe) {
+        ring_submit(ring);
+        sqe = io_uring_get_sqe(&ring->uring);
+    }
+    return sqe;
+}
+
+static struct io_uring_sqe *on_file(struct io_uring_sqe *sqe, uint64_t token)
+{
+    sqe->flags |= IOSQE_FIXED_FILE;
+    sqe->user_data = token;
+    return sqe;
+}
+
+void ring_accept(struct ring *ring, int listener, uint64_t token)
+{
+    struct io_uring_sqe *sqe = ring_sqe(ring);
+    io_uring_prep_multishot_accept_direct(sqe, listener, NULL, NULL, 0);
+    sqe->user_data = token;
+}
+
+void ring_recv(struct ring *ring, uint32_t file, uint16_t group, uint64_t token)
+{
+    struct io_uring_sqe *sqe = ring_sqe(ring);
+    io_uring_prep_recv(sqe, (int)file, NULL, 0, 0);
+    sqe->flags |= IOSQE_BUFFER_SELECT;
+    sqe->buf_group = group;
+    on_file(sqe, token);
+}
+
+void ring_poll_room(struct ring *ring, uint32_t file, uint64_t token)
+{
+    struct io_uring_sqe *sqe = ring_sqe(ring);
+    io_uring_prep_poll_add(sqe, (int)file, POLLOUT);
+    on_file(sqe, token);
+}
+
+void ring_read(struct ring *ring, int descriptor, void *bytes, uint32_t size, uint64_t token)
+{
+    struct io_uring_sqe *sqe = ring_sqe(ring);
+    io_uring_prep_read(sqe, descriptor, bytes, size, 0);
+    sqe->user_data = token;
+}
+
+void ring_cancel(struct ring *ring, uint64_t target, uint64_t token)
+{
+    struct io_uring_sqe *sqe = ring_sqe(ring);
+    io_uring_prep_cancel64(sqe, target, 0);
+    sqe->user_data = token;
+}
+
+void ring_shutdown(struct ring *ring, uint32_t file, uint64_t token)
+{
+    struct io_uring_sqe *sqe = ring_sqe(ring);
+    io_uring_prep_shutdown(sqe, (int)file, 1 /* SHUT_WR */);
+    on_file(sqe, token);
+}
+
+void ring_close(struct ring *ring, uint32_t file, uint64_t token)
+{
+    struct io_uring_sqe *sqe = ring_sqe(ring);
+    io_uring_prep_close_direct(sqe, file);
+    sqe->user_data = token;
+}
+
+void ring_submit(struct ring *ring)
+{
+    /* With SUBMIT_ALL one call takes all; the kernel may stop short for want of memory, and then it is asked again. */
+    do {
+        int taken = io_uring_submit_and_get_events(&ring->uring);
+        counter_add(ring->counters, COUNTER_ENTERS, 1);
+        CHECK(taken >= 0 || taken == -EINTR || taken == -EAGAIN || taken == -EBUSY || taken == -ETIME);
+    } while (io_uring_sq_ready(&ring->uring) > 0);
+}
+
+void ring_wait(struct ring *ring, int64_t timeout_ms)
+{
+    if (ring->aside_count > 0 || timeout_ms == 0) {
+        ring_submit(ring);
+        return;
+    }
+    struct __kernel_timespec timeout = { .tv_sec = timeout_ms / 1000, .tv_nsec = timeout_ms % 1000 * 1000000 };
+    struct io_uring_cqe *cqe;
+    uint64_t before_us = clock_mono_us();
+    int taken = io_uring_submit_and_wait_timeout(&ring->uring, &cqe, 1, timeout_ms < 0 ? NULL : &timeout, NULL);
+    counter_add(ring->counters, COUNTER_ENTERS, 1);
+    counter_add(ring->counters, COUNTER_IDLE_US, clock_mono_us() - before_us);
+    CHECK(taken >= 0 || taken == -EINTR || taken == -EAGAIN || taken == -EBUSY || taken == -ETIME);
+    if (io_uring_sq_ready(&ring->uring) > 0) ring_submit(ring);
+}
+
+bool ring_next_fresh(struct ring *ring, struct completion *completion)
+{
+    struct io_uring_cqe *cqe;
+    unsigned head;
+    io_uring_for_each_cqe(&ring->uring, head, cqe)
+    {
+        *completion = (struct completion){ cqe->user_data, cqe->res, cqe->flags };
+        io_uring_cq_advance(&ring->uring, 1);
+        counter_add(ring->counters, COUNTER_COMPLETIONS, 1);
+        return true;
+    }
+    if (!io_uring_cq_has_overflow(&ring->uring)) return false;
+    counter_add(ring->counters, COUNTER_CQ_OVERFLOWS, 1);
+    io_uring_get_events(&ring->uring);
+    return io_uring_cq_ready(&ring->uring) > 0 && ring_next_fresh(ring, completion);
+}
+
+bool ring_next(struct ring *ring, struct completion *completion)
+{
+    if (ring->aside_count == 0) return ring_next_fresh(ring, completion);
+    *completion = ring->aside[ring->aside_first];
+    ring->aside_first = (ring->aside_first + 1) % ring->aside_max;
+    ring->aside_count--;
+    return true;
+}
+
+void ring_set_aside(struct ring *ring, struct completion completion)
+{
+    CHECK(ring->aside_count < ring->aside_max);
+    ring->aside[(ring->aside_first + ring->aside_count) % ring->aside_max] = completion;
+    ring->aside_count++;
+}

@@ -1,0 +1,96 @@
+#include "core/pubsub/cursor.h"
+
+#include "core/proto/ws_frame.h"
+
+/* Over what the window no longer holds. `every` is told; on a topic without marks `latest` merely jumps, on a keyed one it
+ * would lose deltas, so it is told too. */
+static void leave_behind(const struct local_topic *local, struct subscription *subscription, struct counters *counters, struct cursor_news *news)
+{
+    const struct ends *ends = &local->ends;
+    struct mark to = ends->oldest_key.seq > 0 ? ends->oldest_key : ends->tail;
+    uint64_t lost = to.seq - subscription->next_seq;
+    news->gap_from = subscription->next_seq;
+    news->gap_to = to.seq - 1;
+    subscription->next_seq = to.seq;
+    subscription->at = to.at;
+    counter_add(counters, COUNTER_GAPS, 1);
+    counter_add(counters, COUNTER_GAP_UPDATES, lost);
+}
+
+bool cursor_advance(const struct local_topic *local, struct subscription *subscription, struct counters *counters, struct cursor_news *news)
+{
+    const struct ends *ends = &local->ends;
+    *news = (struct cursor_news){ 0 };
+    if (!local_topic_born(local)) return false;
+
+    if (subscription->life != local->life) {
+        *news = (struct cursor_news){ .new_life = true };
+        subscription->life = local->life;
+        subscription->next_seq = 1;
+        subscription->at = POSITION_UNKNOWN;
+    }
+    if (subscription->next_seq > ends->last.seq) return false;
+
+    if (subscription->mode == MODE_LATEST && ends->key.seq > subscription->next_seq && ends->key.seq >= ends->tail.seq) {
+        counter_add(counters, COUNTER_UPDATES_SUPERSEDED, ends->key.seq - subscription->next_seq);
+        subscription->next_seq = ends->key.seq;
+        subscription->at = ends->key.at;
+        return true;
+    }
+    if (subscription->next_seq < ends->tail.seq) {
+        leave_behind(local, subscription, counters, news);
+        return true;
+    }
+    if (!chain_holds(&local->chain, subscription->at.segment))
+        subscription->at = chain_seek(&local->chain, &ends->tail, subscription->next_seq).at;
+    subscription->at = chain_settle(&local->chain, (struct mark){ subscription->at, 0 }).at;
+    return true;
+}
+
+struct range cursor_cut(struct local_topic *local, const struct subscription *subscription)
+{
+    struct range range = { .from = { subscription->at, subscription->next_seq } };
+    /* Those who stand at the same place are cut alike: the first one's walk over frame headers serves all. */
+    if (local->memo_bytes > 0 && local->memo_from.seq == range.from.seq) {
+        range.to = local->memo_to;
+        range.bytes = local->memo_bytes;
+        return range;
+    }
+    range.to = chain_walk(&local->chain, range.from, local->ends.head, local->ends.last.seq + 1, RANGE_BYTES_MAX, &range.bytes);
+    local->memo_from = range.from;
+    local->memo_to = range.to;
+    local->memo_bytes = range.bytes;
+    return range;
+}
+
+uint32_t range_pieces(const struct local_topic *local, struct range *range, struct piece *pieces, uint32_t pieces_max)
+{
+    uint32_t count = 0;
+    uint64_t left = range->bytes;
+    for (struct position at = range->from.at; left > 0; at = (struct position){ at.segment + 1, 0 }) {
+        const struct chain_link *link = chain_at(&local->chain, at.segment);
+        if (count == pieces_max) {
+            range->to = (struct mark){ at, link->segment->first_seq };
+            range->bytes -= left;
+            break;
+        }
+        uint64_t size = link->end - at.offset;
+        if (size > left) size = left;
+        pieces[count++] = (struct piece){ link->segment->bytes + at.offset, size };
+        left -= size;
+    }
+    return count;
+}
+
+struct mark range_sent(const struct local_topic *local, const struct range *range, uint64_t sent, uint64_t *into)
+{
+    struct mark mark = range->from;
+    while (sent > 0) {
+        uint64_t frame_bytes = ws_server_frame_bytes(chain_bytes(&local->chain, mark.at));
+        if (frame_bytes > sent) break;
+        sent -= frame_bytes;
+        mark = chain_next(&local->chain, mark);
+    }
+    *into = sent;
+    return mark;
+}

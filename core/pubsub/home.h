@@ -1,0 +1,66 @@
+/* Home: the topics of one shard, which alone assigns their seq and writes their logs.
+ *
+ * It answers asks that come by links and tells those interested; it knows no subscription and no connection. An interest in
+ * a topic that was never published to makes the topic known (seq 0) without counting as an update of it. One thread. */
+#ifndef CORE_PUBSUB_HOME_H
+#define CORE_PUBSUB_HOME_H
+
+#include "core/base/clock.h"
+#include "core/base/counters.h"
+#include "core/base/pool.h"
+#include "core/base/table.h"
+#include "core/pubsub/link.h"
+#include "core/pubsub/names.h"
+
+#define SHARDS_MAX 64
+
+struct home_settings {
+    uint32_t      topics_max;
+    uint64_t      log_bytes_max; /* budget of all logs, in allocated bytes */
+    struct window window;
+};
+
+/* A list of topics, linked through a field of theirs. */
+struct topic_list {
+    uint32_t first, last; /* POOL_NONE: empty */
+};
+
+struct home {
+    struct home_settings settings;
+    struct pool          topics; /* of struct topic */
+    struct table         by_name;
+    struct names         names;  /* of those that have an update */
+    struct segment_store store;
+    const struct clock  *clock;
+    struct counters     *counters;
+    struct link        **links;  /* to each shard, for telling; shards_count long */
+    uint32_t             shards_count;
+    struct topic_list    to_tell[SHARDS_MAX]; /* topics with news for each shard */
+    struct topic_list    to_trim; /* appended to since the last trimming */
+    uint32_t             reclaim_at; /* where the search for memory goes on */
+    uint64_t             sweep_us;   /* when quiet topics were last looked at for age */
+    uint32_t             sweep_at;   /* and which comes next */
+    uint64_t             epoch_state; /* of the generator that names epochs */
+};
+
+/* 0 or -errno. Borrows links, clock and counters. */
+int  home_init(struct home *home, const struct home_settings *settings, struct link **links, uint32_t shards_count, const struct clock *clock, struct counters *counters);
+void home_deinit(struct home *home);
+
+void home_publish(struct home *home, const struct publish_ask *ask, struct publish_reply *reply);
+/* False: the topic is new and limits.topics is reached. */
+bool home_interest(struct home *home, uint32_t shard, const struct interest_ask *ask);
+void home_uninterest(struct home *home, uint32_t shard, struct span topic, uint64_t hash, uint32_t generation);
+
+/* Tells each shard of every topic that has news for it: once a turn, before the flush. */
+void home_tell(struct home *home);
+/* Tells one shard of one topic now, if there is news. */
+void home_tell_topic(struct home *home, uint32_t shard, struct span topic, uint64_t hash);
+/* Trims what was appended to, and a few quiet topics for their age: once a turn, after the flush, so that what a turn
+ * appended is never trimmed before it could be sent, however small the window. */
+void home_trim(struct home *home);
+
+/* A topic by name, NULL where it is not known here. One with log_newest_seq() of 0 has no update yet. */
+const struct topic *home_find(const struct home *home, struct span name, uint64_t hash);
+
+#endif

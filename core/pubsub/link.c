@@ -1,0 +1,33 @@
+#include "core/pubsub/link.h"
+
+#include "core/pubsub/home.h"
+#include "core/pubsub/query.h"
+#include "core/pubsub/local_topic.h"
+
+enum link_result link_publish(struct link *link, const struct publish_ask *ask, struct publish_reply *reply)
+{
+    home_publish(link->home, ask, reply);
+    return LINK_DONE;
+}
+
+enum link_result link_query(struct link *link, const struct query_ask *ask, struct query_reply *reply, struct text *answer)
+{
+    home_query(link->home, ask, reply, answer);
+    return LINK_DONE;
+}
+
+enum link_result link_interest(struct link *link, const struct interest_ask *ask)
+{
+    return home_interest(link->home, link->shard, ask) ? LINK_DONE : LINK_REFUSED;
+}
+
+void link_uninterest(struct link *link, struct span topic, uint64_t hash, uint32_t generation)
+{
+    home_uninterest(link->home, link->shard, topic, hash, generation);
+}
+
+bool link_tell(struct link *link, const struct notice *notice, uint32_t *held_from)
+{
+    *held_from = locals_told(link->locals, notice);
+    return true;
+}

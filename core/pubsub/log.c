@@ -1,0 +1,130 @@
+#include "core/pubsub/log.h"
+
+#include "core/base/check.h"
+
+static void ends_check(const struct log *log)
+{
+    const struct ends *ends = &log->ends;
+    if (ends->last.seq == 0) return;
+    CHECK(ends->tail.seq <= ends->last.seq);
+    CHECK(ends->oldest_key.seq <= ends->key.seq);
+    CHECK(ends->key.seq <= ends->last.seq);
+    CHECK(ends->head.segment == ends->last.at.segment);
+    CHECK(ends->last.at.offset < ends->head.offset);
+    CHECK(ends->head.offset <= chain_at(&log->chain, ends->head.segment)->segment->size);
+}
+
+void log_deinit(struct log *log, struct segment_store *store)
+{
+    while (log->chain.count > 0) segment_give(store, chain_drop_first(&log->chain).segment);
+    chain_deinit(&log->chain);
+    *log = (struct log){ 0 };
+}
+
+/* A segment that filled within a second is too small for the traffic, one that took ten is too large. None is more than an
+ * eighth of what the window must hold, so that whole-segment trimming stays near the window. */
+static uint32_t next_segment_bytes(const struct log *log, const struct window *window, uint64_t now_us)
+{
+    if (log->chain.count == 0) return SEGMENT_BYTES_MIN;
+    uint64_t bytes = log->newest_total;
+    uint64_t took_us = now_us - log->newest_opened_us;
+    if (took_us < 1000000) bytes *= 2;
+    else if (took_us > 10000000) bytes /= 2;
+
+    const struct chain_link *newest = chain_at(&log->chain, log->ends.head.segment);
+    uint64_t frames = log->ends.last.seq - newest->segment->first_seq + 1;
+    uint64_t frame_bytes = newest->end / frames;
+    uint64_t window_bytes = window->updates_max < window->bytes_max / frame_bytes ? window->updates_max * frame_bytes : window->bytes_max;
+    if (bytes > window_bytes / 8) bytes = window_bytes / 8;
+    if (bytes > SEGMENT_BYTES_MAX) bytes = SEGMENT_BYTES_MAX;
+    if (bytes < SEGMENT_BYTES_MIN) bytes = SEGMENT_BYTES_MIN;
+    return (uint32_t)bytes;
+}
+
+char *log_reserve(struct log *log, struct segment_store *store, const struct window *window, size_t bytes, uint64_t now_us)
+{
+    struct ends *ends = &log->ends;
+    if (log->chain.count > 0) {
+        const struct segment *newest = chain_at(&log->chain, ends->head.segment)->segment;
+        if (newest->size - ends->head.offset >= bytes) return (char *)(uintptr_t)newest->bytes + ends->head.offset; /* above the head it is ours */
+    }
+    uint32_t number = log->chain.count > 0 ? ends->head.segment + 1 : 0;
+    struct segment *segment = segment_take(store, number, ends->last.seq + 1, bytes, next_segment_bytes(log, window, now_us));
+    if (!segment) return NULL;
+    if (chain_push(&log->chain, (struct chain_link){ .segment = segment, .first_key = NO_KEY })) {
+        segment_give(store, segment);
+        return NULL;
+    }
+    ends->head = (struct position){ number, 0 };
+    log->newest_opened_us = now_us;
+    log->newest_total = (uint32_t)sizeof *segment + segment->size;
+    return segment->bytes;
+}
+
+void log_commit(struct log *log, size_t bytes, bool key, uint64_t now_us)
+{
+    struct ends *ends = &log->ends;
+    struct chain_link *newest = chain_at(&log->chain, ends->head.segment);
+    struct mark mark = { ends->head, ends->last.seq + 1 };
+
+    if (key) log->keyed = true;
+    if (key || !log->keyed) {
+        ends->key = mark;
+        if (newest->first_key == NO_KEY) newest->first_key = mark.at.offset;
+        if (ends->oldest_key.seq == 0) ends->oldest_key = mark;
+    }
+    if (ends->last.seq == 0) ends->tail = mark;
+    ends->last = mark;
+    ends->head.offset += (uint32_t)bytes;
+    newest->end = ends->head.offset;
+    newest->last_us = now_us;
+    log->window_bytes += bytes;
+    ends_check(log);
+}
+
+static bool may_trim(const struct log *log, const struct window *window, uint64_t now_us)
+{
+    uint32_t number = log->ends.tail.at.segment;
+    if (number == log->ends.head.segment) return false; /* holds the newest update */
+    const struct chain_link *oldest = chain_at(&log->chain, number), *second = chain_at(&log->chain, number + 1);
+    uint64_t updates_left = log->ends.last.seq - second->segment->first_seq + 1;
+    uint64_t bytes_left = log->window_bytes - oldest->end;
+    if (bytes_left >= window->bytes_max) return true;
+    if (log->keyed && number >= log->ends.key.at.segment) return false; /* the last key and all after it */
+    return updates_left >= window->updates_max || now_us - oldest->last_us > window->age_max_us;
+}
+
+/* The oldest key in the window, sought anew once the one known was trimmed. */
+static struct mark oldest_key_find(const struct log *log)
+{
+    const struct ends *ends = &log->ends;
+    if (ends->key.seq < ends->tail.seq) return (struct mark){ 0 };
+    for (uint32_t number = ends->tail.at.segment;; number++) {
+        const struct chain_link *link = chain_at(&log->chain, number);
+        if (link->first_key == NO_KEY) continue;
+        struct mark mark = { { number, 0 }, link->segment->first_seq };
+        while (mark.at.offset < link->first_key) mark = chain_next(&log->chain, mark);
+        return mark;
+    }
+}
+
+uint32_t log_trim(struct log *log, const struct window *window, uint64_t now_us)
+{
+    if (log->ends.last.seq == 0) return 0;
+    uint32_t trimmed = 0;
+    for (; may_trim(log, window, now_us); trimmed++) {
+        struct ends *ends = &log->ends;
+        log->window_bytes -= chain_at(&log->chain, ends->tail.at.segment)->end;
+        ends->tail.at = (struct position){ ends->tail.at.segment + 1, 0 };
+        ends->tail.seq = chain_at(&log->chain, ends->tail.at.segment)->segment->first_seq;
+    }
+    if (trimmed > 0 && log->ends.oldest_key.seq < log->ends.tail.seq) log->ends.oldest_key = oldest_key_find(log);
+    ends_check(log);
+    return trimmed;
+}
+
+void log_release(struct log *log, struct segment_store *store, uint32_t held_from)
+{
+    while (log->chain.count > 0 && log->chain.number != log->ends.tail.at.segment && log->chain.number < held_from)
+        segment_give(store, chain_drop_first(&log->chain).segment);
+}

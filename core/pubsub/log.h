@@ -1,0 +1,47 @@
+/* A log: all that one topic's window holds in one wire format, as whole frames in a chain of segments. Home's own.
+ *
+ *   chain: [ trimmed, still on loan ] [ tail ........ key .. last | head  room ]
+ *                                       oldest frame       newest frame
+ *
+ * Appending never waits for readers; trimming drops whole segments from the front and waits for nobody either: a cursor
+ * that falls out is a gap or a jump. A segment's memory goes back when nobody has it on loan any more. One thread. */
+#ifndef CORE_PUBSUB_LOG_H
+#define CORE_PUBSUB_LOG_H
+
+#include "core/pubsub/chain.h"
+
+/* What a window holds at least, as far as bytes and age allow. */
+struct window {
+    uint64_t updates_max;
+    uint64_t bytes_max; /* of frames */
+    uint64_t age_max_us;
+};
+
+struct log {
+    struct chain chain;
+    struct ends  ends;
+    uint64_t     window_bytes;   /* of frames from tail to head */
+    uint64_t     newest_opened_us; /* when the newest segment was opened, to size the next by */
+    uint32_t     newest_total;   /* its size with its header */
+    bool         keyed;          /* an update was marked: from then on unmarked ones are deltas */
+};
+
+void log_deinit(struct log *log, struct segment_store *store);
+
+/* Room for one frame of `bytes` behind the head, in a new segment where the newest has none. NULL: over the budget.
+ * What is written there counts once log_commit() was called; nothing else may be called in between. */
+char *log_reserve(struct log *log, struct segment_store *store, const struct window *window, size_t bytes, uint64_t now_us);
+void  log_commit(struct log *log, size_t bytes, bool key, uint64_t now_us);
+
+/* Moves the tail over segments that the window need not hold; the newest update always stays, and on a keyed topic the last
+ * key and all after it as far as window->bytes_max allows. Returns how many segments were trimmed. */
+uint32_t log_trim(struct log *log, const struct window *window, uint64_t now_us);
+/* Gives back trimmed segments with numbers below `held_from`: nobody has those on loan. */
+void log_release(struct log *log, struct segment_store *store, uint32_t held_from);
+
+static inline uint64_t log_newest_seq(const struct log *log)
+{
+    return log->ends.last.seq;
+}
+
+#endif

@@ -1,0 +1,82 @@
+#include "core/pubsub/query.h"
+
+static void add_topic(struct text *answer, const struct topic *topic)
+{
+    text_add_string(answer, "{\"topic\":\"");
+    text_add(answer, topic_name(topic));
+    text_add_string(answer, "\",\"epoch\":\"");
+    text_add(answer, span_of(topic->epoch, EPOCH_BYTES));
+    text_add_char(answer, '"');
+}
+
+static void add_update(struct text *answer, const struct update *update)
+{
+    text_add_string(answer, "\"seq\":");
+    text_add_number(answer, update->seq);
+    text_add_string(answer, ",\"ts\":");
+    text_add_number(answer, update->ts_us);
+    text_add_string(answer, ",\"data\":");
+    text_add(answer, update->data);
+    text_add_char(answer, '}');
+}
+
+static void answer_newest(const struct topic *topic, struct text *answer)
+{
+    struct update update = topic_newest(topic);
+    add_topic(answer, topic);
+    text_add_char(answer, ',');
+    add_update(answer, &update);
+}
+
+static void answer_history(const struct topic *topic, const struct query_ask *ask, struct text *answer)
+{
+    const struct log *log = &topic->json;
+    size_t start = answer->size;
+    add_topic(answer, topic);
+    text_add_string(answer, ",\"updates\":[");
+    uint64_t seq = ask->after_seq < log->ends.tail.seq ? log->ends.tail.seq : ask->after_seq + 1;
+    if (ask->after_seq < log->ends.last.seq) {
+        struct mark mark = chain_seek(&log->chain, &log->ends.tail, seq);
+        for (uint32_t count = 0; count < ask->limit && mark.seq <= log->ends.last.seq; count++, mark = chain_next(&log->chain, mark)) {
+            struct update update = format_json_read(chain_bytes(&log->chain, mark.at), topic_name(topic));
+            if (count > 0 && answer->size - start + update.data.size > ask->bytes_max) break;
+            text_add_string(answer, count > 0 ? ",{" : "{");
+            add_update(answer, &update);
+        }
+    }
+    text_add_string(answer, "]}");
+}
+
+static void answer_names(struct home *home, const struct query_ask *ask, struct query_reply *reply, struct text *answer)
+{
+    const struct names *names = &home->names;
+    uint32_t at = names_seek(&home->names, ask->prefix, ask->after), count = 0;
+    for (; at < names->count; at++) {
+        struct span name = names->list[at];
+        if (name.size < ask->prefix.size || memcmp(name.bytes, ask->prefix.bytes, ask->prefix.size) != 0) break;
+        if (name.bytes[0] == '$') continue; /* the gateway's own */
+        if (count == ask->limit) {
+            reply->more = true;
+            break;
+        }
+        if (count++ > 0) text_add_char(answer, ',');
+        text_add_char(answer, '"');
+        text_add(answer, name);
+        text_add_char(answer, '"');
+        reply->last = name;
+    }
+}
+
+void home_query(struct home *home, const struct query_ask *ask, struct query_reply *reply, struct text *answer)
+{
+    *reply = (struct query_reply){ .found = true };
+    if (ask->kind == QUERY_NAMES) {
+        answer_names(home, ask, reply, answer);
+        return;
+    }
+    const struct topic *topic = home_find(home, ask->topic, ask->hash);
+    reply->found = topic && log_newest_seq(&topic->json) > 0;
+    if (!reply->found) return;
+    if (ask->kind == QUERY_NEWEST) answer_newest(topic, answer);
+    else answer_history(topic, ask, answer);
+}

@@ -1,0 +1,55 @@
+/* A subscription: a cursor in a topic's log, and the one list that it stands in. Nothing else is kept for it: no queue.
+ *
+ *   caught up     it waits in its local topic's waiting list; an append moves it
+ *   has news      it stands in its subscriber's dirty list, until a flush has sent it up to the head
+ * A subscriber is what subscribes: the pub/sub half of a connection. Its shard's thread only. */
+#ifndef CORE_PUBSUB_SUBSCRIPTION_H
+#define CORE_PUBSUB_SUBSCRIPTION_H
+
+#include <assert.h>
+#include <stdbool.h>
+
+#include "core/base/pool.h"
+#include "core/pubsub/chain.h"
+
+enum mode { MODE_LATEST, MODE_EVERY };
+
+enum subscription_list { IN_NONE, IN_WAITING, IN_DIRTY };
+
+/* 56 bytes. All links are indices into the pool of subscriptions. */
+struct subscription {
+    uint64_t        next_seq;   /* of the frame at the cursor: all below was sent, or skipped, or told as a gap */
+    struct position at;         /* the cursor; unknown, or left behind by the tail, it is sought by next_seq */
+    uint32_t        subscriber; /* by index in the pool of subscribers */
+    uint32_t        local;      /* its local topic, by index */
+    uint32_t        life;       /* of the local topic that the cursor belongs to; 0: the topic was not yet born */
+    uint32_t        next, prev; /* in the list that it stands in */
+    uint32_t        sibling_next, sibling_prev; /* all of one subscriber's, in the order of subscribing */
+    uint8_t         mode;       /* enum mode */
+    uint8_t         list;       /* enum subscription_list */
+};
+static_assert(sizeof(struct subscription) <= 56, "a million of them are promised");
+
+/* A list through next and prev. */
+struct subscription_ring {
+    uint32_t first, last; /* POOL_NONE: empty */
+};
+#define SUBSCRIPTION_RING_EMPTY ((struct subscription_ring){ POOL_NONE, POOL_NONE })
+
+/* Stands first in whatever subscribes, in a pool of its own. */
+struct subscriber {
+    struct subscription_ring dirty;
+    uint32_t                 siblings_first, siblings_last;
+    uint32_t                 subscriptions_count;
+};
+
+static inline struct subscription *subscription_at(const struct pool *subscriptions, uint32_t index)
+{
+    return pool_at(subscriptions, index);
+}
+
+void subscription_push_last(const struct pool *subscriptions, struct subscription_ring *ring, uint32_t index, enum subscription_list list);
+void subscription_push_first(const struct pool *subscriptions, struct subscription_ring *ring, uint32_t index, enum subscription_list list);
+void subscription_unlink(const struct pool *subscriptions, struct subscription_ring *ring, uint32_t index);
+
+#endif

@@ -1,0 +1,52 @@
+/* A topic at its home: its name, its numbering, its log and who is interested. Home's own.
+ *
+ * A topic is a log: to publish is to append. What other shards know of it they know from notices, by value. One thread. */
+#ifndef CORE_PUBSUB_TOPIC_H
+#define CORE_PUBSUB_TOPIC_H
+
+#include "core/base/span.h"
+#include "core/pubsub/format.h"
+#include "core/pubsub/log.h"
+
+#define EPOCH_BYTES 8
+
+/* One shard's interest in a topic, kept at the topic's home. */
+struct interest {
+    uint32_t local;       /* the shard's local topic, by index: where notices go */
+    uint32_t generation;  /* of that interest; notices of an older one only give their loans back */
+    uint32_t held_from;   /* the lowest segment that the shard still holds; those below may be freed */
+    uint32_t told_segment; /* the newest segment that was told; the next notice begins with it, as its end may have moved */
+    uint32_t tell_next;   /* the next topic that this shard is to be told of, by index */
+    bool     on;
+    bool     to_tell;     /* stands in the list of those to be told */
+};
+
+struct topic {
+    char            *name; /* owned, name_bytes long */
+    uint32_t         name_bytes;
+    uint32_t         hash;   /* keyed, of the name */
+    struct log       json;   /* the log that is always written */
+    uint64_t         ts_us;  /* of the newest update */
+    struct interest *interests; /* one for each shard; NULL until the first is interested */
+    uint32_t         trim_next; /* the next topic to be trimmed, by index */
+    bool             to_trim;
+    char             epoch[EPOCH_BYTES]; /* names this life of its numbering */
+};
+
+static inline struct span topic_name(const struct topic *topic)
+{
+    return span_of(topic->name, topic->name_bytes);
+}
+
+/* Appends one update: the next seq and a ts, encoded straight into the log.
+ *   data     a valid JSON value without white space around it; borrowed
+ *   now_us   wall clock in microseconds; a ts never decreases within a topic
+ *   returns  false: no memory within the budget, nothing changed */
+bool topic_append(struct topic *topic, struct segment_store *store, const struct window *window, struct span data, bool line_break, bool key, uint64_t now_us);
+
+/* Reads an update that the window holds, tail.seq <= seq <= last.seq; slices lie in the log, valid until it is trimmed. */
+struct update topic_read(const struct topic *topic, uint64_t seq);
+/* The newest update; there must be one. */
+struct update topic_newest(const struct topic *topic);
+
+#endif
