@@ -1,0 +1,120 @@
+/* A connection: its states, what it receives, what it has still to be sent, and how it dies.
+ *
+ *   HTTP -----> OPEN -----> CLOSING -----> LINGER -----> JOINING -----> (free)
+ *     \___________\______________________/  ^             ^
+ *      \_____ an answer with close _________/             |
+ *       \________ the peer left, an error, a deadline ____/
+ * It dies by joining: nothing that the kernel may still touch is freed before its last completion. Its shard's thread only. */
+#ifndef GATEWAY_CONN_H
+#define GATEWAY_CONN_H
+
+#include "core/proto/ws_frame.h"
+#include "gateway/shard.h"
+
+enum conn_state {
+    CONN_FREE,
+    CONN_HTTP,    /* reads requests */
+    CONN_OPEN,    /* a WebSocket */
+    CONN_CLOSING, /* our close frame is queued; the client's is awaited until the deadline */
+    CONN_LINGER,  /* nothing more will be said: what is queued goes out, then our side is shut, and what comes is thrown away
+                     until the peer ends or the deadline, so that the last answer is not lost to a reset (RFC 9112, 9.6) */
+    CONN_JOINING, /* no new operations; waits until the kernel holds none, then FREE */
+};
+
+enum conn_kind { CONN_KIND_SESSION, CONN_KIND_ECHO };
+
+enum why_joined { WHY_PEER_LEFT, WHY_DONE, WHY_RECV_FAILED, WHY_SEND_FAILED, WHY_DEADLINE, WHY_TOO_SLOW, WHY_SILENT, WHY_ENDED };
+
+/* What a credential allows. */
+enum rights { RIGHT_PUBLISH = 1, RIGHT_ADMIN = 2 };
+
+#define NO_BUFFER UINT16_MAX
+
+struct conn {
+    struct subscriber subscriber; /* first: the engine knows connections as these */
+    struct timer      timer;
+    struct text       out;        /* the rest of a frame that was cut (carry), then control bytes: replies, pongs, gaps, close */
+    uint32_t          out_sent;   /* of it */
+    uint32_t          pong_at;    /* where the pong stands that ends `out`, so that a newer one takes its place; NO_PONG */
+    uint32_t          file;       /* slot in the ring's table */
+    uint32_t          generation; /* of this place in the pool, for tokens */
+    uint8_t           state;      /* enum conn_state; changed by conn_set_state() alone */
+    uint8_t           kind;       /* enum conn_kind, from OPEN on */
+    uint8_t           ops;        /* operations that the kernel holds: a bit for each enum operation */
+    uint8_t           rights;     /* enum rights */
+    bool              credential; /* some credential was shown and was right */
+    bool              blocked;    /* its socket was full: a poll for room is under way, nothing is sent */
+    bool              paused;     /* its replies wait for room: nothing of it is consumed until they went out */
+    bool              listed;     /* stands in the shard's input or starved list */
+    bool              ping_sent;  /* a ping went out since something was received */
+    bool              shut;       /* our side was shut down */
+    uint16_t          buffer;     /* the receive buffer it holds, NO_BUFFER */
+    uint16_t          close_code; /* why we close, for the log and the counters */
+    uint32_t          input_at, input_size; /* bytes of that buffer, or of `held`, not yet consumed: [at, size) */
+    uint32_t          list_next;  /* in the list it stands in */
+    uint32_t          heartbeat_ms;
+    uint64_t          received_ms; /* when bytes came last */
+    uint64_t          message_ms;  /* when a message was sent last (pings don't count) */
+    uint64_t          blocked_ms;  /* since when its socket takes nothing */
+    uint64_t          deadline_ms; /* in states that have one: HTTP, CLOSING, LINGER */
+    char             *held;        /* owned copy of input that waits while paused, so that it holds no receive buffer; or NULL */
+    struct ws_reader *reader;      /* of an incomplete frame or message; or NULL */
+    struct http_exchange *exchange; /* of an incomplete request; or NULL */
+};
+#define NO_PONG UINT32_MAX
+
+/* Replies that wait for room beyond this pause a connection's receiving. */
+#define CONN_OUT_MAX (16u * 1024u)
+
+static inline struct conn *conn_at(const struct shard *shard, uint32_t index)
+{
+    return pool_at(&shard->conns, index);
+}
+
+static inline uint32_t conn_index(const struct shard *shard, const struct conn *conn)
+{
+    return pool_index(&shard->conns, conn);
+}
+
+static inline size_t conn_out_waiting(const struct conn *conn)
+{
+    return conn->out.size - conn->out_sent;
+}
+
+/* A connection was accepted in this slot. */
+void conn_accepted(struct shard *shard, uint32_t file);
+
+/* Completions. */
+void conn_on_recv(struct shard *shard, struct conn *conn, const struct completion *completion);
+void conn_on_room(struct shard *shard, struct conn *conn); /* or an error, which shows in the next send */
+void conn_on_over(struct shard *shard, struct conn *conn, enum operation operation);
+/* Its timer fired. */
+void conn_on_timer(struct shard *shard, struct conn *conn);
+
+/* Consumes some of the input of those who have any, at most `bytes_max`; returns how much it was. */
+size_t conns_consume(struct shard *shard, size_t bytes_max);
+/* Receive buffers are free again: arms those who found none. */
+void conns_rearm(struct shard *shard);
+
+/* States. */
+void conn_set_state(struct conn *conn, enum conn_state next);
+void conn_open(struct shard *shard, struct conn *conn, enum conn_kind kind); /* HTTP -> OPEN, after the 101 is queued */
+void conn_close(struct shard *shard, struct conn *conn, uint16_t code, const char *reason); /* queues a close frame */
+void conn_fail(struct shard *shard, struct conn *conn, uint16_t code, const char *reason); /* the same for a broken stream of frames */
+void conn_closed_by_peer(struct shard *shard, struct conn *conn, uint16_t code);  /* its close frame came */
+void conn_linger(struct shard *shard, struct conn *conn); /* nothing more will be queued */
+void conn_join(struct shard *shard, struct conn *conn, enum why_joined why);
+void conn_deadline(struct shard *shard, struct conn *conn, uint64_t after_ms);
+
+/* Queues bytes to be sent before any update. */
+void conn_add(struct shard *shard, struct conn *conn, struct span bytes);
+/* Queues a text message, or any frame; a message counts as a sign of life to the client. */
+void conn_add_message(struct shard *shard, struct conn *conn, struct span text);
+void conn_add_frame(struct shard *shard, struct conn *conn, enum ws_opcode opcode, struct span payload);
+void conn_add_pong(struct shard *shard, struct conn *conn, struct span payload);
+
+/* A flush is over with it: all that was queued and staged was taken, or the socket is full. */
+void conn_on_sent(struct shard *shard, struct conn *conn);
+void conn_on_full(struct shard *shard, struct conn *conn, bool progress);
+
+#endif

@@ -1,0 +1,212 @@
+#include "gateway/fanout.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "core/base/check.h"
+#include "gateway/conn.h"
+#include "gateway/messages.h"
+
+#define SEND_BYTES_MAX (64u * 1024u) /* of updates, for one connection in one pass (MEASURED.md, taught 2) */
+enum {
+    RANGES_MAX = BATCH_PIECES_MAX, /* each has at least one piece */
+    /* What a turn takes in is some 64 KiB, which may grow threefold in a log: so all of it goes out in the same turn, and a
+     * reader that keeps up is never outrun, however small the window. */
+    PASSES_MAX = 8,
+};
+
+/* A range of a batch, and whose cursor moves when it was taken. */
+struct staged_range {
+    uint32_t     subscription;
+    struct range range;
+};
+
+/* What a send of the batch is made of; entry by entry beside struct send_batch. */
+struct staged_send {
+    size_t   out_bytes; /* of the connection's `out`, first */
+    uint32_t ranges_first, ranges_count;
+};
+
+struct fanout {
+    uint32_t            start; /* where the next pass begins, so that nobody is always last */
+    uint32_t            ranges_count;
+    struct staged_send  sends[BATCH_SENDS_MAX];
+    struct staged_range ranges[RANGES_MAX];
+};
+
+struct fanout *fanout_make(void)
+{
+    return calloc(1, sizeof(struct fanout));
+}
+
+void fanout_free(struct fanout *fanout)
+{
+    free(fanout);
+}
+
+static struct local_topic *local_of(const struct shard *shard, uint32_t subscription)
+{
+    const struct locals *locals = &shard->engine.locals;
+    return local_topic_at(locals, subscription_at(&locals->subscriptions, subscription)->local);
+}
+
+static void tell_news(struct shard *shard, struct conn *conn, const struct local_topic *local, const struct cursor_news *news)
+{
+    if (news->new_life) message_topic(shard, conn, local_topic_name(local), span_of(local->epoch, EPOCH_BYTES), news->life_seq);
+    if (news->gap_to) message_gap(shard, conn, local_topic_name(local), news->gap_from, news->gap_to);
+}
+
+/* Takes a connection's dirty subscriptions as far as one send may carry, and tells their news. */
+static uint32_t take_ranges(struct shard *shard, struct conn *conn)
+{
+    struct fanout *fanout = shard->fanout;
+    struct engine *engine = &shard->engine;
+    uint32_t first = fanout->ranges_count;
+    uint64_t bytes = 0;
+    while (bytes < SEND_BYTES_MAX && fanout->ranges_count < RANGES_MAX && fanout->ranges_count - first < BATCH_SEND_PIECES_MAX / 2) {
+        uint32_t index = engine_take_dirty(engine, &conn->subscriber);
+        if (index == POOL_NONE) break;
+        struct subscription *subscription = subscription_at(&engine->locals.subscriptions, index);
+        struct local_topic *local = local_topic_at(&engine->locals, subscription->local);
+        struct cursor_news news;
+        bool pending = cursor_advance(local, subscription, &shard->counters, &news);
+        tell_news(shard, conn, local, &news);
+        if (!pending) {
+            engine_sent(engine, index, (struct mark){ subscription->at, subscription->next_seq });
+            continue;
+        }
+        struct staged_range *staged = &fanout->ranges[fanout->ranges_count++];
+        *staged = (struct staged_range){ index, cursor_cut(local, subscription) };
+        bytes += staged->range.bytes;
+    }
+    return fanout->ranges_count - first;
+}
+
+static void stage(struct shard *shard, struct conn *conn)
+{
+    struct fanout *fanout = shard->fanout;
+    struct send_batch *batch = shard->batch;
+    struct staged_send *staged = &fanout->sends[batch->count];
+    staged->ranges_first = fanout->ranges_count;
+    staged->ranges_count = take_ranges(shard, conn);
+    staged->out_bytes = conn_out_waiting(conn);
+
+    send_batch_begin(batch, conn->file, conn_index(shard, conn));
+    if (staged->out_bytes > 0) send_batch_add(batch, conn->out.bytes + conn->out_sent, staged->out_bytes);
+    for (uint32_t i = 0; i < staged->ranges_count; i++) {
+        struct staged_range *ranged = &fanout->ranges[staged->ranges_first + i];
+        struct piece pieces[BATCH_SEND_PIECES_MAX];
+        /* One piece at least is left for each range still to come. */
+        uint32_t pieces_max = send_batch_pieces_left(batch) - (staged->ranges_count - 1 - i);
+        uint32_t count = range_pieces(local_of(shard, ranged->subscription), &ranged->range, pieces, pieces_max);
+        for (uint32_t p = 0; p < count; p++) send_batch_add(batch, pieces[p].bytes, pieces[p].size);
+    }
+    if (staged->ranges_count > 0) conn->message_ms = shard_now_ms(shard);
+    send_batch_end(batch);
+}
+
+/* The rest of a frame that was cut goes out before anything else, whatever becomes of its log meanwhile. */
+static void carry(struct conn *conn, const struct local_topic *local, struct mark frame, uint64_t into)
+{
+    const char *bytes = chain_bytes(&local->chain, frame.at);
+    text_add(&conn->out, span_of(bytes + into, ws_server_frame_bytes(bytes) - into));
+}
+
+/* The socket took `taken` bytes of a send, less than all: cursors move over whole frames, the rest stays dirty. */
+static void settle_short(struct shard *shard, struct conn *conn, const struct staged_send *staged, uint64_t taken)
+{
+    struct engine *engine = &shard->engine;
+    const struct staged_range *ranges = &shard->fanout->ranges[staged->ranges_first];
+    uint64_t of_out = taken < staged->out_bytes ? taken : staged->out_bytes;
+    bool progress = taken > 0;
+    taken -= of_out;
+    conn->out_sent += (uint32_t)of_out;
+    if (conn->out_sent == conn->out.size) {
+        conn->out.size = conn->out_sent = 0;
+        conn->pong_at = NO_PONG;
+    }
+    uint32_t whole = 0;
+    for (; whole < staged->ranges_count && taken >= ranges[whole].range.bytes; whole++) {
+        taken -= ranges[whole].range.bytes;
+        engine_sent(engine, ranges[whole].subscription, ranges[whole].range.to);
+    }
+    /* Those that were not begun are dirty as before, the first and in their order; the one that was cut goes behind them. */
+    for (uint32_t i = staged->ranges_count; i-- > whole + (taken > 0);) engine_unsent(engine, ranges[i].subscription);
+    if (taken > 0) {
+        const struct staged_range *cut = &ranges[whole];
+        const struct local_topic *local = local_of(shard, cut->subscription);
+        uint64_t into;
+        struct mark mark = range_sent(local, &cut->range, taken, &into);
+        if (into > 0) {
+            carry(conn, local, mark, into);
+            mark = chain_next(&local->chain, mark);
+        }
+        engine_sent(engine, cut->subscription, mark);
+    }
+    counter_add(&shard->counters, COUNTER_SHORT_SENDS, 1);
+    conn_on_full(shard, conn, progress);
+}
+
+static void settle_whole(struct shard *shard, struct conn *conn, const struct staged_send *staged)
+{
+    const struct staged_range *ranges = &shard->fanout->ranges[staged->ranges_first];
+    conn->out_sent += (uint32_t)staged->out_bytes;
+    for (uint32_t i = 0; i < staged->ranges_count; i++) engine_sent(&shard->engine, ranges[i].subscription, ranges[i].range.to);
+    conn_on_sent(shard, conn);
+    if (conn->state != CONN_JOINING && (conn->subscriber.dirty.first != POOL_NONE || conn_out_waiting(conn) > 0))
+        bitset_add(&shard->ready, conn_index(shard, conn));
+}
+
+static void settle_failed(struct shard *shard, struct conn *conn, const struct staged_send *staged)
+{
+    const struct staged_range *ranges = &shard->fanout->ranges[staged->ranges_first];
+    for (uint32_t i = staged->ranges_count; i-- > 0;) engine_unsent(&shard->engine, ranges[i].subscription);
+    conn_join(shard, conn, WHY_SEND_FAILED);
+}
+
+static void submit_and_settle(struct shard *shard)
+{
+    struct send_batch *batch = shard->batch;
+    if (batch->count == 0) return;
+    send_batch_submit(batch);
+    uint64_t bytes_sent = 0;
+    for (uint32_t i = 0; i < batch->count; i++) {
+        const struct send_entry *entry = &batch->entries[i];
+        const struct staged_send *staged = &shard->fanout->sends[i];
+        struct conn *conn = conn_at(shard, entry->owner);
+        if (entry->result > 0) bytes_sent += (uint64_t)entry->result;
+        if (entry->result == (int64_t)entry->bytes) settle_whole(shard, conn, staged);
+        else if (entry->result >= 0 || entry->result == -EAGAIN || entry->result == -EINTR || entry->result == -ENOBUFS || entry->result == -ENOMEM)
+            settle_short(shard, conn, staged, entry->result > 0 ? (uint64_t)entry->result : 0);
+        else settle_failed(shard, conn, staged);
+    }
+    counter_add(&shard->counters, COUNTER_BYTES_SENT, bytes_sent);
+    send_batch_reset(batch);
+    shard->fanout->ranges_count = 0;
+}
+
+/* One pass over the ready connections with numbers in [from, to), in memory order. */
+static void pass(struct shard *shard, uint32_t from, uint32_t to)
+{
+    for (uint32_t index = from; (index = bitset_next(&shard->ready, index)) < to; index++) {
+        bitset_remove(&shard->ready, index);
+        struct conn *conn = conn_at(shard, index);
+        CHECK(!conn->blocked && conn->state != CONN_JOINING && conn->state != CONN_FREE);
+        stage(shard, conn);
+        if (send_batch_full(shard->batch) || shard->fanout->ranges_count + BATCH_SEND_PIECES_MAX > RANGES_MAX) submit_and_settle(shard);
+    }
+    submit_and_settle(shard);
+}
+
+bool fanout_flush(struct shard *shard)
+{
+    struct fanout *fanout = shard->fanout;
+    for (uint32_t i = 0; i < PASSES_MAX && shard->ready.members > 0; i++) {
+        uint32_t start = fanout->start;
+        if (start >= shard->conns.touched) start = 0;
+        fanout->start = start + 1 + shard->conns.touched / 16;
+        pass(shard, start, shard->conns.items_max);
+        if (start > 0) pass(shard, 0, start);
+    }
+    return shard->ready.members > 0;
+}

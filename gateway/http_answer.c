@@ -1,0 +1,31 @@
+#include "gateway/http_answer.h"
+
+#include "core/proto/http.h"
+#include "gateway/messages.h"
+
+void http_answer(struct shard *shard, struct conn *conn, const struct http_answer *answer)
+{
+    struct text head = { 0 };
+    bool draining = shard->state != SHARD_OPEN;
+    bool close = answer->close || draining;
+    text_print(&head, "HTTP/1.1 %u %s\r\n", answer->status, http_status_text(answer->status));
+    if (answer->status != 204) {
+        text_print(&head, "Content-Type: %s\r\nContent-Length: %zu\r\n", answer->type ? answer->type : "application/json", answer->body.size);
+        if (!answer->type) text_add_string(&head, "Cache-Control: no-store\r\n");
+    }
+    if (answer->headers) text_add_string(&head, answer->headers);
+    if (close) text_add_string(&head, "Connection: close\r\n");
+    text_add_string(&head, "\r\n");
+    if (!answer->head_only && answer->status != 204) text_add(&head, answer->body);
+    conn_add(shard, conn, text_span(&head));
+    text_free(&head);
+    if (close) conn_linger(shard, conn);
+    else conn_deadline(shard, conn, shard->settings->deadline_idle_ms);
+}
+
+void http_error_body(struct text *text, const char *code, const char *message)
+{
+    text_print(text, "{\"error\":{\"code\":\"%s\",\"message\":\"", code);
+    text_add_escaped(text, span_of_string(message));
+    text_add_string(text, "\"}}");
+}

@@ -1,0 +1,52 @@
+/* An HTTP exchange: from the bytes of a request to its answer. Heads and bodies that are incomplete are kept here, on the heap;
+ * a request that lies whole in a receive buffer needs none of it. Its shard's thread only. */
+#ifndef GATEWAY_HTTP_EXCHANGE_H
+#define GATEWAY_HTTP_EXCHANGE_H
+
+#include "core/proto/http.h"
+#include "core/proto/topic_name.h"
+#include "gateway/conn.h"
+
+/* What a body is for. */
+enum body_use {
+    BODY_DISCARD, /* read and thrown away; then the answer that stands ready is given */
+    BODY_PUBLISH, /* one payload */
+    BODY_LINES,   /* many, one request a line, served as they come */
+};
+
+/* What the answer will need of the head, which is gone when the body has come. */
+struct http_exchange {
+    struct text         head;      /* of an incomplete head */
+    bool                in_body;
+    bool                chunked;
+    struct http_chunked chunks;
+    uint64_t            left;      /* of a body with a length */
+    uint64_t            body_bytes; /* came so far */
+    enum body_use       use;
+    bool                keep_alive, head_only, key;
+    uint8_t             rights;
+    bool                credential;
+    uint16_t            status;    /* DISCARD: of the answer */
+    struct text         answer;    /* DISCARD: its body; LINES: the errors */
+    const char         *headers;   /* DISCARD: of the answer, a literal */
+    struct text         body;      /* PUBLISH: what came; LINES: of a line that is incomplete */
+    char                topic[TOPIC_NAME_BYTES_MAX * 3 + 1]; /* PUBLISH: decoded; maybe not valid */
+    uint32_t            topic_bytes;
+    uint32_t            line;      /* LINES: counted from 1 */
+    bool                line_too_long;
+    uint64_t            published, errors;
+};
+
+/* Consumes bytes up to the end of one head, or some of a body; serves what is complete. Returns how many: at least one. */
+size_t http_feed(struct shard *shard, struct conn *conn, char *bytes, size_t size);
+void   http_exchange_free(struct conn *conn);
+
+/* The deadline for a head, a body or the next request has passed. */
+void http_on_deadline(struct shard *shard, struct conn *conn);
+/* limits.connections is reached: 503 and goodbye. */
+void http_refuse_full(struct shard *shard, struct conn *conn);
+
+/* A body is to be read before the answer; by the routes. The exchange is made here. */
+struct http_exchange *http_expect_body(struct shard *shard, struct conn *conn, const struct http_request *request, enum body_use use);
+
+#endif

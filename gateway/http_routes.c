@@ -1,0 +1,277 @@
+#include "gateway/http_routes.h"
+
+#include <stdio.h>
+
+#include "core/proto/topic_name.h"
+#include "gateway/http_answer.h"
+#include "gateway/http_call.h"
+#include "gateway/http_exchange.h"
+#include "gateway/messages.h"
+#include "gateway/publish.h"
+#include "gateway/publish_lines.h"
+#include "gateway/session.h"
+#include "gateway/web.h"
+
+uint16_t http_status_of(const char *code)
+{
+    static const struct {
+        const char *code;
+        uint16_t    status;
+    } statuses[] = {
+        { "bad_request", 400 }, { "bad_json", 400 },  { "bad_topic", 400 },     { "bad_payload", 400 },  { "unauthorized", 401 },
+        { "forbidden", 403 },   { "not_found", 404 }, { "too_large", 413 },     { "rate_limited", 429 }, { "too_many_topics", 503 },
+        { "busy", 503 },        { "shutting_down", 503 },
+    };
+    for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++)
+        if (strcmp(statuses[i].code, code) == 0) return statuses[i].status;
+    return 500;
+}
+
+static bool has_body(const struct http_request *request)
+{
+    return request->chunked || (request->has_length && request->content_length > 0);
+}
+
+void call_answer(const struct http_call *call, uint16_t status, const char *type, const char *headers, struct span body)
+{
+    const struct http_request *request = call->request;
+    if (has_body(request)) { /* it is read first, so that what follows it is the next request */
+        if (!request->chunked && request->content_length <= call->shard->settings->limits_body) {
+            struct http_exchange *exchange = http_expect_body(call->shard, call->conn, request, BODY_DISCARD);
+            exchange->status = status;
+            exchange->headers = headers;
+            text_add(&exchange->answer, body);
+            return;
+        }
+    }
+    http_answer(call->shard, call->conn,
+                &(struct http_answer){
+                    .status = status,
+                    .type = type,
+                    .headers = headers,
+                    .body = body,
+                    .head_only = request->method == HTTP_HEAD,
+                    .close = !request->keep_alive || has_body(request),
+                });
+}
+
+void call_refuse(const struct http_call *call, uint16_t status, const char *code, const char *why, const char *headers)
+{
+    struct text body = { 0 };
+    http_error_body(&body, code, why);
+    call_answer(call, status, NULL, headers, text_span(&body));
+    text_free(&body);
+}
+
+void call_error(const struct http_call *call, const char *code, const char *why)
+{
+    uint16_t status = http_status_of(code);
+    call_refuse(call, status, code, why, status == 503 ? "Retry-After: 1\r\n" : status == 401 ? "WWW-Authenticate: Bearer\r\n" : NULL);
+}
+
+const char *call_parameters(const struct http_call *call, const char *const *names, struct span *values, uint32_t count)
+{
+    struct text *room = &call->shard->query;
+    struct span query = call->request->query, name, value;
+    room->size = 0;
+    text_reserve(room, query.size + 1); /* decoded it is never longer, so that nothing moves below */
+    for (uint32_t i = 0; i < count; i++) values[i] = SPAN_NONE;
+    while (http_query_next(&query, &name, &value)) {
+        char decoded_name[64];
+        long name_size = name.size <= sizeof decoded_name ? http_percent_decode(name, decoded_name) : 0;
+        if (name_size < 0) return "the query holds a broken percent-encoding";
+        for (uint32_t i = 0; i < count; i++) {
+            if (!span_is(span_of(decoded_name, (size_t)name_size), names[i])) continue;
+            if (values[i].bytes) return "a parameter of the query is given twice";
+            char *at = room->bytes + room->size;
+            long size = http_percent_decode(value, at);
+            if (size < 0) return "the query holds a broken percent-encoding";
+            room->size += (size_t)size;
+            values[i] = span_of(at, (size_t)size);
+        }
+    }
+    return NULL;
+}
+
+/* Who asks: a credential in a header that is not right is refused whatever is asked for. */
+static bool authorize(struct http_call *call)
+{
+    const struct http_request *request = call->request;
+    struct span token = request->x_api_key;
+    if (request->authorization.bytes) {
+        token = request->authorization;
+        bool bearer = token.size > 7 && http_token_is(span_of(token.bytes, 6), "bearer") && token.bytes[6] == ' ';
+        token = bearer ? span_skip(token, 7) : span_of("", 0);
+        while (token.size > 0 && token.bytes[0] == ' ') token = span_skip(token, 1);
+    }
+    if (!token.bytes) return true;
+    call->credential = session_authorize(call->shard->settings, token, &call->rights);
+    if (!call->credential) call_error(call, "unauthorized", publish_is_on(call->shard->settings) ? "the key is not right" : PUBLISH_OFF_WHY);
+    return call->credential;
+}
+
+/* Publishing. */
+
+static void declared_too_large(const struct http_call *call, const char *why)
+{
+    struct text body = { 0 };
+    http_error_body(&body, "too_large", why);
+    http_answer(call->shard, call->conn, &(struct http_answer){ .status = 413, .body = text_span(&body), .close = true });
+    text_free(&body);
+}
+
+static void post(const struct http_call *call, enum body_use use, bool key)
+{
+    const struct http_request *request = call->request;
+    const struct settings *settings = call->shard->settings;
+    const char *why;
+    const char *code = publish_forbidden(settings, call->rights, call->credential, &why);
+    if (code && (use == BODY_PUBLISH || !call->credential)) {
+        call_error(call, code, why);
+        return;
+    }
+    if (!request->chunked && !request->has_length) {
+        call_refuse(call, 411, "bad_request", "the request needs a Content-Length or a chunked body", NULL);
+        return;
+    }
+    uint64_t most = use == BODY_PUBLISH ? settings->limits_payload + PUBLISH_SPACE_MAX : settings->limits_body;
+    if (request->has_length && request->content_length > most) {
+        declared_too_large(call, use == BODY_PUBLISH ? "the payload is larger than limits.payload" : "the body is larger than limits.body");
+        return;
+    }
+    if (use == BODY_PUBLISH && call->topic.size > sizeof(((struct http_exchange *)0)->topic)) {
+        call_error(call, "bad_topic", "a topic's name is at most 128 bytes");
+        return;
+    }
+    struct http_exchange *exchange = http_expect_body(call->shard, call->conn, request, use);
+    exchange->rights = call->rights;
+    exchange->credential = call->credential;
+    exchange->key = key;
+    if (use != BODY_PUBLISH) return;
+    exchange->topic_bytes = (uint32_t)call->topic.size;
+    memcpy(exchange->topic, call->topic.bytes, call->topic.size);
+}
+
+static void post_topic(const struct http_call *call)
+{
+    static const char *const names[] = { "key" };
+    struct span value;
+    bool key = false;
+    const char *why = call_parameters(call, names, &value, 1);
+    if (!why && value.bytes && !query_boolean(value, &key)) why = "key must be true, false, 1 or 0";
+    if (why) call_error(call, "bad_request", why);
+    else post(call, BODY_PUBLISH, key);
+}
+
+static void post_many(const struct http_call *call)
+{
+    post(call, BODY_LINES, false);
+}
+
+/* Health and pages. */
+
+static void get_health(const struct http_call *call)
+{
+    call_answer(call, 200, "text/plain; charset=utf-8", NULL, SPAN_LITERAL("ok\n"));
+}
+
+static void get_ready(const struct http_call *call)
+{
+    if (call->shard->state == SHARD_OPEN) call_answer(call, 200, "text/plain; charset=utf-8", NULL, SPAN_LITERAL("ready\n"));
+    else call_refuse(call, 503, "shutting_down", "the gateway is draining", "Retry-After: 10\r\n");
+}
+
+static void get_board(const struct http_call *call)
+{
+    static const char headers[] = "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self' ws: wss:; "
+                                  "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n"
+                                  "X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\nCache-Control: no-cache\r\n";
+    call_answer(call, 200, "text/html; charset=utf-8", headers, web_board());
+}
+
+static void upgrade_session(const struct http_call *call)
+{
+    http_upgrade(call, CONN_KIND_SESSION);
+}
+
+static void upgrade_echo(const struct http_call *call)
+{
+    if (call->shard->settings->echo) http_upgrade(call, CONN_KIND_ECHO);
+    else call_error(call, "not_found", "the echo is off: start the gateway with --echo");
+}
+
+/* The table. `<topic>` stands for one segment of the path, percent-encoded. */
+static const struct route {
+    const char *path;
+    void (*get)(const struct http_call *);
+    void (*post)(const struct http_call *);
+    bool open; /* does not look at credentials */
+} routes[] = {
+    { "/v1/ws", upgrade_session, NULL, false },
+    { "/v1/echo", upgrade_echo, NULL, false },
+    { "/v1/topics", http_get_names, NULL, false },
+    { "/v1/topics/<topic>", http_get_newest, post_topic, false },
+    { "/v1/topics/<topic>/history", http_get_history, NULL, false },
+    { "/v1/last", http_get_last, NULL, false },
+    { "/v1/publish", NULL, post_many, false },
+    { "/healthz", get_health, NULL, true },
+    { "/readyz", get_ready, NULL, true },
+    { "/metrics", http_get_metrics, NULL, false },
+    { "/", get_board, NULL, true },
+};
+enum { ROUTES_COUNT = sizeof routes / sizeof *routes };
+
+/* Whether a path is of this form; *topic: the segment at <topic>, still encoded. */
+static bool path_matches(const char *form, struct span path, struct span *topic)
+{
+    static const char mark[] = "<topic>";
+    const char *at = strstr(form, mark);
+    *topic = SPAN_NONE;
+    if (!at) return span_is(path, form);
+    size_t before = (size_t)(at - form);
+    struct span after = span_of_string(at + sizeof mark - 1);
+    if (path.size < before + after.size || memcmp(path.bytes, form, before) != 0) return false;
+    if (memcmp(path.bytes + path.size - after.size, after.bytes, after.size) != 0) return false;
+    *topic = span_of(path.bytes + before, path.size - before - after.size);
+    return topic->size > 0 && !memchr(topic->bytes, '/', topic->size);
+}
+
+static void answer_options(const struct http_call *call, const char *allow)
+{
+    bool preflight = call->request->origin.bytes != NULL;
+    if (preflight) call_error(call, "forbidden", "foreign origins are not served");
+    else call_answer(call, 204, NULL, allow, SPAN_NONE);
+}
+
+static void dispatch(struct http_call *call, const struct route *route)
+{
+    const char *allow = route->get && route->post ? "Allow: GET, HEAD, POST, OPTIONS\r\n" : route->get ? "Allow: GET, HEAD, OPTIONS\r\n" : "Allow: POST, OPTIONS\r\n";
+    enum http_method method = call->request->method;
+    if (method == HTTP_OPTIONS) answer_options(call, allow);
+    else if ((method == HTTP_GET || method == HTTP_HEAD) && route->get) route->get(call);
+    else if (method == HTTP_POST && route->post) route->post(call);
+    else call_refuse(call, 405, "bad_request", "this path does not know that method", allow);
+}
+
+void http_route(struct shard *shard, struct conn *conn, struct span head, const struct http_request *request)
+{
+    struct http_call call = { .shard = shard, .conn = conn, .head = head, .request = request };
+    for (size_t i = 0; i < ROUTES_COUNT; i++) {
+        struct span encoded;
+        if (!path_matches(routes[i].path, request->path, &encoded)) continue;
+        char room[1024];
+        if (encoded.bytes) {
+            long size = encoded.size <= sizeof room ? http_percent_decode(encoded, room) : 0;
+            if (size < 0) {
+                call_error(&call, "bad_request", "the path holds a broken percent-encoding");
+                return;
+            }
+            call.topic = span_of(room, (size_t)size);
+        }
+        if (!routes[i].open && !authorize(&call)) return;
+        dispatch(&call, &routes[i]);
+        return;
+    }
+    if (request->method == HTTP_OPTIONS && span_is(request->path, "*")) call_answer(&call, 204, NULL, "Allow: GET, HEAD, POST, OPTIONS\r\n", SPAN_NONE);
+    else call_error(&call, "not_found", "there is nothing at this path");
+}

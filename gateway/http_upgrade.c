@@ -1,0 +1,122 @@
+/* The WebSocket handshake as an HTTP request is judged: what is missing, who may come in, which sub-protocol (RFC 6455, 4.2). */
+#include <stdio.h>
+
+#include "core/proto/ws_handshake.h"
+#include "gateway/http_call.h"
+#include "gateway/publish.h"
+#include "gateway/session.h"
+
+#define PROTOCOL_NAME "ringcast.v1"
+#define TOKEN_PREFIX "ringcast.token."
+
+static void need_upgrade(const struct http_call *call, const char *why)
+{
+    call_refuse(call, 426, "bad_request", why, "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n");
+}
+
+/* An authority without the scheme's own port. */
+static struct span without_port(struct span authority, const char *port)
+{
+    size_t size = strlen(port);
+    if (authority.size > size && memcmp(authority.bytes + authority.size - size, port, size) == 0) authority.size -= size;
+    return authority;
+}
+
+static bool same_text(struct span a, struct span b)
+{
+    if (a.size != b.size) return false;
+    for (size_t i = 0; i < a.size; i++)
+        if ((a.bytes[i] | 0x20) != (b.bytes[i] | 0x20)) return false;
+    return true;
+}
+
+static bool in_list(struct span list, struct span text)
+{
+    struct span element;
+    while (http_list_next(&list, &element))
+        if (same_text(element, text)) return true;
+    return false;
+}
+
+/* The page that connects must come from this host, or stand in `origins`. */
+static bool origin_fits(const struct http_call *call)
+{
+    struct span origin = call->request->origin, host = call->request->host;
+    if (!origin.bytes) return true;
+    if (in_list(span_of_string(call->shard->settings->origins), origin)) return true;
+    const char *slashes = memmem(origin.bytes, origin.size, "://", 3);
+    if (!slashes) return false; /* `null` is foreign */
+    struct span authority = span_skip(origin, (size_t)(slashes - origin.bytes) + 3);
+    const char *port = slashes - origin.bytes == 5 ? ":443" : ":80";
+    return same_text(without_port(authority, port), without_port(host, port));
+}
+
+/* What is offered as sub-protocols: ours, and a token. */
+struct offers {
+    bool        ours;
+    struct span token;
+};
+
+static struct offers read_offers(const struct http_call *call)
+{
+    struct offers offers = { .token = SPAN_NONE };
+    struct span name, value, element;
+    uint32_t at = call->request->headers_at;
+    while (http_header_next(call->head, &at, &name, &value)) {
+        if (!http_token_is(name, "sec-websocket-protocol")) continue;
+        while (http_list_next(&value, &element)) {
+            if (span_is(element, PROTOCOL_NAME)) offers.ours = true;
+            else if (element.size > sizeof TOKEN_PREFIX - 1 && memcmp(element.bytes, TOKEN_PREFIX, sizeof TOKEN_PREFIX - 1) == 0)
+                offers.token = span_skip(element, sizeof TOKEN_PREFIX - 1);
+        }
+    }
+    return offers;
+}
+
+static void answer_101(const struct http_call *call, bool ours)
+{
+    char accept[WS_ACCEPT_BYTES], head[256];
+    ws_accept(call->request->ws_key, accept);
+    int size = snprintf(head, sizeof head, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %.*s\r\n%s\r\n",
+                        WS_ACCEPT_BYTES, accept, ours ? "Sec-WebSocket-Protocol: " PROTOCOL_NAME "\r\n" : "");
+    conn_add(call->shard, call->conn, span_of(head, (size_t)size));
+}
+
+/* NULL, or what is wrong with the request as a handshake; answered here. */
+static bool refuse_handshake(const struct http_call *call)
+{
+    const struct http_request *request = call->request;
+    if (request->method != HTTP_GET) call_refuse(call, 405, "bad_request", "a WebSocket begins with GET", "Allow: GET\r\n");
+    else if (request->minor == 0 || !request->upgrade_websocket || !request->connection_upgrade) need_upgrade(call, "this is a WebSocket endpoint: connect with a WebSocket client");
+    else if (!span_is(request->ws_version, "13")) need_upgrade(call, "Sec-WebSocket-Version must be 13");
+    else if (!request->ws_key.bytes || !ws_key_valid(request->ws_key)) call_error(call, "bad_request", "Sec-WebSocket-Key must be the base64 of 16 bytes");
+    else if (request->chunked || (request->has_length && request->content_length > 0)) call_error(call, "bad_request", "a handshake has no body");
+    else if (!origin_fits(call)) call_error(call, "forbidden", "pages of this origin may not connect: see the setting origins");
+    else if (call->shard->state != SHARD_OPEN) call_error(call, "shutting_down", "the gateway is draining");
+    else return false;
+    return true;
+}
+
+void http_upgrade(const struct http_call *call, enum conn_kind kind)
+{
+    static const char *const names[] = { "topics", "mode", "format", "snapshot", "batch", "max_hz", "heartbeat_ms", "token" };
+    struct span values[8];
+    if (refuse_handshake(call)) return;
+    struct shard *shard = call->shard;
+    struct conn *conn = call->conn;
+    struct offers offers = read_offers(call);
+    struct session_query query = { .fault = call_parameters(call, names, values, 8) };
+    query.topics = values[0], query.mode = values[1], query.format = values[2], query.snapshot = values[3];
+    query.batch = values[4], query.max_hz = values[5], query.heartbeat_ms = values[6];
+
+    conn->rights = call->rights;
+    conn->credential = call->credential;
+    struct span token = offers.token.bytes ? offers.token : values[7];
+    if (!call->credential && token.bytes) {
+        conn->credential = session_authorize(shard->settings, token, &conn->rights);
+        query.token_wrong = !conn->credential;
+    }
+    answer_101(call, offers.ours);
+    if (kind == CONN_KIND_SESSION) session_begin(shard, conn, &query);
+    else conn_open(shard, conn, kind);
+}

@@ -1,0 +1,84 @@
+#include "gateway/listener.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { ACCEPT_BACKLOG = 4096 };
+
+/* Splits "host:port" or "[host]:port". */
+static bool split(const char *address, char *host, size_t host_size, const char **port)
+{
+    const char *colon = strrchr(address, ':');
+    if (!colon || !colon[1]) return false;
+    const char *from = address, *to = colon;
+    if (*from == '[') {
+        if (to == from || to[-1] != ']') return false;
+        from++;
+        to--;
+    } else if (memchr(from, ':', (size_t)(to - from))) {
+        return false; /* an IPv6 address without brackets */
+    }
+    if ((size_t)(to - from) >= host_size) return false;
+    memcpy(host, from, (size_t)(to - from));
+    host[to - from] = '\0';
+    *port = colon + 1;
+    return true;
+}
+
+static bool is_loopback(const struct sockaddr *address)
+{
+    if (address->sa_family == AF_INET) return ntohl(((const struct sockaddr_in *)address)->sin_addr.s_addr) >> 24 == 127;
+    return IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)address)->sin6_addr);
+}
+
+static int open_at(struct listener *listener, const struct addrinfo *info, uint32_t backlog_bytes)
+{
+    int on = 1, lowat = (int)backlog_bytes;
+    listener->descriptor = socket(info->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (listener->descriptor < 0) return -errno;
+    listener->loopback = is_loopback(info->ai_addr);
+    if (setsockopt(listener->descriptor, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on)
+        || setsockopt(listener->descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on)
+        || setsockopt(listener->descriptor, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &lowat, sizeof lowat)
+        || bind(listener->descriptor, info->ai_addr, info->ai_addrlen) || listen(listener->descriptor, ACCEPT_BACKLOG)) {
+        int error = -errno;
+        close(listener->descriptor);
+        return error;
+    }
+    return 0;
+}
+
+int listener_open(struct listener *listener, const char *address, uint32_t backlog_bytes, char *why, int why_size)
+{
+    char host[128];
+    const char *port;
+    *listener = (struct listener){ .descriptor = -1 };
+    if (!split(address, host, sizeof host, &port)) {
+        snprintf(why, (size_t)why_size, "--listen is \"%s\"; it must be an address and a port, as in 127.0.0.1:8080 or [::1]:8080", address);
+        return -1;
+    }
+    struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV }, *info;
+    int fault = getaddrinfo(*host ? host : NULL, port, &hints, &info);
+    if (fault) {
+        snprintf(why, (size_t)why_size, "can't listen on \"%s\": %s", address, gai_strerror(fault));
+        return -1;
+    }
+    int error = open_at(listener, info, backlog_bytes);
+    freeaddrinfo(info);
+    if (error == 0) return 0;
+    if (error == -EADDRINUSE) snprintf(why, (size_t)why_size, "can't listen on %s: the port is in use; is another gateway running? Choose another with --listen", address);
+    else snprintf(why, (size_t)why_size, "can't listen on %s: %s", address, strerror(-error));
+    return -1;
+}
+
+void listener_close(struct listener *listener)
+{
+    if (listener->descriptor >= 0) close(listener->descriptor);
+    listener->descriptor = -1;
+}

@@ -1,0 +1,19 @@
+/* The listener: where connections come from. Options set here are inherited by all of them. */
+#ifndef GATEWAY_LISTENER_H
+#define GATEWAY_LISTENER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct listener {
+    int  descriptor;
+    bool loopback; /* nobody from outside can reach it */
+    bool accepting; /* an accept is in the kernel's hands */
+};
+
+/* Binds and listens at "host:port" or "[host]:port". TCP_NODELAY and TCP_NOTSENT_LOWAT (`backlog_bytes`) are set on it, so that
+ * a stuck peer can't hide behind megabytes of kernel memory (MEASURED.md, taught 4). 0, or -1 with a plain sentence. */
+int  listener_open(struct listener *listener, const char *address, uint32_t backlog_bytes, char *why, int why_size);
+void listener_close(struct listener *listener);
+
+#endif

@@ -1,0 +1,85 @@
+#include "gateway/messages.h"
+
+#include "core/base/random.h"
+#include "core/proto/json.h"
+#include "gateway/conn.h"
+
+void text_add_escaped(struct text *text, struct span raw)
+{
+    enum { GROWTH = 6 }; /* \u00XX */
+    char *out = text_reserve(text, raw.size * GROWTH);
+    text->size += json_escape(raw, out, raw.size * GROWTH);
+}
+
+void message_begin(struct shard *shard, const char *op, struct span id)
+{
+    shard->scratch.size = 0;
+    text_print(&shard->scratch, "{\"op\":\"%s\"", op);
+    if (!id.bytes) return;
+    text_add_string(&shard->scratch, ",\"id\":");
+    text_add(&shard->scratch, id);
+}
+
+void message_send(struct shard *shard, struct conn *conn)
+{
+    text_add_char(&shard->scratch, '}');
+    conn_add_message(shard, conn, text_span(&shard->scratch));
+}
+
+void message_hello(struct shard *shard, struct conn *conn)
+{
+    message_begin(shard, "hello", SPAN_NONE);
+    text_print(&shard->scratch, ",\"version\":\"%s\",\"heartbeat_ms\":%u", RINGCAST_VERSION, conn->heartbeat_ms);
+    message_send(shard, conn);
+}
+
+void message_heartbeat(struct shard *shard, struct conn *conn)
+{
+    message_begin(shard, "heartbeat", SPAN_NONE);
+    text_print(&shard->scratch, ",\"ts\":%llu", (unsigned long long)shard->clock.wall_us);
+    message_send(shard, conn);
+}
+
+static void add_topic(struct shard *shard, struct span topic)
+{
+    text_add_string(&shard->scratch, ",\"topic\":\"");
+    text_add(&shard->scratch, topic);
+    text_add_char(&shard->scratch, '"');
+}
+
+void message_topic(struct shard *shard, struct conn *conn, struct span topic, struct span epoch, uint64_t seq)
+{
+    message_begin(shard, "topic", SPAN_NONE);
+    add_topic(shard, topic);
+    text_print(&shard->scratch, ",\"epoch\":\"%.*s\",\"seq\":%llu", (int)epoch.size, epoch.bytes, (unsigned long long)seq);
+    message_send(shard, conn);
+}
+
+void message_gap(struct shard *shard, struct conn *conn, struct span topic, uint64_t from, uint64_t to)
+{
+    message_begin(shard, "gap", SPAN_NONE);
+    add_topic(shard, topic);
+    text_print(&shard->scratch, ",\"from\":%llu,\"to\":%llu", (unsigned long long)from, (unsigned long long)to);
+    message_send(shard, conn);
+}
+
+void message_closing(struct shard *shard, struct conn *conn, const char *reason)
+{
+    uint32_t spread_ms = (uint32_t)shard->settings->drain_timeout_ms + 1000;
+    message_begin(shard, "closing", SPAN_NONE);
+    text_add_string(&shard->scratch, ",\"reason\":\"");
+    text_add_escaped(&shard->scratch, span_of_string(reason));
+    text_print(&shard->scratch, "\",\"reconnect_ms\":%u", 100 + random_below(&shard->random_state, spread_ms));
+    message_send(shard, conn);
+}
+
+void message_error(struct shard *shard, struct conn *conn, struct span id, uint32_t line, const char *code, const char *message)
+{
+    message_begin(shard, "error", id);
+    if (line > 0) text_print(&shard->scratch, ",\"line\":%u", line);
+    text_print(&shard->scratch, ",\"code\":\"%s\",\"message\":\"", code);
+    text_add_escaped(&shard->scratch, span_of_string(message));
+    text_add_char(&shard->scratch, '"');
+    message_send(shard, conn);
+    counter_add(&shard->counters, COUNTER_ERRORS_SENT, 1);
+}

@@ -1,0 +1,28 @@
+/* What the gateway says in `ringcast.v1`: one function for each op (PROTOCOL.md). Each queues one text message. */
+#ifndef GATEWAY_MESSAGES_H
+#define GATEWAY_MESSAGES_H
+
+#include "core/base/span.h"
+
+struct shard;
+struct conn;
+
+void message_hello(struct shard *shard, struct conn *conn);
+void message_heartbeat(struct shard *shard, struct conn *conn);
+void message_topic(struct shard *shard, struct conn *conn, struct span topic, struct span epoch, uint64_t seq);
+void message_gap(struct shard *shard, struct conn *conn, struct span topic, uint64_t from, uint64_t to);
+void message_closing(struct shard *shard, struct conn *conn, const char *reason); /* reconnect_ms is drawn at random, so that not all come back at once */
+
+/* How an answer begins: {"op":"<op>","id":<id>  with the id as the client wrote it, left out where id is SPAN_NONE; message_send()
+ * adds the closing brace and queues it. In between the caller writes into shard->scratch. */
+void message_begin(struct shard *shard, const char *op, struct span id);
+void message_send(struct shard *shard, struct conn *conn);
+
+/* {"op":"error",…}: line counts from 1, 0 leaves it out. The message is escaped. */
+void message_error(struct shard *shard, struct conn *conn, struct span id, uint32_t line, const char *code, const char *message);
+
+/* "name":"text", with the text escaped. */
+struct text;
+void text_add_escaped(struct text *text, struct span raw);
+
+#endif

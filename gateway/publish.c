@@ -1,0 +1,146 @@
+#include "gateway/publish.h"
+
+#include "gateway/conn.h"
+
+#define PAYLOAD_DEPTH_MAX 64
+
+bool publish_is_on(const struct settings *settings)
+{
+    return settings->publish_key[0] || settings->admin_key[0];
+}
+
+bool publish_key_is(struct span token, const char *key)
+{
+    size_t size = strlen(key);
+    if (size == 0) return false;
+    unsigned char differs = token.size != size;
+    for (size_t i = 0; i < token.size; i++) differs |= (unsigned char)(token.bytes[i] ^ key[i % size]);
+    return !differs;
+}
+
+const char *publish_forbidden(const struct settings *settings, uint8_t rights, bool credential, const char **why)
+{
+    if (rights & RIGHT_PUBLISH) return NULL;
+    *why = !publish_is_on(settings) ? PUBLISH_OFF_WHY : credential ? "this key may not publish" : "publishing needs a key: send it as Authorization: Bearer KEY, X-API-Key: KEY or {\"op\":\"auth\",\"token\":\"KEY\"}";
+    return credential ? "forbidden" : "unauthorized";
+}
+
+static void refuse(struct shard *shard, struct publish_outcome *outcome, const char *code, const char *why)
+{
+    outcome->code = code;
+    outcome->why = why;
+    counter_add(&shard->counters, COUNTER_PUBLISH_REFUSED, 1);
+}
+
+/* NULL, or what is wrong with the name. */
+static const char *name_fault(struct span topic)
+{
+    const char *why = topic_name_fault(topic);
+    if (!why && topic_name_reserved(topic)) why = "names that begin with $ are the gateway's own";
+    return why;
+}
+
+static void append(struct shard *shard, struct span data, bool line_break, bool key, struct publish_outcome *outcome)
+{
+    struct publish_ask ask = { .topic = outcome->topic, .data = data, .line_break = line_break, .key = key };
+    enum link_result result = engine_publish(&shard->engine, &ask, &outcome->reply);
+    if (result != LINK_DONE || outcome->reply.verdict == PUBLISH_BUSY) refuse(shard, outcome, "busy", "no memory for another update: limits.log-bytes is reached");
+    else if (outcome->reply.verdict == PUBLISH_TOPICS_FULL) refuse(shard, outcome, "too_many_topics", "limits.topics is reached");
+}
+
+static const char *read_topic(const struct json_value *topic, struct publish_outcome *outcome)
+{
+    if (!topic || topic->kind != JSON_STRING) return "\"topic\" is missing or not a string";
+    outcome->topic = json_string_inside(topic);
+    if (!topic->escaped) return NULL;
+    long size = json_string_unescape(topic, outcome->topic_room, sizeof outcome->topic_room);
+    outcome->topic = span_of(outcome->topic_room, size < 0 ? 0 : (size_t)size); /* an empty name is refused below */
+    return NULL;
+}
+
+/* Levels of brackets in a value that is known to be valid. */
+static bool too_deep(struct span text)
+{
+    uint32_t depth = 0;
+    for (size_t i = 0; i < text.size; i++) {
+        char c = text.bytes[i];
+        if (c == '"') {
+            for (i++; text.bytes[i] != '"'; i++)
+                if (text.bytes[i] == '\\') i++;
+        } else if (c == '{' || c == '[') {
+            if (++depth > PAYLOAD_DEPTH_MAX) return true;
+        } else if (c == '}' || c == ']') {
+            depth--;
+        }
+    }
+    return false;
+}
+
+void publish_one(struct shard *shard, const struct publish_request *request, struct publish_outcome *outcome)
+{
+    outcome->code = publish_forbidden(shard->settings, request->rights, request->credential, &outcome->why);
+    if (outcome->code) {
+        refuse(shard, outcome, outcome->code, outcome->why);
+        return;
+    }
+    const char *why = read_topic(request->topic, outcome);
+    if (why) {
+        refuse(shard, outcome, "bad_request", why);
+        return;
+    }
+    why = name_fault(outcome->topic);
+    if (why) refuse(shard, outcome, "bad_topic", why);
+    else if (!request->data) refuse(shard, outcome, "bad_request", "\"data\" is missing");
+    else if (request->key && request->key->kind != JSON_TRUE && request->key->kind != JSON_FALSE) refuse(shard, outcome, "bad_request", "\"key\" must be true or false");
+    else if (request->data->text.size > shard->settings->limits_payload) refuse(shard, outcome, "too_large", "the payload is larger than limits.payload");
+    else if ((request->data->kind == JSON_OBJECT || request->data->kind == JSON_ARRAY) && request->data->text.size > 2 * PAYLOAD_DEPTH_MAX && too_deep(request->data->text))
+        refuse(shard, outcome, "bad_payload", "the payload is nested deeper than 64 levels");
+    else append(shard, request->data->text, request->data->line_break, request->key && request->key->kind == JSON_TRUE, outcome);
+}
+
+void publish_body(struct shard *shard, struct span topic, struct span body, bool key, struct publish_outcome *outcome)
+{
+    struct json_value data;
+    outcome->code = NULL;
+    outcome->topic = topic;
+    const char *why = name_fault(topic);
+    if (why) {
+        refuse(shard, outcome, "bad_topic", why);
+        return;
+    }
+    switch (json_validate(body, PAYLOAD_DEPTH_MAX, &data)) {
+    case JSON_SYNTAX: refuse(shard, outcome, "bad_payload", "the payload is not JSON"); return;
+    case JSON_DEEP: refuse(shard, outcome, "bad_payload", "the payload is nested deeper than 64 levels"); return;
+    case JSON_OK: break;
+    }
+    if (data.text.size > shard->settings->limits_payload) refuse(shard, outcome, "too_large", "the payload is larger than limits.payload");
+    else append(shard, data.text, data.line_break, key, outcome);
+}
+
+void publish_write_reply(struct text *text, const char *before, const struct publish_outcome *outcome)
+{
+    text_add_string(text, before);
+    text_add_string(text, "\"topic\":\"");
+    text_add(text, outcome->topic);
+    text_add_string(text, "\",\"epoch\":\"");
+    text_add(text, span_of(outcome->reply.epoch, EPOCH_BYTES));
+    text_add_string(text, "\",\"seq\":");
+    text_add_number(text, outcome->reply.seq);
+}
+
+bool query_boolean(struct span text, bool *value)
+{
+    *value = span_is(text, "true") || span_is(text, "1");
+    return *value || span_is(text, "false") || span_is(text, "0");
+}
+
+bool query_number(struct span text, uint64_t min, uint64_t max, uint64_t *value)
+{
+    *value = 0;
+    if (text.size == 0 || text.size > 19) return false;
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.bytes[i] < '0' || text.bytes[i] > '9') return false;
+        *value = *value * 10 + (uint64_t)(text.bytes[i] - '0');
+    }
+    return *value >= min && *value <= max;
+}

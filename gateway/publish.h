@@ -1,0 +1,45 @@
+/* Publishing, whichever way a request came: WebSocket, one by HTTP, many by HTTP. Rights are judged before the topic, the
+ * topic before the payload (PROTOCOL.md). Its shard's thread only. */
+#ifndef GATEWAY_PUBLISH_H
+#define GATEWAY_PUBLISH_H
+
+#include "core/proto/json.h"
+#include "core/proto/topic_name.h"
+#include "gateway/shard.h"
+
+struct publish_request {
+    uint8_t rights;     /* of who asks */
+    bool    credential; /* some credential was given */
+    const struct json_value *topic, *data, *key; /* as they stand in the request; NULL: absent */
+};
+
+struct publish_outcome {
+    const char          *code; /* NULL: done */
+    const char          *why;
+    struct publish_reply reply;
+    struct span          topic; /* unescaped; in topic_room or the request */
+    char                 topic_room[4 * TOPIC_NAME_BYTES_MAX];
+};
+
+#define PUBLISH_OFF_WHY "publishing over the network is off: start the gateway with --auth.publish-key KEY to turn it on"
+
+bool publish_is_on(const struct settings *settings);
+
+/* Whether a token is this key, in a time that does not tell how much of it is right. An empty key is no key. */
+bool publish_key_is(struct span token, const char *key);
+
+/* Judges rights alone: NULL, or the code, with why. */
+const char *publish_forbidden(const struct settings *settings, uint8_t rights, bool credential, const char **why);
+
+void publish_one(struct shard *shard, const struct publish_request *request, struct publish_outcome *outcome);
+/* The same where topic and payload stand apart; data is the body. */
+void publish_body(struct shard *shard, struct span topic, struct span body, bool key, struct publish_outcome *outcome);
+
+/* "topic":…,"epoch":…,"seq":… with `before` in front. */
+void publish_write_reply(struct text *text, const char *before, const struct publish_outcome *outcome);
+
+/* Values of query strings. */
+bool query_boolean(struct span text, bool *value);
+bool query_number(struct span text, uint64_t min, uint64_t max, uint64_t *value);
+
+#endif

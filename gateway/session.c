@@ -1,0 +1,388 @@
+#include "gateway/session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/base/check.h"
+#include "gateway/messages.h"
+#include "gateway/publish.h"
+#include "gateway/request.h"
+#include "gateway/topics_asked.h"
+
+/* Where a request stands: for its error, line counts from 1, 0 where the message is one request. */
+struct asking {
+    const struct request *request;
+    uint32_t              line;
+};
+
+static void refuse(struct shard *shard, struct conn *conn, const struct asking *asking, const char *code, const char *why)
+{
+    message_error(shard, conn, asking->request->id, asking->line, code, why);
+}
+
+bool session_authorize(const struct settings *settings, struct span token, uint8_t *rights)
+{
+    bool publish = publish_key_is(token, settings->publish_key), admin = publish_key_is(token, settings->admin_key);
+    if (publish) *rights |= RIGHT_PUBLISH;
+    if (admin) *rights |= RIGHT_PUBLISH | RIGHT_ADMIN;
+    return publish || admin;
+}
+
+/* Subscribing. */
+
+struct subscribe_options {
+    enum mode mode;
+    bool      snapshot;
+};
+
+static void add_subscribed(struct text *text, bool first, struct span name, const struct subscribe_reply *reply, bool asked_to_resume)
+{
+    text_add_string(text, first ? "{\"topic\":\"" : ",{\"topic\":\"");
+    text_add(text, name);
+    text_add_char(text, '"');
+    if (reply->born) {
+        text_add_string(text, ",\"epoch\":\"");
+        text_add(text, span_of(reply->epoch, EPOCH_BYTES));
+        text_add_char(text, '"');
+    }
+    text_add_string(text, ",\"seq\":");
+    text_add_number(text, reply->seq);
+    if (asked_to_resume && !reply->again) text_add_string(text, reply->resumed ? ",\"resumed\":true" : ",\"resumed\":false");
+    text_add_char(text, '}');
+}
+
+/* Takes back what a refused request had subscribed to. */
+static void undo(struct shard *shard, struct conn *conn, const struct topics_asked *asked, const bool *made, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (made[i]) engine_unsubscribe(&shard->engine, conn_index(shard, conn), topics_asked_name(shard, &asked->list[i]));
+}
+
+/* Subscribes to all, and writes the list of the ack into the scratch. NULL, or the code of what refused it, with why. */
+static const char *subscribe_all(struct shard *shard, struct conn *conn, const struct topics_asked *asked, const struct subscribe_options *options,
+                                 struct subscribe_reply *replies, bool *made, const char **why)
+{
+    uint32_t index = conn_index(shard, conn);
+    for (uint32_t i = 0; i < asked->count; i++) {
+        const struct topic_asked *topic = &asked->list[i];
+        struct subscribe_ask ask = {
+            .topic = topics_asked_name(shard, topic),
+            .mode = options->mode,
+            .snapshot = options->snapshot,
+            .resume = topic->resume,
+            .resume_epoch = topics_asked_epoch(shard, topic),
+            .resume_seq = topic->seq,
+        };
+        enum subscribe_verdict verdict = engine_subscribe(&shard->engine, index, &ask, &replies[i]);
+        made[i] = verdict == SUBSCRIBE_DONE && !replies[i].again;
+        bool excess = made[i] && conn->subscriber.subscriptions_count > shard->settings->limits_subscriptions;
+        if (verdict == SUBSCRIBE_DONE && !excess) continue;
+        undo(shard, conn, asked, made, i + 1);
+        *why = excess                             ? "more subscriptions than limits.subscriptions allows"
+               : verdict == SUBSCRIBE_TOPICS_FULL ? "more topics than limits.topics allows"
+                                                  : "this gateway has no room for more subscriptions";
+        return "too_many_topics";
+    }
+    return NULL;
+}
+
+/* The whole of a subscribe whose topics and options were found right; NULL, or the code of what refused it, with why. */
+static const char *subscribe(struct shard *shard, struct conn *conn, struct span id, bool ack, const struct topics_asked *asked,
+                             const struct subscribe_options *options, const char **why)
+{
+    struct subscribe_reply *replies = malloc(asked->count * sizeof *replies);
+    bool *made = calloc(asked->count, sizeof *made);
+    CHECK(replies && made);
+    const char *code = subscribe_all(shard, conn, asked, options, replies, made, why);
+    if (!code && ack) {
+        message_begin(shard, "subscribed", id);
+        text_add_string(&shard->scratch, ",\"topics\":[");
+        for (uint32_t i = 0; i < asked->count; i++)
+            add_subscribed(&shard->scratch, i == 0, topics_asked_name(shard, &asked->list[i]), &replies[i], asked->list[i].resume);
+        text_add_char(&shard->scratch, ']');
+        message_send(shard, conn);
+    }
+    /* Without an ack the epoch of what is new is told before its first update; unborn topics are announced at their birth. */
+    for (uint32_t i = 0; !code && !ack && i < asked->count; i++)
+        if (replies[i].born && made[i])
+            message_topic(shard, conn, topics_asked_name(shard, &asked->list[i]), span_of(replies[i].epoch, EPOCH_BYTES), replies[i].seq);
+    free(replies);
+    free(made);
+    return code;
+}
+
+static bool read_mode(struct span text, enum mode *mode)
+{
+    if (span_is(text, "latest")) *mode = MODE_LATEST;
+    else if (span_is(text, "every")) *mode = MODE_EVERY;
+    else return false;
+    return true;
+}
+
+/* max_hz: 0 is no limit. NULL, or what is wrong with it. */
+static const char *max_hz_fault(double max_hz)
+{
+    if (max_hz < 0) return "\"max_hz\" must not be negative";
+    if (max_hz > 0) return "\"max_hz\" above 0 is not available in this version";
+    return NULL;
+}
+
+/* The options of a request; NULL, or what is wrong with them. */
+static const char *read_options(const struct request *request, struct subscribe_options *options)
+{
+    const struct json_value *values = request->values;
+    *options = (struct subscribe_options){ MODE_LATEST, true };
+    if (request_has(request, KEY_MODE) && (values[KEY_MODE].kind != JSON_STRING || !read_mode(json_string_inside(&values[KEY_MODE]), &options->mode)))
+        return "\"mode\" must be \"latest\" or \"every\"";
+    if (request_has(request, KEY_MAX_HZ)) {
+        double max_hz;
+        if (values[KEY_MAX_HZ].kind != JSON_NUMBER || !json_double(&values[KEY_MAX_HZ], &max_hz)) return "\"max_hz\" must be a number";
+        const char *why = max_hz_fault(max_hz);
+        if (why) return why;
+    }
+    if (request_has(request, KEY_SNAPSHOT)) {
+        enum json_kind kind = values[KEY_SNAPSHOT].kind;
+        if (kind != JSON_TRUE && kind != JSON_FALSE) return "\"snapshot\" must be true or false";
+        options->snapshot = kind == JSON_TRUE;
+    }
+    return NULL;
+}
+
+static void on_subscribe(struct shard *shard, struct conn *conn, const struct asking *asking)
+{
+    const struct request *request = asking->request;
+    struct subscribe_options options;
+    struct topics_asked asked;
+    const char *why = read_options(request, &options), *code = "bad_request";
+    topics_asked_init(shard, &asked);
+    if (!why && !request_has(request, KEY_TOPICS)) why = "\"topics\" is missing";
+    if (!why) {
+        bool fine = topics_asked_add_array(shard, &asked, &request->values[KEY_TOPICS])
+                    && (!request_has(request, KEY_RESUME) || topics_asked_resume(shard, &asked, &request->values[KEY_RESUME]));
+        if (fine) code = subscribe(shard, conn, request->id, request->id.bytes != NULL, &asked, &options, &why);
+        else code = asked.code, why = asked.why;
+    }
+    if (why) refuse(shard, conn, asking, code, why);
+    topics_asked_free(&asked);
+}
+
+static void on_unsubscribe(struct shard *shard, struct conn *conn, const struct asking *asking)
+{
+    const struct request *request = asking->request;
+    struct topics_asked asked;
+    topics_asked_init(shard, &asked);
+    if (!request_has(request, KEY_TOPICS)) refuse(shard, conn, asking, "bad_request", "\"topics\" is missing");
+    else if (!topics_asked_add_array(shard, &asked, &request->values[KEY_TOPICS])) refuse(shard, conn, asking, asked.code, asked.why);
+    else {
+        for (uint32_t i = 0; i < asked.count; i++) engine_unsubscribe(&shard->engine, conn_index(shard, conn), topics_asked_name(shard, &asked.list[i]));
+        if (request->id.bytes) {
+            message_begin(shard, "unsubscribed", request->id);
+            text_add_string(&shard->scratch, ",\"topics\":");
+            for (uint32_t i = 0; i < asked.count; i++) {
+                text_add_string(&shard->scratch, i == 0 ? "[\"" : ",\"");
+                text_add(&shard->scratch, topics_asked_name(shard, &asked.list[i]));
+                text_add_char(&shard->scratch, '"');
+            }
+            text_add_char(&shard->scratch, ']');
+            message_send(shard, conn);
+        }
+    }
+    topics_asked_free(&asked);
+}
+
+static void on_list(struct shard *shard, struct conn *conn, const struct asking *asking)
+{
+    const struct locals *locals = &shard->engine.locals;
+    message_begin(shard, "subscriptions", asking->request->id);
+    text_add_string(&shard->scratch, ",\"topics\":[");
+    bool first = true;
+    for (uint32_t at = conn->subscriber.siblings_first; at != POOL_NONE; first = false) {
+        const struct subscription *subscription = subscription_at(&locals->subscriptions, at);
+        const struct local_topic *local = local_topic_at(locals, subscription->local);
+        text_add_string(&shard->scratch, first ? "{\"topic\":\"" : ",{\"topic\":\"");
+        text_add(&shard->scratch, local_topic_name(local));
+        text_print(&shard->scratch, "\",\"mode\":\"%s\",\"max_hz\":0,\"seq\":%llu}", subscription->mode == MODE_EVERY ? "every" : "latest",
+                   (unsigned long long)(subscription->next_seq - 1));
+        at = subscription->sibling_next;
+    }
+    text_add_char(&shard->scratch, ']');
+    message_send(shard, conn);
+}
+
+static void on_ping(struct shard *shard, struct conn *conn, const struct asking *asking)
+{
+    message_begin(shard, "pong", asking->request->id);
+    text_print(&shard->scratch, ",\"ts\":%llu", (unsigned long long)shard->clock.wall_us);
+    message_send(shard, conn);
+}
+
+static void on_auth(struct shard *shard, struct conn *conn, const struct asking *asking)
+{
+    const struct request *request = asking->request;
+    const struct json_value *token = &request->values[KEY_TOKEN];
+    char room[256];
+    if (!request_has(request, KEY_TOKEN) || token->kind != JSON_STRING) {
+        refuse(shard, conn, asking, "bad_request", "\"token\" is missing or not a string");
+        return;
+    }
+    struct span text = json_string_inside(token);
+    if (token->escaped) {
+        long size = json_string_unescape(token, room, sizeof room);
+        text = span_of(room, size < 0 ? 0 : (size_t)size);
+    }
+    uint8_t rights = 0;
+    if (!session_authorize(shard->settings, text, &rights)) {
+        refuse(shard, conn, asking, "unauthorized", publish_is_on(shard->settings) ? "the token is not right" : PUBLISH_OFF_WHY);
+        return;
+    }
+    conn->rights = rights;
+    conn->credential = true;
+    if (!request->id.bytes) return;
+    message_begin(shard, "authenticated", request->id);
+    message_send(shard, conn);
+}
+
+/* Publishing. */
+
+static void on_publish(struct shard *shard, struct conn *conn, const struct asking *asking)
+{
+    const struct request *request = asking->request;
+    struct publish_request publish = {
+        .rights = conn->rights,
+        .credential = conn->credential,
+        .topic = request_has(request, KEY_TOPIC) ? &request->values[KEY_TOPIC] : NULL,
+        .data = request_has(request, KEY_DATA) ? &request->values[KEY_DATA] : NULL,
+        .key = request_has(request, KEY_KEY) ? &request->values[KEY_KEY] : NULL,
+    };
+    struct publish_outcome outcome;
+    publish_one(shard, &publish, &outcome);
+    if (outcome.code) {
+        refuse(shard, conn, asking, outcome.code, outcome.why);
+        return;
+    }
+    if (!request->id.bytes) return;
+    message_begin(shard, "published", request->id);
+    publish_write_reply(&shard->scratch, ",", &outcome);
+    message_send(shard, conn);
+}
+
+/* Requests. */
+
+static void on_request(struct shard *shard, struct conn *conn, const struct asking *asking)
+{
+    static const struct {
+        const char *op;
+        void (*serve)(struct shard *, struct conn *, const struct asking *);
+    } ops[] = {
+        { "publish", on_publish }, { "subscribe", on_subscribe }, { "unsubscribe", on_unsubscribe },
+        { "ping", on_ping },       { "list", on_list },           { "auth", on_auth },
+    };
+    const struct request *request = asking->request;
+    counter_add(&shard->counters, COUNTER_REQUESTS, 1);
+    if (request->code) {
+        refuse(shard, conn, asking, request->code, request->why);
+        return;
+    }
+    const struct json_value *op = &request->values[KEY_OP];
+    if (!request_has(request, KEY_OP) || op->kind != JSON_STRING) {
+        refuse(shard, conn, asking, "bad_request", "\"op\" is missing or not a string");
+        return;
+    }
+    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
+        if (!json_string_is(op, ops[i].op)) continue;
+        ops[i].serve(shard, conn, asking);
+        return;
+    }
+    refuse(shard, conn, asking, "unknown_op", "\"op\" must be one of subscribe, unsubscribe, publish, auth, list, ping");
+}
+
+static bool is_blank(struct span text)
+{
+    for (size_t i = 0; i < text.size; i++)
+        if (text.bytes[i] != ' ' && text.bytes[i] != '\t' && text.bytes[i] != '\r' && text.bytes[i] != '\n') return false;
+    return true;
+}
+
+static size_t line_bytes(struct span text)
+{
+    const char *end = memchr(text.bytes, '\n', text.size);
+    return end ? (size_t)(end - text.bytes) : text.size;
+}
+
+void session_on_message(struct shard *shard, struct conn *conn, struct span text)
+{
+    struct request request;
+    size_t end = request_read(text, &request);
+    if (request.complete && is_blank(span_skip(text, end))) { /* one object as a whole */
+        on_request(shard, conn, &(struct asking){ &request, 0 });
+        return;
+    }
+    /* Otherwise each line is one. What was read above is the first line's, where it ends on it. */
+    uint32_t line = 0;
+    size_t first_bytes = line_bytes(text);
+    bool first_read = request.complete && end <= first_bytes && is_blank(span_of(text.bytes + end, first_bytes - end));
+    while (text.size > 0 && conn->state == CONN_OPEN) {
+        size_t bytes = line_bytes(text);
+        struct span one = span_of(text.bytes, bytes);
+        line++;
+        if (!is_blank(one)) {
+            if (!first_read) {
+                end = request_read(one, &request);
+                if (request.complete && !is_blank(span_skip(one, end))) request.code = "bad_json", request.why = "something stands behind the request's object";
+            }
+            on_request(shard, conn, &(struct asking){ &request, line });
+        }
+        first_read = false;
+        text = span_skip(text, bytes < text.size ? bytes + 1 : bytes);
+    }
+}
+
+/* The handshake's query. */
+
+static const char *query_fault(const struct session_query *query, struct conn *conn, struct subscribe_options *options)
+{
+    *options = (struct subscribe_options){ MODE_LATEST, true };
+    if (query->fault) return query->fault;
+    if (query->mode.bytes && !read_mode(query->mode, &options->mode)) return "mode must be latest or every";
+    if (query->format.bytes && !span_is(query->format, "json")) return "format must be json in this version";
+    bool batch;
+    if (query->snapshot.bytes && !query_boolean(query->snapshot, &options->snapshot)) return "snapshot must be true, false, 1 or 0";
+    if (query->batch.bytes && !query_boolean(query->batch, &batch)) return "batch must be true, false, 1 or 0";
+    if (query->max_hz.bytes) {
+        struct json_value number;
+        double max_hz;
+        if (json_validate(query->max_hz, 1, &number) != JSON_OK || number.kind != JSON_NUMBER || !json_double(&number, &max_hz)) return "max_hz must be a number";
+        const char *why = max_hz_fault(max_hz);
+        if (why) return why;
+    }
+    if (query->heartbeat_ms.bytes) {
+        uint64_t heartbeat_ms;
+        if (!query_number(query->heartbeat_ms, 1000, 60000, &heartbeat_ms)) return "heartbeat_ms must be from 1000 to 60000";
+        conn->heartbeat_ms = (uint32_t)heartbeat_ms;
+    }
+    return NULL;
+}
+
+void session_begin(struct shard *shard, struct conn *conn, const struct session_query *query)
+{
+    struct subscribe_options options;
+    struct topics_asked asked;
+    const char *why = query_fault(query, conn, &options), *code = "bad_request";
+    conn_open(shard, conn, CONN_KIND_SESSION);
+    message_hello(shard, conn);
+    if (query->token_wrong) {
+        message_error(shard, conn, SPAN_NONE, 0, "unauthorized", "the token is not right");
+        conn_close(shard, conn, WS_CLOSE_UNAUTHORIZED, "the token is not right");
+        return;
+    }
+    topics_asked_init(shard, &asked);
+    if (!why && query->topics.size > 0) {
+        if (topics_asked_add_list(shard, &asked, query->topics)) code = subscribe(shard, conn, SPAN_NONE, true, &asked, &options, &why);
+        else code = asked.code, why = asked.why;
+    }
+    if (why) {
+        message_error(shard, conn, SPAN_NONE, 0, code, why);
+        conn_close(shard, conn, WS_CLOSE_BAD_REQUEST, why);
+    }
+    topics_asked_free(&asked);
+}

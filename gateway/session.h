@@ -1,0 +1,25 @@
+/* A session: one client's requests of `ringcast.v1` (PROTOCOL.md), from messages to the engine and back to replies.
+ * Its shard's thread only. */
+#ifndef GATEWAY_SESSION_H
+#define GATEWAY_SESSION_H
+
+#include "gateway/conn.h"
+
+/* What the query of the handshake asks for. */
+struct session_query {
+    struct span topics; /* separated by commas, already decoded; SPAN_NONE: none */
+    struct span mode, format, snapshot, batch, max_hz, heartbeat_ms;
+    bool        token_wrong; /* a token in the query or the sub-protocol was not right */
+    const char *fault;       /* of the query as a whole: a repeated parameter, a broken percent sign; or NULL */
+};
+
+/* The 101 is queued: hello, the subscriptions of the query or what is wrong with it. */
+void session_begin(struct shard *shard, struct conn *conn, const struct session_query *query);
+
+/* One message: one request, or one on each line. */
+void session_on_message(struct shard *shard, struct conn *conn, struct span text);
+
+/* What a token allows: rights, and true where it is a right one at all. */
+bool session_authorize(const struct settings *settings, struct span token, uint8_t *rights);
+
+#endif

@@ -1,0 +1,318 @@
+#include "gateway/shard.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include "core/base/check.h"
+#include "core/base/random.h"
+#include "gateway/conn.h"
+#include "gateway/fanout.h"
+#include "gateway/metrics.h"
+
+enum {
+    RING_ENTRIES = 1024,
+    RING_COMPLETIONS = 16384,
+    FILES_SPARE = 64, /* beyond the limit of connections, to tell those over it so */
+    COMMANDS_MAX = 8,
+    /* Bytes taken in each turn from all publishers together: longer turns make longer ranges and delay the first update by
+     * as much (MEASURED.md: 13, 27, 40 M updates/s delivered with 16, 64, 256 KiB). */
+    INTAKE_BYTES = 64 * 1024,
+};
+#define SUBSCRIPTIONS_MAX (16u * 1024u * 1024u) /* of a shard: an address range, not memory */
+
+/* Files there can be: as many as the process may open, though direct descriptors don't count against that. */
+static uint32_t files_limit(uint64_t connections_max)
+{
+    struct rlimit limit;
+    uint64_t most = connections_max + FILES_SPARE;
+    if (getrlimit(RLIMIT_NOFILE, &limit)) return 1024;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    return (uint32_t)(most < limit.rlim_cur ? most : limit.rlim_cur);
+}
+
+static int init_engine(struct shard *shard)
+{
+    const struct settings *settings = shard->settings;
+    struct engine_settings engine = {
+        .shard = shard->index,
+        .shards_count = (uint32_t)settings->shards,
+        .subscriptions_max = SUBSCRIPTIONS_MAX,
+        .home = {
+            .topics_max = (uint32_t)settings->limits_topics,
+            .log_bytes_max = settings->limits_log_bytes,
+            .window = { settings->topics_window, settings->topics_window_bytes, settings->topics_window_age_ms * 1000 },
+        },
+    };
+    random_fill(engine.hash_key, sizeof engine.hash_key);
+    return engine_init(&shard->engine, &engine, &shard->conns, &shard->ready, &shard->clock, &shard->counters);
+}
+
+int shard_init(struct shard *shard, uint32_t index, const struct settings *settings, char *why, int why_size)
+{
+    *shard = (struct shard){ .index = index, .settings = settings, .input = { POOL_NONE, POOL_NONE }, .starved = { POOL_NONE, POOL_NONE } };
+    if (listener_open(&shard->listener, settings->listen, (uint32_t)settings->socket_backlog, why, why_size)) return -1;
+    uint32_t files_max = files_limit(settings->limits_connections);
+    clock_tick(&shard->clock);
+    random_fill(&shard->random_state, sizeof shard->random_state);
+    wheel_init(&shard->wheel, shard_now_ms(shard));
+    int error = pool_init(&shard->conns, sizeof(struct conn), files_max);
+    if (error) goto undo_listener;
+    error = bitset_init(&shard->ready, files_max);
+    if (error) goto undo_conns;
+    error = bitset_init(&shard->live, files_max);
+    if (error) goto undo_ready;
+    error = init_engine(shard);
+    if (error) goto undo_live;
+    error = spsc_init(&shard->commands, sizeof(enum command), COMMANDS_MAX);
+    if (error) goto undo_engine;
+    error = wake_init(&shard->wake);
+    if (error) goto undo_commands;
+    shard->fanout = fanout_make();
+    error = -ENOMEM;
+    if (!shard->fanout || sem_init(&shard->started, 0, 0) || sem_init(&shard->ended, 0, 0)) goto undo_wake;
+    shard->commands_in = spsc_producer(&shard->commands);
+    shard->commands_out = spsc_consumer(&shard->commands);
+    return 0;
+undo_wake:     fanout_free(shard->fanout);
+               wake_deinit(&shard->wake);
+undo_commands: spsc_deinit(&shard->commands);
+undo_engine:   engine_deinit(&shard->engine);
+undo_live:     bitset_deinit(&shard->live);
+undo_ready:    bitset_deinit(&shard->ready);
+undo_conns:    pool_deinit(&shard->conns);
+undo_listener: listener_close(&shard->listener);
+    snprintf(why, (size_t)why_size, "can't set up a shard: %s%s", strerror(-error), error == -ENOMEM ? " (address ranges are reserved for limits.topics and limits.connections: see vm.overcommit_memory and RLIMIT_AS)" : "");
+    return -1;
+}
+
+void shard_deinit(struct shard *shard)
+{
+    sem_destroy(&shard->ended);
+    sem_destroy(&shard->started);
+    fanout_free(shard->fanout);
+    wake_deinit(&shard->wake);
+    spsc_deinit(&shard->commands);
+    engine_deinit(&shard->engine);
+    bitset_deinit(&shard->live);
+    bitset_deinit(&shard->ready);
+    pool_deinit(&shard->conns);
+    listener_close(&shard->listener);
+    text_free(&shard->scratch);
+    text_free(&shard->query);
+    text_free(&shard->arena);
+}
+
+/* Drain and end. */
+
+static void for_each_conn(struct shard *shard, void (*visit)(struct shard *, struct conn *))
+{
+    for (uint32_t index = 0; (index = bitset_next(&shard->live, index)) != BITSET_NONE; index++) visit(shard, conn_at(shard, index));
+}
+
+static void say_goodbye(struct shard *shard, struct conn *conn)
+{
+    bool between_requests = conn->state == CONN_HTTP && !conn->exchange && !conn->listed;
+    if (conn->state == CONN_OPEN) conn_close(shard, conn, WS_CLOSE_GOING_AWAY, "the gateway is shutting down");
+    else if (between_requests) conn_linger(shard, conn);
+}
+
+static void end_now(struct shard *shard, struct conn *conn)
+{
+    conn_join(shard, conn, WHY_ENDED);
+}
+
+static void on_commands(struct shard *shard)
+{
+    enum command command;
+    while (spsc_take(&shard->commands_out, &command)) {
+        if (command == COMMAND_DUMP) metrics_dump(shard);
+        if (command == COMMAND_DRAIN && shard->state == SHARD_OPEN) {
+            shard->state = SHARD_DRAINING;
+            shard->drain_until_ms = shard_now_ms(shard) + shard->settings->drain_timeout_ms;
+            for_each_conn(shard, say_goodbye);
+        }
+        if (command == COMMAND_STOP) {
+            shard->state = SHARD_DRAINING;
+            shard->drain_until_ms = 0;
+        }
+    }
+    spsc_release(&shard->commands_out);
+}
+
+static void check_drain(struct shard *shard)
+{
+    if (shard->state != SHARD_DRAINING) return;
+    if (shard_now_ms(shard) >= shard->drain_until_ms) for_each_conn(shard, end_now);
+    if (shard->conns.used == 0) shard->state = SHARD_ENDED;
+}
+
+/* The turn. */
+
+static void arm_wake(struct shard *shard)
+{
+    ring_read(&shard->ring, wake_fd(&shard->wake), &shard->wake_count, sizeof shard->wake_count, token_make(OP_WAKE, 0, 0));
+}
+
+static void arm_accept(struct shard *shard)
+{
+    if (shard->listener.accepting || shard->conns.used == shard->conns.items_max) return;
+    shard->listener.accepting = true;
+    ring_accept(&shard->ring, shard->listener.descriptor, token_make(OP_ACCEPT, 0, 0));
+}
+
+static void on_accept(struct shard *shard, const struct completion *completion)
+{
+    if (completion->result >= 0) conn_accepted(shard, (uint32_t)completion->result);
+    else counter_add(&shard->counters, COUNTER_ACCEPT_FAILED, 1);
+    if (!completion_more(completion)) shard->listener.accepting = false; /* armed again when the turn is over */
+}
+
+static void on_completion(struct shard *shard, const struct completion *completion)
+{
+    enum operation operation = token_operation(completion->token);
+    if (operation == OP_NONE) return;
+    if (operation == OP_ACCEPT) {
+        on_accept(shard, completion);
+        return;
+    }
+    if (operation == OP_WAKE) {
+        arm_wake(shard);
+        return;
+    }
+    struct conn *conn = conn_at(shard, token_index(completion->token));
+    CHECK(conn->generation == token_generation(completion->token)); /* it is not freed before its last completion */
+    if (operation == OP_RECV) conn_on_recv(shard, conn, completion);
+    else if (operation == OP_ROOM) conn_on_room(shard, conn);
+    else conn_on_over(shard, conn, operation);
+}
+
+static void take_completions(struct shard *shard)
+{
+    struct completion completion;
+    while (ring_next(&shard->ring, &completion)) on_completion(shard, &completion);
+}
+
+/* Consumes what came, up to the turn's bound. A heavy publisher's next buffer is fetched at once: the longer the turn, the
+ * longer the ranges. */
+static void take_in(struct shard *shard)
+{
+    size_t taken = 0;
+    for (;;) {
+        size_t now = conns_consume(shard, INTAKE_BYTES - taken);
+        conns_rearm(shard);
+        taken += now;
+        if (taken >= INTAKE_BYTES || now < RECV_BUFFER_BYTES / 2) break;
+        ring_submit(&shard->ring);
+        take_completions(shard);
+    }
+}
+
+static void on_timer(void *context, struct timer *timer)
+{
+    struct shard *shard = context;
+    conn_on_timer(shard, (struct conn *)((char *)timer - offsetof(struct conn, timer)));
+}
+
+/* How long the shard may sleep: not at all while there is something left to do. */
+static int64_t sleep_ms(struct shard *shard, bool busy)
+{
+    if (busy || shard->input.first != POOL_NONE) return 0;
+    uint64_t now_ms = shard_now_ms(shard);
+    int64_t timer_ms = wheel_next_ms(&shard->wheel, now_ms);
+    int64_t drain_ms = shard->state == SHARD_DRAINING && shard->drain_until_ms > now_ms ? (int64_t)(shard->drain_until_ms - now_ms) : -1;
+    if (drain_ms >= 0 && (timer_ms < 0 || drain_ms < timer_ms)) return drain_ms;
+    return timer_ms;
+}
+
+static void wait_for_something(struct shard *shard, int64_t timeout_ms)
+{
+    if (timeout_ms != 0 && wake_sleep_begin(&shard->wake) && !spsc_empty(&shard->commands_out)) timeout_ms = 0;
+    ring_wait(&shard->ring, timeout_ms);
+    wake_sleep_end(&shard->wake);
+}
+
+static bool turn(struct shard *shard, bool busy)
+{
+    arm_accept(shard);
+    wait_for_something(shard, sleep_ms(shard, busy));
+    clock_tick(&shard->clock);
+    counter_add(&shard->counters, COUNTER_TURNS, 1);
+    take_completions(shard);
+    on_commands(shard);
+    take_in(shard);
+    wheel_advance(&shard->wheel, shard_now_ms(shard), on_timer, shard);
+    engine_tell(&shard->engine);
+    busy = fanout_flush(shard);
+    engine_trim(&shard->engine);
+    check_drain(shard);
+    return busy;
+}
+
+/* The thread. */
+
+static const char *set_up_ring(struct shard *shard)
+{
+    const char *why = "out of memory";
+    struct ring_settings settings = { RING_ENTRIES, RING_COMPLETIONS, shard->conns.items_max };
+    if (ring_init(&shard->ring, &settings, &shard->counters, &why)) return why;
+    shard->sends = send_test(&shard->ring);
+    shard->batch = send_batch_make(&shard->ring, shard->sends == SENDS_EXACT, &shard->counters);
+    if (shard->batch && recv_buffers_init(&shard->recv_buffers, &shard->ring) == 0) return NULL;
+    send_batch_free(shard->batch);
+    ring_deinit(&shard->ring);
+    return "receive buffers could not be set up (io_uring_register_buf_ring)";
+}
+
+static void *run(void *context)
+{
+    struct shard *shard = context;
+    shard->start_why = set_up_ring(shard); /* by the thread that will submit to it: SINGLE_ISSUER */
+    sem_post(&shard->started);
+    if (shard->start_why) return NULL;
+    arm_wake(shard);
+    for (bool busy = false; shard->state != SHARD_ENDED;) busy = turn(shard, busy);
+    recv_buffers_deinit(&shard->recv_buffers);
+    send_batch_free(shard->batch);
+    ring_deinit(&shard->ring);
+    sem_post(&shard->ended);
+    return NULL;
+}
+
+int shard_start(struct shard *shard, char *why, int why_size)
+{
+    int error = pthread_create(&shard->thread, NULL, run, shard);
+    if (error) {
+        snprintf(why, (size_t)why_size, "can't start a thread: %s", strerror(error));
+        return -1;
+    }
+    while (sem_wait(&shard->started) && errno == EINTR) {}
+    if (!shard->start_why) return 0;
+    snprintf(why, (size_t)why_size, "%s", shard->start_why);
+    pthread_join(shard->thread, NULL);
+    return -1;
+}
+
+void shard_join(struct shard *shard)
+{
+    pthread_join(shard->thread, NULL);
+}
+
+bool shard_has_ended(struct shard *shard, uint32_t wait_ms)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += (long)wait_ms * 1000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    return sem_timedwait(&shard->ended, &until) == 0;
+}
+
+void shard_command(struct shard *shard, enum command command)
+{
+    if (!spsc_stage(&shard->commands_in, &command)) return; /* it has eight of them to look at */
+    spsc_publish(&shard->commands_in);
+    if (wake_needed(&shard->wake)) wake_send(&shard->wake);
+}

@@ -1,0 +1,156 @@
+#include "gateway/topics_asked.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/base/check.h"
+#include "core/base/siphash.h"
+#include "core/proto/topic_name.h"
+#include "gateway/shard.h"
+
+void topics_asked_init(struct shard *shard, struct topics_asked *asked)
+{
+    *asked = (struct topics_asked){ 0 };
+    shard->arena.size = 0;
+    CHECK(table_init(&asked->by_name) == 0);
+}
+
+void topics_asked_free(struct topics_asked *asked)
+{
+    table_deinit(&asked->by_name);
+    free(asked->list);
+}
+
+struct span topics_asked_name(const struct shard *shard, const struct topic_asked *topic)
+{
+    return span_of(shard->arena.bytes + topic->name_at, topic->name_bytes);
+}
+
+struct span topics_asked_epoch(const struct shard *shard, const struct topic_asked *topic)
+{
+    return span_of(shard->arena.bytes + topic->epoch_at, topic->epoch_bytes);
+}
+
+static bool fault(struct topics_asked *asked, const char *code, const char *why, struct span name)
+{
+    asked->code = code;
+    int shown = name.size > 64 ? 64 : (int)name.size;
+    if (name.bytes) snprintf(asked->why, sizeof asked->why, "topic \"%.*s\": %s", shown, name.bytes, why);
+    else snprintf(asked->why, sizeof asked->why, "%s", why);
+    return false;
+}
+
+static struct topic_asked *find(const struct shard *shard, const struct topics_asked *asked, struct span name, uint32_t hash)
+{
+    const struct table *table = &asked->by_name;
+    for (uint32_t at = table_first(table, hash); at != TABLE_NONE; at = table_following(table, hash, at)) {
+        struct topic_asked *topic = &asked->list[table->slots[at].index];
+        if (span_equals(topics_asked_name(shard, topic), name)) return topic;
+    }
+    return NULL;
+}
+
+static uint32_t hash_of(const struct shard *shard, struct span name)
+{
+    return (uint32_t)siphash(shard->engine.settings.hash_key, name);
+}
+
+bool topics_asked_add(struct shard *shard, struct topics_asked *asked, struct span name)
+{
+    const char *why = topic_name_fault(name);
+    if (why && topic_pattern_is(name) && !topic_pattern_fault(name)) why = "patterns can't be subscribed to in this version";
+    if (why) return fault(asked, "bad_topic", why, name);
+    uint32_t hash = hash_of(shard, name);
+    if (find(shard, asked, name, hash)) return true; /* a repeated topic counts once */
+    if (asked->count == asked->capacity) {
+        asked->capacity = asked->capacity ? asked->capacity * 2 : 8;
+        asked->list = realloc(asked->list, asked->capacity * sizeof *asked->list);
+        CHECK(asked->list);
+    }
+    asked->list[asked->count] = (struct topic_asked){ .name_at = (uint32_t)shard->arena.size, .name_bytes = (uint32_t)name.size };
+    text_add(&shard->arena, name);
+    CHECK(table_insert(&asked->by_name, hash, asked->count++) == 0);
+    return true;
+}
+
+/* A string's text, unescaped where it must be; false: it holds what is no UTF-8, or is longer than `out`. */
+static bool plain(const struct json_value *string, char *out, size_t out_max, struct span *text)
+{
+    *text = json_string_inside(string);
+    if (!string->escaped) return true;
+    long size = json_string_unescape(string, out, out_max);
+    *text = span_of(out, size < 0 ? 0 : (size_t)size);
+    return size >= 0;
+}
+
+enum { NAME_ROOM = 4 * TOPIC_NAME_BYTES_MAX };
+
+bool topics_asked_add_array(struct shard *shard, struct topics_asked *asked, const struct json_value *array)
+{
+    struct json_value element;
+    if (array->kind != JSON_ARRAY) return fault(asked, "bad_request", "\"topics\" must be an array of topic names", SPAN_NONE);
+    for (size_t at = 0; json_array_next(array->text, &at, &element);) {
+        char room[NAME_ROOM];
+        struct span name;
+        if (element.kind != JSON_STRING) return fault(asked, "bad_request", "\"topics\" must hold strings only", SPAN_NONE);
+        if (!plain(&element, room, sizeof room, &name)) return fault(asked, "bad_topic", "is not a valid name", json_string_inside(&element));
+        if (!topics_asked_add(shard, asked, name)) return false;
+    }
+    return asked->count > 0 || fault(asked, "bad_request", "\"topics\" is empty", SPAN_NONE);
+}
+
+bool topics_asked_add_list(struct shard *shard, struct topics_asked *asked, struct span list)
+{
+    while (list.size > 0) {
+        const char *comma = memchr(list.bytes, ',', list.size);
+        size_t size = comma ? (size_t)(comma - list.bytes) : list.size;
+        if (!topics_asked_add(shard, asked, span_of(list.bytes, size))) return false;
+        if (comma && size + 1 == list.size) return topics_asked_add(shard, asked, span_of("", 0)); /* a comma at the end */
+        list = span_skip(list, comma ? size + 1 : size);
+    }
+    return true;
+}
+
+/* One {"epoch":…,"seq":…}; false: it is none. */
+static bool read_point(const struct json_value *point, struct json_value *epoch, int64_t *seq)
+{
+    struct json_value key, value;
+    bool has_epoch = false, has_seq = false;
+    if (point->kind != JSON_OBJECT) return false;
+    for (size_t at = 0; json_member_next(point->text, &at, &key, &value);) {
+        if (json_string_is(&key, "epoch")) {
+            if (value.kind != JSON_STRING || has_epoch) return false;
+            *epoch = value;
+            has_epoch = true;
+        } else if (json_string_is(&key, "seq")) {
+            if (has_seq || !json_integer(&value, seq) || *seq < 0) return false;
+            has_seq = true;
+        }
+    }
+    return has_epoch && has_seq;
+}
+
+bool topics_asked_resume(struct shard *shard, struct topics_asked *asked, const struct json_value *object)
+{
+    struct json_value key, point, epoch;
+    if (object->kind != JSON_OBJECT) return fault(asked, "bad_request", "\"resume\" must be an object of topics with epoch and seq", SPAN_NONE);
+    for (size_t at = 0; json_member_next(object->text, &at, &key, &point);) {
+        char room[NAME_ROOM];
+        struct span name;
+        int64_t seq;
+        if (!read_point(&point, &epoch, &seq))
+            return fault(asked, "bad_request", "each topic of \"resume\" must have an \"epoch\" (string) and a \"seq\" (whole number)", json_string_inside(&key));
+        if (!plain(&key, room, sizeof room, &name)) continue;
+        struct topic_asked *topic = find(shard, asked, name, hash_of(shard, name));
+        if (!topic) continue; /* keys that nothing covers are ignored */
+        char epoch_room[64];
+        struct span epoch_text;
+        if (!plain(&epoch, epoch_room, sizeof epoch_room, &epoch_text)) epoch_text = SPAN_LITERAL("?");
+        topic->resume = true;
+        topic->seq = (uint64_t)seq;
+        topic->epoch_at = (uint32_t)shard->arena.size;
+        topic->epoch_bytes = (uint32_t)epoch_text.size;
+        text_add(&shard->arena, epoch_text);
+    }
+    return true;
+}

@@ -1,0 +1,39 @@
+/* The topics that one request names: validated, unescaped, each once, with what it asks to resume from. They live in the
+ * shard's arena until the next request. Its shard's thread only. */
+#ifndef GATEWAY_TOPICS_ASKED_H
+#define GATEWAY_TOPICS_ASKED_H
+
+#include "core/base/span.h"
+#include "core/base/table.h"
+#include "core/proto/json.h"
+
+struct shard;
+
+struct topic_asked {
+    uint32_t name_at, name_bytes; /* in the arena */
+    uint32_t epoch_at, epoch_bytes;
+    uint64_t seq;
+    bool     resume;
+};
+
+struct topics_asked {
+    struct topic_asked *list; /* owned */
+    uint32_t            count, capacity;
+    struct table        by_name;
+    const char         *code; /* of the fault: bad_topic, bad_request */
+    char                why[256];
+};
+
+void topics_asked_init(struct shard *shard, struct topics_asked *asked);
+void topics_asked_free(struct topics_asked *asked);
+
+/* Each fills in code and why, and returns false, where something is wrong. */
+bool topics_asked_add(struct shard *shard, struct topics_asked *asked, struct span name);
+bool topics_asked_add_array(struct shard *shard, struct topics_asked *asked, const struct json_value *array);
+bool topics_asked_add_list(struct shard *shard, struct topics_asked *asked, struct span list); /* separated by commas */
+bool topics_asked_resume(struct shard *shard, struct topics_asked *asked, const struct json_value *object);
+
+struct span topics_asked_name(const struct shard *shard, const struct topic_asked *topic);
+struct span topics_asked_epoch(const struct shard *shard, const struct topic_asked *topic);
+
+#endif

@@ -1,0 +1,217 @@
+#include "gateway/ws_reader.h"
+
+#include <stdlib.h>
+
+#include "core/base/check.h"
+#include "core/proto/mask.h"
+#include "core/proto/utf8.h"
+#include "gateway/session.h"
+
+/* What is known of an incomplete frame or message. */
+struct ws_reader {
+    char             header_bytes[WS_HEADER_BYTES_MAX]; /* of a header that was cut */
+    uint8_t          header_size;
+    bool             in_frame;      /* a header is complete, its payload is not */
+    bool             in_message;    /* a first fragment came, the final one has not */
+    uint8_t          opcode;        /* of that message: text or binary */
+    struct ws_header header;        /* of the frame */
+    uint64_t         payload_at;    /* how much of its payload came */
+    struct utf8      utf8;          /* of the message */
+    struct text      message;
+    char             control[WS_CONTROL_BYTES_MAX];
+};
+
+void ws_reader_free(struct conn *conn)
+{
+    text_free(&conn->reader->message);
+    free(conn->reader);
+    conn->reader = NULL;
+}
+
+static uint64_t message_bytes_max(const struct shard *shard, const struct conn *conn)
+{
+    return conn->kind == CONN_KIND_ECHO ? shard->settings->limits_echo_message : shard->settings->limits_message;
+}
+
+static bool is_control(uint8_t opcode)
+{
+    return opcode >= WS_CLOSE;
+}
+
+static void on_close(struct shard *shard, struct conn *conn, struct span payload)
+{
+    uint16_t code;
+    struct span reason;
+    enum ws_close fault = ws_close_read(payload, &code, &reason);
+    if (fault != WS_CLOSE_NONE) conn_fail(shard, conn, fault, "the close frame is not valid");
+    else conn_closed_by_peer(shard, conn, code);
+}
+
+static void on_control(struct shard *shard, struct conn *conn, uint8_t opcode, struct span payload)
+{
+    if (opcode == WS_CLOSE) on_close(shard, conn, payload);
+    else if (opcode == WS_PING && conn->state == CONN_OPEN) conn_add_pong(shard, conn, payload);
+    /* A pong was noted when its bytes came. */
+}
+
+static void on_message(struct shard *shard, struct conn *conn, uint8_t opcode, struct span payload)
+{
+    if (conn->state != CONN_OPEN) return; /* after our close frame only theirs counts */
+    if (conn->kind == CONN_KIND_ECHO) {
+        conn_add_frame(shard, conn, (enum ws_opcode)opcode, payload);
+        conn->message_ms = shard_now_ms(shard);
+    } else {
+        session_on_message(shard, conn, payload);
+    }
+}
+
+/* What a frame's header may say at this point of the stream; false: the connection was failed. */
+static bool header_fits(struct shard *shard, struct conn *conn, const struct ws_header *header)
+{
+    const struct ws_reader *reader = conn->reader;
+    bool in_message = reader && reader->in_message;
+    if (is_control(header->opcode)) return true;
+    if (in_message != (header->opcode == WS_CONTINUATION)) {
+        conn_fail(shard, conn, WS_CLOSE_PROTOCOL, in_message ? "a new message began inside a fragmented one" : "a continuation without a message");
+        return false;
+    }
+    if (conn->state != CONN_OPEN) return true;
+    if (header->opcode == WS_BINARY && conn->kind == CONN_KIND_SESSION) {
+        conn_fail(shard, conn, WS_CLOSE_UNSUPPORTED, "binary messages are not understood here: send JSON as text");
+        return false;
+    }
+    uint64_t before = in_message ? reader->message.size : 0, most = message_bytes_max(shard, conn);
+    if (header->payload_bytes > most || before + header->payload_bytes > most) {
+        conn_fail(shard, conn, WS_CLOSE_TOO_BIG, conn->kind == CONN_KIND_ECHO ? "the message is larger than limits.echo-message" : "the message is larger than limits.message");
+        return false;
+    }
+    return true;
+}
+
+static bool decode_header(struct shard *shard, struct conn *conn, struct span bytes, struct ws_header *header, enum decode *verdict)
+{
+    const char *why = NULL;
+    *verdict = ws_frame_decode(bytes, true, false, header, &why);
+    if (*verdict != DECODE_BAD) return *verdict == DECODE_MORE || header_fits(shard, conn, header);
+    conn_fail(shard, conn, WS_CLOSE_PROTOCOL, why);
+    return false;
+}
+
+static struct ws_reader *reader_of(struct conn *conn)
+{
+    if (!conn->reader) conn->reader = calloc(1, sizeof *conn->reader);
+    CHECK(conn->reader);
+    return conn->reader;
+}
+
+/* Nothing is incomplete any more: at rest a connection owns no reader. */
+static void rest(struct conn *conn)
+{
+    if (conn->reader && !conn->reader->in_message && !conn->reader->in_frame && conn->reader->header_size == 0) ws_reader_free(conn);
+}
+
+/* A frame that lies whole in the buffer. Returns its bytes, 0 where it must take the slow way. */
+static size_t feed_whole(struct shard *shard, struct conn *conn, char *bytes, size_t size, const struct ws_header *header)
+{
+    if (size - header->header_bytes < header->payload_bytes) return 0;
+    if (!is_control(header->opcode) && (!header->fin || header->opcode == WS_CONTINUATION)) return 0;
+    char *payload = bytes + header->header_bytes;
+    struct span text = span_of(payload, header->payload_bytes);
+    mask_apply(payload, text.size, header->mask_key, 0);
+    size_t frame_bytes = header->header_bytes + text.size;
+    if (is_control(header->opcode)) on_control(shard, conn, header->opcode, text);
+    else if (header->opcode == WS_TEXT && !utf8_valid(text)) conn_fail(shard, conn, WS_CLOSE_BAD_DATA, "the text is not UTF-8");
+    else on_message(shard, conn, header->opcode, text);
+    return frame_bytes;
+}
+
+static void begin_frame(struct ws_reader *reader, const struct ws_header *header)
+{
+    reader->header = *header;
+    reader->header_size = 0;
+    reader->payload_at = 0;
+    reader->in_frame = true;
+    if (is_control(header->opcode) || header->opcode == WS_CONTINUATION) return;
+    reader->in_message = true;
+    reader->opcode = header->opcode;
+    reader->utf8 = (struct utf8){ 0 };
+    reader->message.size = 0;
+}
+
+/* The header of a frame, which may come in pieces. Returns the bytes consumed. */
+static size_t feed_header(struct shard *shard, struct conn *conn, const char *bytes, size_t size)
+{
+    struct ws_reader *reader = reader_of(conn);
+    size_t before = reader->header_size, room = WS_HEADER_BYTES_MAX - before;
+    size_t copied = size < room ? size : room;
+    memcpy(reader->header_bytes + before, bytes, copied);
+    struct ws_header header;
+    enum decode verdict;
+    if (!decode_header(shard, conn, span_of(reader->header_bytes, before + copied), &header, &verdict)) return size;
+    if (verdict == DECODE_MORE) {
+        reader->header_size = (uint8_t)(before + copied);
+        return copied;
+    }
+    begin_frame(reader, &header);
+    return header.header_bytes - before;
+}
+
+static void end_message(struct shard *shard, struct conn *conn)
+{
+    struct ws_reader *reader = conn->reader;
+    if (reader->opcode == WS_TEXT && !utf8_complete(&reader->utf8)) {
+        conn_fail(shard, conn, WS_CLOSE_BAD_DATA, "the text ends inside a character");
+        return;
+    }
+    reader->in_message = false;
+    struct text message = reader->message; /* the reader may be freed under it by a close */
+    reader->message = (struct text){ 0 };
+    on_message(shard, conn, reader->opcode, text_span(&message));
+    text_free(&message);
+}
+
+static void end_frame(struct shard *shard, struct conn *conn)
+{
+    struct ws_reader *reader = conn->reader;
+    reader->in_frame = false;
+    if (is_control(reader->header.opcode)) on_control(shard, conn, reader->header.opcode, span_of(reader->control, reader->header.payload_bytes));
+    else if (reader->header.fin) end_message(shard, conn);
+}
+
+/* Some of a frame's payload. Returns the bytes consumed. */
+static size_t feed_payload(struct shard *shard, struct conn *conn, char *bytes, size_t size)
+{
+    struct ws_reader *reader = conn->reader;
+    uint64_t left = reader->header.payload_bytes - reader->payload_at;
+    size_t count = size < left ? size : (size_t)left;
+    mask_apply(bytes, count, reader->header.mask_key, reader->payload_at);
+    if (is_control(reader->header.opcode)) {
+        memcpy(reader->control + reader->payload_at, bytes, count);
+    } else if (conn->state == CONN_OPEN) {
+        text_add(&reader->message, span_of(bytes, count));
+        if (reader->opcode == WS_TEXT && !utf8_feed(&reader->utf8, span_of(bytes, count))) {
+            conn_fail(shard, conn, WS_CLOSE_BAD_DATA, "the text is not UTF-8");
+            return size;
+        }
+    }
+    reader->payload_at += count;
+    if (reader->payload_at == reader->header.payload_bytes) end_frame(shard, conn);
+    return count;
+}
+
+size_t ws_feed(struct shard *shard, struct conn *conn, char *bytes, size_t size)
+{
+    if (!conn->reader || (!conn->reader->in_frame && conn->reader->header_size == 0)) {
+        struct ws_header header;
+        enum decode verdict;
+        if (!decode_header(shard, conn, span_of(bytes, size), &header, &verdict)) return size;
+        size_t frame_bytes = verdict == DECODE_DONE ? feed_whole(shard, conn, bytes, size, &header) : 0;
+        if (frame_bytes > 0) return frame_bytes;
+    }
+    size_t eaten = 0;
+    if (!conn->reader || !conn->reader->in_frame) eaten = feed_header(shard, conn, bytes, size);
+    if (conn->reader && conn->reader->in_frame && (eaten < size || conn->reader->header.payload_bytes == 0))
+        eaten += feed_payload(shard, conn, bytes + eaten, size - eaten);
+    rest(conn);
+    return eaten;
+}

@@ -1,0 +1,16 @@
+/* From bytes to WebSocket messages: frames, unmasking, fragments, UTF-8, control frames (RFC 6455, 5 to 8).
+ *
+ * A message that lies whole in a receive buffer is handed on where it landed, without a copy. Only what is incomplete is
+ * kept, in a struct ws_reader on the heap, and freed when it is complete. Its shard's thread only. */
+#ifndef GATEWAY_WS_READER_H
+#define GATEWAY_WS_READER_H
+
+#include "gateway/conn.h"
+
+/* Consumes bytes of an open or closing WebSocket up to the end of one frame, or all there is of it. The bytes are changed (unmasked).
+ * Returns how many were consumed: at least one. */
+size_t ws_feed(struct shard *shard, struct conn *conn, char *bytes, size_t size);
+
+void ws_reader_free(struct conn *conn);
+
+#endif
