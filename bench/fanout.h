@@ -1,0 +1,84 @@
+/* `ringcast-bench fanout`: many subscribers, one publisher, one thread on one CPU. Delivered updates a second, delay, fairness, and
+ * with the verifying reader the proof that nothing was lost, doubled or out of order.
+ *
+ * fanout.c is the command line and the story; fanout_load.c is the load itself; fanout_report.c what came of it. */
+#ifndef BENCH_FANOUT_H
+#define BENCH_FANOUT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bench/machine.h"
+#include "bench/metrics.h"
+#include "bench/publisher.h"
+#include "bench/subscribers.h"
+#include "bench/sweep.h"
+#include "bench/updates.h"
+#include "bench/verify.h"
+
+/* What was asked for. */
+struct fanout_plan {
+    const char *url, *key, *topic, *metrics_url;
+    uint64_t    subscribers, topics, each, bytes, stalled, batch, window, pid;
+    double      rate, seconds, warmup;
+    bool        unbounded, sweep, json;
+    int         mode; /* FANOUT_EVERY | FANOUT_LATEST */
+    double      cpu;  /* -1: anywhere */
+};
+enum { FANOUT_EVERY, FANOUT_LATEST };
+
+/* Where everything stood at one moment. */
+struct fanout_mark {
+    struct usage  usage;
+    uint64_t     *delivered; /* updates to each connection */
+    uint64_t      published;
+    uint64_t      gaps, gap_updates;
+    int64_t       pid_ns;    /* processor time of --pid; -1 */
+};
+
+struct fanout {
+    struct fanout_plan    plan;
+    struct updates        updates;
+    struct publisher      publisher;
+    struct subscribers    subscribers;
+    struct verify         verify;
+    struct sweep          sweep;
+    bool                  sweeping;  /* from the end of the start on, with --sweep */
+
+    uint64_t *expected;      /* for each topic: what a connection that begins there has been owed since `owed_from` */
+    uint64_t *swept_before;  /* for each topic: the publisher's count when the sweeping began */
+    double    due_ns;        /* with --rate: when the next update is due */
+    double    step_ns;
+
+    struct fanout_mark    begin, end; /* of the measurement */
+    struct metrics_asking asked_before, asked_after;
+    int64_t  sampled_ns;    /* memory was looked at last */
+    int64_t  resident_first, resident_last, resident_most; /* of --pid; bytes, -1: not known */
+    int64_t  sockets_first, sockets_most;                  /* kernel's TCP memory; bytes */
+    bool     drained;       /* everyone who reads has everything */
+    bool     exact;         /* when sweeping: and not a byte more */
+    bool    *was_stalled;   /* for each connection; they do not count as delivered to */
+    uint32_t stalled_caught_up, stalled_closed;
+    char     why[CLIENT_WHY_BYTES + 16]; /* what ended it early */
+};
+
+/* Connects publisher and subscribers and has one update of each topic reach everyone. False: `why`. */
+bool fanout_start(struct fanout *fanout);
+
+/* Publishes and reads for this long; false: `why`. */
+bool fanout_run(struct fanout *fanout, double seconds);
+
+void fanout_take_mark(struct fanout *fanout, struct fanout_mark *mark);
+
+/* Publishes the last update of each topic and reads until all have it or nothing comes any more; then, in the verifying mode,
+ * lets the stalled ones read until they have it too. Sets drained, exact and stalled_…. */
+void fanout_drain(struct fanout *fanout);
+
+void fanout_stop(struct fanout *fanout);
+
+/* Prints it; the exit status. */
+int fanout_tell(struct fanout *fanout);
+
+int fanout_main(int argc, char **argv);
+
+#endif

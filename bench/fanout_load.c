@@ -1,0 +1,279 @@
+/* The load of `fanout`: everybody connects, everybody is checked, then the publisher and the reader take turns in one loop. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "bench/fanout.h"
+
+#define START_NS       20000000000
+#define DRAIN_NS       5000000000  /* in which nothing comes */
+#define QUIET_NS       1000000000  /* the same, of the sweeping reader */
+#define RESUME_NS      5000000000
+#define SAMPLE_NS      500000000
+#define WAIT_MOST_NS   5000000 /* of one turn of the verifying reader */
+#define SWEPT_A_TURN   256     /* sockets, before the publisher has its turn again */
+#define MESSAGES_A_TURN 64     /* of an unbounded publisher, before somebody reads again */
+
+static bool failed(struct fanout *self, const char *why)
+{
+    snprintf(self->why, sizeof self->why, "%s", why);
+    return false;
+}
+
+/* ---- the start --------------------------------------------------------------------------------------------------- */
+
+static void write_target(void *owner, uint32_t index, char *out, size_t room)
+{
+    struct fanout *self = owner;
+    size_t size = (size_t)snprintf(out, room, "/v1/ws?mode=%s&snapshot=false&heartbeat_ms=60000&topics=",
+                                   self->plan.mode == FANOUT_LATEST ? "latest" : "every");
+    for (uint32_t place = 0; place < self->plan.each && room - size > UPDATE_TOPIC_BYTES_MAX + 16; place++) {
+        if (place) out[size++] = ',';
+        size += update_topic_write(&self->updates, verify_topic(&self->verify, index, place), out + size);
+    }
+}
+
+static void on_text(void *owner, uint32_t index, struct span text, int64_t at_ns)
+{
+    struct fanout *self = owner;
+    verify_text(&self->verify, index, text, at_ns);
+}
+
+/* Whether this connection has all that was published. */
+static bool has_all(const struct fanout *self, uint32_t index)
+{
+    for (uint32_t place = 0; place < self->plan.each; place++)
+        if (self->verify.last[(size_t)index * self->plan.each + place] != self->publisher.head[verify_topic(&self->verify, index, place)])
+            return false;
+    return true;
+}
+
+/* Reads until everyone who reads has all, and stands between two frames; patience is for a time in which nothing comes. */
+static bool await_all(struct fanout *self, int64_t patience_ns)
+{
+    int64_t until_ns = now_ns() + patience_ns;
+    uint64_t seen = 0;
+    uint32_t at = 0;
+    while (at < self->plan.subscribers || self->publisher.acks_missing) {
+        const struct subscriber *one = &self->subscribers.all[at < self->plan.subscribers ? at : 0];
+        bool done = one->state == SUBSCRIBER_ENDED || one->stalled || (has_all(self, at) && one->carry_size == 0);
+        if (at < self->plan.subscribers && done) {
+            at++;
+            continue;
+        }
+        int64_t at_ns = now_ns();
+        if (self->verify.updates_right + self->verify.gaps > seen) until_ns = at_ns + patience_ns;
+        seen = self->verify.updates_right + self->verify.gaps;
+        if (at_ns > until_ns) return false;
+        subscribers_turn(&self->subscribers, WAIT_MOST_NS);
+        subscribers_live(&self->subscribers, at_ns);
+        if (publisher_listen(&self->publisher) < 0) return failed(self, self->publisher.why);
+    }
+    return true;
+}
+
+static bool begin_sweeping(struct fanout *self)
+{
+    if (sweep_init(&self->sweep, self->subscribers.count) != 0) return failed(self, "no memory");
+    for (uint32_t i = 0; i < self->subscribers.count; i++)
+        if (!self->subscribers.all[i].stalled) self->sweep.fds[i] = self->subscribers.all[i].fd;
+    memcpy(self->swept_before, self->publisher.count, self->plan.topics * sizeof *self->swept_before);
+    self->sweeping = true;
+    return true;
+}
+
+bool fanout_start(struct fanout *self)
+{
+    const struct fanout_plan *plan = &self->plan;
+    uint32_t count = (uint32_t)plan->subscribers;
+    self->expected = calloc(plan->topics, sizeof *self->expected);
+    self->swept_before = calloc(plan->topics, sizeof *self->swept_before);
+    self->was_stalled = calloc(count, sizeof *self->was_stalled);
+    self->begin.delivered = calloc(count, sizeof(uint64_t));
+    self->end.delivered = calloc(count, sizeof(uint64_t));
+    bool memory = verify_init(&self->verify, updates_source(&self->updates), count, (uint32_t)plan->each, plan->mode == FANOUT_LATEST) == 0;
+    memory = subscribers_init(&self->subscribers, count) == 0 && memory;
+    if (!memory || !self->was_stalled || !self->expected || !self->swept_before || !self->begin.delivered || !self->end.delivered) return failed(self, "no memory");
+    self->subscribers.owner = self;
+    self->subscribers.write_target = write_target;
+    self->subscribers.on_text = on_text;
+
+    if (publisher_begin(&self->publisher, &self->updates, plan->url, plan->key, (uint32_t)plan->batch) < 0)
+        return failed(self, self->publisher.why);
+    if (!subscribers_connect(&self->subscribers, plan->url, plan->key)) return failed(self, self->subscribers.why);
+    struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLET, .data.u64 = SUBSCRIBERS_FOREIGN };
+    epoll_ctl(self->subscribers.poll, EPOLL_CTL_ADD, self->publisher.client.fd, &event);
+
+    int64_t until_ns = now_ns() + START_NS;
+    while (self->verify.acks < count && now_ns() < until_ns && !verify_failed(&self->verify)) subscribers_turn(&self->subscribers, WAIT_MOST_NS);
+    if (verify_failed(&self->verify)) return failed(self, self->verify.first);
+    if (self->verify.acks < count) return failed(self, "not all subscriptions were acknowledged");
+    publisher_ask(&self->publisher);
+    if (!await_all(self, START_NS)) return failed(self, self->verify.first[0] ? self->verify.first : "the first update did not reach everyone");
+    if (verify_failed(&self->verify)) return failed(self, self->verify.first);
+    for (uint64_t i = 0; i < plan->stalled; i++) {
+        uint32_t index = (uint32_t)(i * count / plan->stalled);
+        subscribers_stall(&self->subscribers, index, true);
+        self->was_stalled[index] = true;
+    }
+    self->resident_first = self->resident_last = self->resident_most = plan->pid ? machine_resident((int64_t)plan->pid) : -1;
+    self->sockets_first = self->sockets_most = machine_socket_bytes();
+    return plan->sweep ? begin_sweeping(self) : true;
+}
+
+/* ---- the publisher's turn ---------------------------------------------------------------------------------------- */
+
+/* What a connection that begins at each topic is owed, counted from the acks or, when sweeping, from the sweep's beginning. */
+static void count_expected(struct fanout *self)
+{
+    uint64_t sum = 0, topics = self->plan.topics, each = self->plan.each;
+    const uint64_t *count = self->publisher.count, *before = self->swept_before; /* zeros where nothing is swept */
+    for (uint64_t i = 0; i < each; i++) sum += count[i] - before[i];
+    for (uint64_t first = 0; first < topics; first++) {
+        self->expected[first] = sum;
+        uint64_t next = first + each < topics ? first + each : first + each - topics;
+        sum += (count[next] - before[next]) - (count[first] - before[first]);
+    }
+}
+
+/* The most updates that any connection which reads has still to get. */
+static uint64_t outstanding(struct fanout *self)
+{
+    uint64_t most = 0, topics = self->plan.topics, first = 0, bytes = self->updates.bytes;
+    count_expected(self);
+    for (uint32_t i = 0; i < self->subscribers.count; i++) {
+        uint64_t owed = self->sweeping ? self->expected[first] * bytes : self->expected[first];
+        uint64_t got = self->sweeping ? self->sweep.bytes[i] : self->verify.progress[i];
+        bool reads = self->sweeping ? self->sweep.fds[i] >= 0 : self->subscribers.all[i].state == SUBSCRIBER_OPEN && !self->subscribers.all[i].stalled;
+        if (reads && owed > got && owed - got > most) most = owed - got;
+        first = (first + self->plan.each) % topics;
+    }
+    return self->sweeping ? (most + bytes - 1) / bytes : most;
+}
+
+/* Publishes what is allowed now. */
+static bool publish(struct fanout *self, int64_t at_ns)
+{
+    struct publisher *publisher = &self->publisher;
+    const struct fanout_plan *plan = &self->plan;
+    int64_t done = 0;
+    if (client_unsent(&publisher->client) && client_push(&publisher->client) != CLIENT_OK) return failed(self, publisher->client.why);
+    if (client_unsent(&publisher->client)) return true;
+    if (plan->rate > 0) {
+        if (self->due_ns > (double)at_ns) return true;
+        uint64_t due = (uint64_t)(((double)at_ns - self->due_ns) / self->step_ns) + 1;
+        done = publisher_publish(publisher, due, self->due_ns, self->step_ns);
+        if (done > 0) self->due_ns += (double)done * self->step_ns;
+    } else if (plan->unbounded) {
+        done = publisher_publish(publisher, MESSAGES_A_TURN * plan->batch, (double)at_ns, 0);
+    } else {
+        uint64_t waiting = outstanding(self);
+        if (waiting < plan->window) done = publisher_publish(publisher, plan->window - waiting, (double)at_ns, 0);
+    }
+    return done >= 0 ? true : failed(self, publisher->client.why);
+}
+
+/* ---- the loop ---------------------------------------------------------------------------------------------------- */
+
+static void sample(struct fanout *self, int64_t at_ns)
+{
+    if (at_ns - self->sampled_ns < SAMPLE_NS) return;
+    self->sampled_ns = at_ns;
+    int64_t sockets = machine_socket_bytes();
+    if (sockets > self->sockets_most) self->sockets_most = sockets;
+    if (!self->plan.pid) return;
+    self->resident_last = machine_resident((int64_t)self->plan.pid);
+    if (self->resident_last > self->resident_most) self->resident_most = self->resident_last;
+}
+
+/* How long the verifying reader may sleep: until the next update is due. */
+static int64_t may_wait_ns(const struct fanout *self, int64_t at_ns)
+{
+    if (self->plan.rate == 0 || client_unsent(&self->publisher.client)) return WAIT_MOST_NS;
+    double left_ns = self->due_ns - (double)at_ns;
+    return left_ns <= 0 ? 0 : left_ns < WAIT_MOST_NS ? (int64_t)left_ns : WAIT_MOST_NS;
+}
+
+bool fanout_run(struct fanout *self, double seconds)
+{
+    int64_t at_ns = now_ns(), until_ns = at_ns + (int64_t)(seconds * 1e9);
+    uint32_t chunk = self->subscribers.count / 16 > SWEPT_A_TURN ? self->subscribers.count / 16 : SWEPT_A_TURN;
+    self->step_ns = self->plan.rate > 0 ? 1e9 / self->plan.rate : 0;
+    if (self->due_ns == 0) self->due_ns = (double)at_ns;
+    for (uint32_t turn = 0; at_ns < until_ns; turn++, at_ns = now_ns()) {
+        if (!publish(self, at_ns)) return false;
+        if (self->sweeping) sweep_some(&self->sweep, chunk);
+        else subscribers_turn(&self->subscribers, may_wait_ns(self, at_ns));
+        subscribers_live(&self->subscribers, at_ns);
+        sample(self, at_ns);
+        bool look = self->sweeping ? turn % 16 == 0 : self->subscribers.foreign;
+        if (look && publisher_listen(&self->publisher) < 0) return failed(self, self->publisher.why);
+        if (self->publisher.errors) return failed(self, self->publisher.why);
+    }
+    return true;
+}
+
+void fanout_take_mark(struct fanout *self, struct fanout_mark *mark)
+{
+    for (uint32_t i = 0; i < self->subscribers.count; i++)
+        mark->delivered[i] = self->sweeping ? self->sweep.bytes[i] / self->updates.bytes : self->verify.counted[i];
+    mark->published = self->publisher.published;
+    mark->gaps = self->verify.gaps;
+    mark->gap_updates = self->verify.gap_updates;
+    mark->pid_ns = self->plan.pid ? machine_process_ns((int64_t)self->plan.pid) : -1;
+    mark->usage = machine_usage((int64_t)self->plan.cpu);
+}
+
+/* ---- the end ----------------------------------------------------------------------------------------------------- */
+
+/* Reads until all have what they are owed, or nothing comes any more: after gaps it never adds up. */
+static bool sweep_all(struct fanout *self)
+{
+    int64_t quiet_ns = now_ns(), at_ns;
+    while ((at_ns = now_ns()) - quiet_ns < QUIET_NS) {
+        if (sweep_some(&self->sweep, self->sweep.count)) quiet_ns = at_ns;
+        if (publisher_listen(&self->publisher) < 0) return failed(self, self->publisher.why);
+        if (self->publisher.acks_missing == 0 && outstanding(self) == 0) break;
+    }
+    self->exact = self->publisher.acks_missing == 0;
+    for (uint64_t i = 0, first = 0; i < self->sweep.count; i++, first = (first + self->plan.each) % self->plan.topics)
+        if (self->sweep.fds[i] >= 0 && self->sweep.bytes[i] != self->expected[first] * self->updates.bytes) self->exact = false;
+    return outstanding(self) == 0;
+}
+
+/* Those who did not read all the while go on by the rules of their mode. */
+static void resume_stalled(struct fanout *self)
+{
+    uint32_t count = self->subscribers.count;
+    for (uint32_t i = 0; i < count; i++) subscribers_stall(&self->subscribers, i, false);
+    await_all(self, RESUME_NS);
+    for (uint32_t i = 0; i < count; i++) {
+        if (!self->was_stalled[i]) continue;
+        self->stalled_caught_up += has_all(self, i);
+        self->stalled_closed += self->subscribers.all[i].state == SUBSCRIBER_ENDED;
+    }
+}
+
+void fanout_drain(struct fanout *self)
+{
+    if (client_flush(&self->publisher.client) != CLIENT_OK) return;
+    if (publisher_ask(&self->publisher) != 0) return;
+    self->drained = self->sweeping ? sweep_all(self) : await_all(self, DRAIN_NS);
+    if (self->plan.stalled && !self->sweeping) resume_stalled(self);
+}
+
+void fanout_stop(struct fanout *self)
+{
+    metrics_await(&self->asked_before);
+    metrics_await(&self->asked_after);
+    publisher_end(&self->publisher);
+    subscribers_deinit(&self->subscribers);
+    sweep_deinit(&self->sweep);
+    verify_deinit(&self->verify);
+    free(self->expected);
+    free(self->was_stalled);
+    free(self->swept_before);
+    free(self->begin.delivered);
+    free(self->end.delivered);
+}

@@ -1,0 +1,46 @@
+/* ringcast-bench: the instrument by which the gateway is measured, and the tool that plays recorded ticks into it.
+ * Each command is one file; this one only finds it. */
+#include <stdio.h>
+#include <string.h>
+
+#include "bench/fanout.h"
+#include "bench/floor.h"
+#include "bench/idle.h"
+#include "bench/replay.h"
+
+#ifndef RINGCAST_VERSION
+#define RINGCAST_VERSION "unknown"
+#endif
+
+static const struct command {
+    const char *name;
+    int (*main)(int argc, char **argv); /* argv[0] is the command's name; returns the exit status */
+    const char *what;
+} commands[] = {
+    { "replay", replay_main, "recorded ticks (CSV or CSV.gz) into a running gateway, at their pace or as fast as it takes them" },
+    { "fanout", fanout_main, "many subscribers and one publisher: delivered updates a second, delay, loss and order" },
+    { "floor", floor_main, "the same bytes with no protocol: what the machine charges for sending them" },
+    { "idle", idle_main, "connections that do nothing: what each costs the gateway" },
+};
+#define COMMANDS (sizeof commands / sizeof *commands)
+
+static void usage(FILE *out)
+{
+    fprintf(out, "usage: ringcast-bench COMMAND [flags]     (ringcast-bench COMMAND --help lists its flags)\n\n");
+    for (size_t i = 0; i < COMMANDS; i++) fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].what);
+    fprintf(out, "  %-8s print the version\n", "version");
+    fprintf(out, "\nExit status: 0 fine, 1 something was lost, refused or failed, 2 a command line that makes no sense.\n");
+}
+
+int main(int argc, char **argv)
+{
+    const char *name = argc > 1 ? argv[1] : "";
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    for (size_t i = 0; i < COMMANDS; i++)
+        if (strcmp(name, commands[i].name) == 0) return commands[i].main(argc - 1, argv + 1);
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) return usage(stdout), 0;
+    if (strcmp(name, "version") == 0 || strcmp(name, "--version") == 0) return puts("ringcast-bench " RINGCAST_VERSION), 0;
+    if (*name) fprintf(stderr, "ringcast-bench: there is no command `%s`\n\n", name);
+    usage(stderr);
+    return 2;
+}

@@ -1,0 +1,202 @@
+/* See subscribers.h. */
+#include "bench/subscribers.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "bench/machine.h"
+#include "bench/subscribers_connect.h"
+#include "core/proto/mask.h"
+#include "core/proto/ws_frame.h"
+
+#define EVENTS_A_TURN 64 /* so that a publisher beside it has its turn soon */
+
+int subscribers_init(struct subscribers *self, uint32_t count)
+{
+    *self = (struct subscribers){ .count = count, .pong_ns = now_ns() };
+    self->all = calloc(count, sizeof *self->all);
+    self->buffer = malloc(SUBSCRIBER_FRAME_BYTES_MAX);
+    self->poll = epoll_create1(EPOLL_CLOEXEC);
+    if (!self->all || !self->buffer || self->poll < 0) return -ENOMEM;
+    for (uint32_t i = 0; i < count; i++) self->all[i].fd = -1;
+    return 0;
+}
+
+void subscribers_deinit(struct subscribers *self)
+{
+    for (uint32_t i = 0; self->all && i < self->count; i++) {
+        if (self->all[i].fd >= 0) close(self->all[i].fd);
+        free(self->all[i].carry);
+    }
+    if (self->poll >= 0) close(self->poll);
+    free(self->buffer);
+    free(self->all);
+    self->all = NULL;
+}
+
+void subscriber_end(struct subscribers *self, uint32_t index, const char *why)
+{
+    struct subscriber *one = &self->all[index];
+    if (!self->why[0]) snprintf(self->why, sizeof self->why, "connection %u: %s", index, why);
+    if (one->state == SUBSCRIBER_OPEN) self->opened--;
+    close(one->fd);
+    one->fd = -1;
+    one->state = SUBSCRIBER_ENDED;
+    self->ended++;
+}
+
+/* ---- frames ------------------------------------------------------------------------------------------------------ */
+
+static void send_control(struct subscriber *one, enum ws_opcode opcode, struct span payload)
+{
+    static const uint8_t key[4] = { 0x5a, 0xc3, 0x3c, 0xa5 }; /* nobody sits between a bench and its gateway */
+    char frame[WS_HEADER_BYTES_MAX + WS_CONTROL_BYTES_MAX];
+    uint32_t size = ws_client_header_write(frame, opcode, payload.size, key);
+    if (payload.size) memcpy(frame + size, payload.bytes, payload.size);
+    mask_apply(frame + size, payload.size, key, 0);
+    /* Where the socket has no room for it, the gateway has more from us to read than it needs for a sign of life. */
+    if (send(one->fd, frame, size + payload.size, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) return;
+}
+
+static void on_close(struct subscribers *self, uint32_t index, struct span payload)
+{
+    char words[200];
+    struct span reason = SPAN_NONE;
+    uint16_t code = 0;
+    ws_close_read(payload, &code, &reason);
+    snprintf(words, sizeof words, "the gateway closed it: %u %.*s", code, (int)reason.size, reason.size ? reason.bytes : "");
+    self->all[index].close_code = code;
+    subscriber_end(self, index, words);
+}
+
+/* Hands out the whole frames of `bytes`; returns how many bytes they took. The connection may have ended. */
+static size_t take_frames(struct subscribers *self, uint32_t index, struct span bytes, int64_t at_ns)
+{
+    struct subscriber *one = &self->all[index];
+    size_t at = 0;
+    while (one->state == SUBSCRIBER_OPEN) {
+        struct ws_header header;
+        const char *why = "";
+        struct span rest = span_skip(bytes, at);
+        if (rest.size == 0) break;
+        enum decode decoded = ws_frame_decode(rest, false, false, &header, &why);
+        if (decoded == DECODE_MORE) break;
+        if (decoded == DECODE_BAD) {
+            subscriber_end(self, index, why);
+            break;
+        }
+        size_t frame_bytes = header.header_bytes + (size_t)header.payload_bytes;
+        if (header.payload_bytes > SUBSCRIBER_FRAME_BYTES_MAX / 2) {
+            subscriber_end(self, index, "the gateway sent a frame that is too large for this tool");
+            break;
+        }
+        if (rest.size < frame_bytes) break;
+        at += frame_bytes;
+        struct span payload = span_of(rest.bytes + header.header_bytes, (size_t)header.payload_bytes);
+        if (header.opcode == WS_TEXT && header.fin) self->on_text(self->owner, index, payload, at_ns);
+        else if (header.opcode == WS_PING) send_control(one, WS_PONG, payload);
+        else if (header.opcode == WS_CLOSE) on_close(self, index, payload);
+        else if (header.opcode != WS_PONG) subscriber_end(self, index, "the gateway sent a frame that is neither text nor control");
+    }
+    return at;
+}
+
+/* ---- the handshake ----------------------------------------------------------------------------------------------- */
+
+/* Bytes that the answer's head takes; 0: it is not whole yet. Ends the connection where it is no good answer. */
+static size_t take_answer(struct subscribers *self, uint32_t index, struct span bytes)
+{
+    char words[200];
+    const char *head_end = memmem(bytes.bytes, bytes.size, "\r\n\r\n", 4);
+    if (!head_end) return 0;
+    size_t head_bytes = (size_t)(head_end - bytes.bytes) + 4;
+    const char *line_end = memchr(bytes.bytes, '\r', bytes.size);
+    if (bytes.size > 12 && memcmp(bytes.bytes, "HTTP/1.1 101 ", 13) == 0 &&
+        memmem(bytes.bytes, head_bytes, self->accept, sizeof self->accept)) {
+        self->all[index].state = SUBSCRIBER_OPEN;
+        self->opened++;
+        return head_bytes;
+    }
+    snprintf(words, sizeof words, "the gateway answered: %.*s", (int)(line_end - bytes.bytes), bytes.bytes);
+    subscriber_end(self, index, words);
+    return 0;
+}
+
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
+
+static bool keep(struct subscriber *one, struct span rest)
+{
+    if (rest.size > one->carry_room) {
+        char *carry = realloc(one->carry, rest.size);
+        if (!carry) return false;
+        one->carry = carry;
+        one->carry_room = (uint32_t)rest.size;
+    }
+    if (rest.size) memcpy(one->carry, rest.bytes, rest.size);
+    one->carry_size = (uint32_t)rest.size;
+    return true;
+}
+
+static void read_one(struct subscribers *self, uint32_t index)
+{
+    struct subscriber *one = &self->all[index];
+    size_t size = one->carry_size;
+    if (size) memcpy(self->buffer, one->carry, size);
+    ssize_t got = recv(one->fd, self->buffer + size, SUBSCRIBER_FRAME_BYTES_MAX - size, MSG_DONTWAIT);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    if (got <= 0) return subscriber_end(self, index, got == 0 ? "the gateway closed it without a word" : strerror(errno));
+    int64_t at_ns = now_ns();
+    struct span bytes = span_of(self->buffer, size + (size_t)got);
+    if (one->state == SUBSCRIBER_SHAKING) {
+        size_t head_bytes = take_answer(self, index, bytes);
+        if (one->state == SUBSCRIBER_OPEN) bytes = span_skip(bytes, head_bytes);
+        got = (ssize_t)bytes.size;
+    }
+    if (one->state == SUBSCRIBER_OPEN) {
+        one->bytes += (uint64_t)got;
+        bytes = span_skip(bytes, take_frames(self, index, bytes, at_ns));
+    }
+    if (one->state != SUBSCRIBER_ENDED && !keep(one, bytes)) subscriber_end(self, index, "no memory");
+}
+
+void subscribers_turn(struct subscribers *self, int64_t wait_ns)
+{
+    struct epoll_event events[EVENTS_A_TURN];
+    struct timespec wait = { wait_ns / 1000000000, wait_ns % 1000000000 };
+    self->foreign = false;
+    int ready = epoll_pwait2(self->poll, events, EVENTS_A_TURN, &wait, NULL);
+    for (int i = 0; i < ready; i++) {
+        if (events[i].data.u64 & SUBSCRIBERS_FOREIGN) {
+            self->foreign = true;
+            continue;
+        }
+        uint32_t index = (uint32_t)events[i].data.u64;
+        if (self->all[index].state == SUBSCRIBER_CONNECTING) subscriber_request(self, index);
+        else if (self->all[index].state == SUBSCRIBER_SHAKING || self->all[index].state == SUBSCRIBER_OPEN) read_one(self, index);
+    }
+}
+
+/* ---- living ------------------------------------------------------------------------------------------------------ */
+
+void subscribers_live(struct subscribers *self, int64_t at_ns)
+{
+    for (uint32_t sent = 0; self->pong_ns <= at_ns && sent < self->count; sent++) {
+        struct subscriber *one = &self->all[self->pong_next];
+        self->pong_next = self->pong_next + 1 == self->count ? 0 : self->pong_next + 1;
+        self->pong_ns += SUBSCRIBERS_SILENT_NS / self->count;
+        if (one->state == SUBSCRIBER_OPEN) send_control(one, WS_PONG, SPAN_LITERAL(""));
+    }
+}
+
+void subscribers_stall(struct subscribers *self, uint32_t index, bool stalled)
+{
+    struct subscriber *one = &self->all[index];
+    if (one->state != SUBSCRIBER_OPEN || one->stalled == stalled) return;
+    struct epoll_event event = { .events = stalled ? 0 : EPOLLIN, .data.u64 = index };
+    one->stalled = stalled;
+    epoll_ctl(self->poll, stalled ? EPOLL_CTL_DEL : EPOLL_CTL_ADD, one->fd, &event);
+}

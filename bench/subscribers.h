@@ -1,0 +1,69 @@
+/* A crowd of WebSocket connections in one thread: connected fast, read by epoll, each message handed to the owner. They answer
+ * pings, and give a sign of life before the gateway has to ask.
+ *
+ * A connection costs this side 48 bytes and, while a frame is cut, the bytes of that frame. */
+#ifndef BENCH_SUBSCRIBERS_H
+#define BENCH_SUBSCRIBERS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/base/span.h"
+
+#define SUBSCRIBER_FRAME_BYTES_MAX (256u << 10)
+#define SUBSCRIBERS_SILENT_NS      20000000000 /* between two signs of life of one connection */
+
+enum subscriber_state {
+    SUBSCRIBER_NONE,       /* not begun */
+    SUBSCRIBER_CONNECTING,
+    SUBSCRIBER_SHAKING,    /* the request is sent, its answer is awaited */
+    SUBSCRIBER_OPEN,
+    SUBSCRIBER_ENDED,
+};
+
+struct subscriber {
+    int      fd;
+    uint8_t  state;
+    bool     stalled;      /* open, but not read */
+    uint16_t close_code;   /* of the gateway's close frame */
+    char    *carry;        /* the beginning of a frame, or of the handshake's answer */
+    uint32_t carry_size, carry_room;
+    uint64_t bytes;        /* received after the handshake */
+};
+
+struct subscribers {
+    struct subscriber *all;
+    uint32_t           count, opened, ended;
+    int                poll;   /* an epoll; the owner may add descriptors of his own, with SUBSCRIBERS_FOREIGN | anything as data.u64 */
+    bool               foreign; /* the last turn saw one of those */
+    char              *buffer; /* one for all reads */
+    uint32_t           pong_next;
+    int64_t            pong_ns; /* when */
+    char               accept[28];
+    char               why[320]; /* of the first that failed or was closed */
+
+    /* The owner's: writes path and query for a connection; takes a text message (borrowed, unmasked, whole). */
+    void *owner;
+    void (*write_target)(void *owner, uint32_t index, char *out, size_t room);
+    void (*on_text)(void *owner, uint32_t index, struct span text, int64_t at_ns);
+};
+#define SUBSCRIBERS_FOREIGN (1ull << 63)
+
+/* Prepares `count` connections; owner and functions are set by the caller afterwards. 0 or -errno. */
+int  subscribers_init(struct subscribers *subscribers, uint32_t count);
+void subscribers_deinit(struct subscribers *subscribers);
+
+/* Connects and shakes hands, some at a time. `key` may be NULL. True when all are open; else `why`. What comes behind the
+ * handshakes is handed out already. */
+bool subscribers_connect(struct subscribers *subscribers, const char *url, const char *key);
+
+/* Waits at most this long for something to read, and reads it: one receive for each of some ready connections. */
+void subscribers_turn(struct subscribers *subscribers, int64_t wait_ns);
+
+/* Sends the signs of life that are due. Cheap; to be called often. */
+void subscribers_live(struct subscribers *subscribers, int64_t at_ns);
+
+/* No longer reads one, or reads it again. */
+void subscribers_stall(struct subscribers *subscribers, uint32_t index, bool stalled);
+
+#endif
