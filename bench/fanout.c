@@ -14,14 +14,14 @@ static int measure(struct fanout *self)
     bool asked = strcmp(plan->metrics_url, "none") != 0;
     bool fine = fanout_start(self) && fanout_run(self, plan->warmup);
     if (fine) {
-        if (asked) metrics_ask(&self->asked_before, plan->metrics_url, plan->key);
+        if (asked) metrics_ask(&self->asked_before, plan->metrics_url, plan->metrics_key);
         fanout_take_mark(self, &self->begin);
         histogram_clear(&self->verify.delays);
         self->verify.measuring = true;
         fine = fanout_run(self, plan->seconds);
         self->verify.measuring = false;
         fanout_take_mark(self, &self->end);
-        if (asked) metrics_ask(&self->asked_after, plan->metrics_url, plan->key);
+        if (asked) metrics_ask(&self->asked_after, plan->metrics_url, plan->metrics_key);
         metrics_await(&self->asked_before);
         metrics_await(&self->asked_after);
     }
@@ -72,6 +72,7 @@ static int complete_plan(struct fanout *self)
     if (plan->each * (strlen(plan->topic) + 5) > 14000) return misused("the names of %llu topics do not fit into one request", (unsigned long long)plan->each);
     if ((why = updates_init(&self->updates, plan->topic, (uint32_t)plan->topics, plan->bytes, self->why))) return misused("%s", why);
     if (!plan->metrics_url) plan->metrics_url = metrics_beside(plan->url);
+    if (!plan->metrics_key) plan->metrics_key = plan->key;
     return machine_pin((int64_t)plan->cpu) ? 0 : 2;
 }
 
@@ -100,6 +101,7 @@ int fanout_main(int argc, char **argv)
         { "sweep", FLAG_YES, &plan->sweep, NULL, "the floor's reader: counts bytes, looks at none, never sleeps", 0, 0 },
         { "cpu", FLAG_REAL, &plan->cpu, "C", "run on this CPU alone", 0, 1023 },
         { "metrics-url", FLAG_TEXT, &plan->metrics_url, "URL|none", "the gateway's metrics (/metrics beside --url)", 0, 0 },
+        { "metrics-key", FLAG_TEXT, &plan->metrics_key, "KEY", "the gateway's admin key, where it has one (--key)", 0, 0 },
         { "pid", FLAG_COUNT, &plan->pid, "P", "the gateway's process: its memory and processor time", 1, 1e9 },
         { "json", FLAG_YES, &plan->json, NULL, "one JSON object instead of a table", 0, 0 },
         { 0 },

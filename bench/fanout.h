@@ -18,7 +18,7 @@
 
 /* What was asked for. */
 struct fanout_plan {
-    const char *url, *key, *topic, *metrics_url;
+    const char *url, *key, *topic, *metrics_url, *metrics_key;
     uint64_t    subscribers, topics, each, bytes, stalled, batch, window, pid;
     double      rate, seconds, warmup;
     bool        unbounded, sweep, json;

@@ -257,7 +257,11 @@ static void resume_stalled(struct fanout *self)
 
 void fanout_drain(struct fanout *self)
 {
-    if (client_flush(&self->publisher.client) != CLIENT_OK) return;
+    while (client_unsent(&self->publisher.client)) { /* everybody goes on reading meanwhile */
+        if (publisher_listen(&self->publisher) < 0) return;
+        if (self->sweeping) sweep_some(&self->sweep, SWEPT_A_TURN);
+        else subscribers_turn(&self->subscribers, WAIT_MOST_NS);
+    }
     if (publisher_ask(&self->publisher) != 0) return;
     self->drained = self->sweeping ? sweep_all(self) : await_all(self, DRAIN_NS);
     if (self->plan.stalled && !self->sweeping) resume_stalled(self);

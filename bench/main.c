@@ -5,6 +5,7 @@
 
 #include "bench/fanout.h"
 #include "bench/floor.h"
+#include "bench/follow.h"
 #include "bench/idle.h"
 #include "bench/replay.h"
 
@@ -18,6 +19,7 @@ static const struct command {
     const char *what;
 } commands[] = {
     { "replay", replay_main, "recorded ticks (CSV or CSV.gz) into a running gateway, at their pace or as fast as it takes them" },
+    { "follow", follow_main, "subscribers that check a replay against its file, row by row and byte for byte" },
     { "fanout", fanout_main, "many subscribers and one publisher: delivered updates a second, delay, loss and order" },
     { "floor", floor_main, "the same bytes with no protocol: what the machine charges for sending them" },
     { "idle", idle_main, "connections that do nothing: what each costs the gateway" },

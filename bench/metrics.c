@@ -62,7 +62,8 @@ static void *ask(void *argument)
         metrics->at_ns = now_ns();
         metrics->has_page = fetch.status == 200;
         if (metrics->has_page) metrics_parse(metrics, page);
-        else snprintf(fetch.why, sizeof fetch.why, "it answered %u", fetch.status);
+        else snprintf(fetch.why, sizeof fetch.why, "it answered %u%s", fetch.status,
+                      fetch.status == 401 || fetch.status == 403 ? " (--metrics-key takes the admin key)" : "");
     }
     snprintf(metrics->why, sizeof metrics->why, "%s", fetch.why);
     fetch_deinit(&fetch);

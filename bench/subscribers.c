@@ -141,12 +141,13 @@ static bool keep(struct subscriber *one, struct span rest)
     return true;
 }
 
-static void read_one(struct subscribers *self, uint32_t index)
+static void read_one(struct subscribers *self, uint32_t index, size_t bytes_most)
 {
     struct subscriber *one = &self->all[index];
     size_t size = one->carry_size;
     if (size) memcpy(self->buffer, one->carry, size);
-    ssize_t got = recv(one->fd, self->buffer + size, SUBSCRIBER_FRAME_BYTES_MAX - size, MSG_DONTWAIT);
+    if (bytes_most > SUBSCRIBER_FRAME_BYTES_MAX - size) bytes_most = SUBSCRIBER_FRAME_BYTES_MAX - size;
+    ssize_t got = recv(one->fd, self->buffer + size, bytes_most, MSG_DONTWAIT);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (got <= 0) return subscriber_end(self, index, got == 0 ? "the gateway closed it without a word" : strerror(errno));
     int64_t at_ns = now_ns();
@@ -176,7 +177,8 @@ void subscribers_turn(struct subscribers *self, int64_t wait_ns)
         }
         uint32_t index = (uint32_t)events[i].data.u64;
         if (self->all[index].state == SUBSCRIBER_CONNECTING) subscriber_request(self, index);
-        else if (self->all[index].state == SUBSCRIBER_SHAKING || self->all[index].state == SUBSCRIBER_OPEN) read_one(self, index);
+        else if (self->all[index].state == SUBSCRIBER_SHAKING || self->all[index].state == SUBSCRIBER_OPEN)
+            read_one(self, index, SUBSCRIBER_FRAME_BYTES_MAX);
     }
 }
 
@@ -199,4 +201,9 @@ void subscribers_stall(struct subscribers *self, uint32_t index, bool stalled)
     struct epoll_event event = { .events = stalled ? 0 : EPOLLIN, .data.u64 = index };
     one->stalled = stalled;
     epoll_ctl(self->poll, stalled ? EPOLL_CTL_DEL : EPOLL_CTL_ADD, one->fd, &event);
+}
+
+void subscribers_sip(struct subscribers *self, uint32_t index, uint32_t bytes_most)
+{
+    if (self->all[index].state == SUBSCRIBER_OPEN && self->all[index].stalled) read_one(self, index, bytes_most);
 }

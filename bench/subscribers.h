@@ -66,4 +66,7 @@ void subscribers_live(struct subscribers *subscribers, int64_t at_ns);
 /* No longer reads one, or reads it again. */
 void subscribers_stall(struct subscribers *subscribers, uint32_t index, bool stalled);
 
+/* Reads at most this many bytes of one that is stalled. */
+void subscribers_sip(struct subscribers *subscribers, uint32_t index, uint32_t bytes_most);
+
 #endif

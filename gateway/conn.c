@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "core/base/check.h"
+#include "core/proto/utf8.h"
 #include "gateway/http_exchange.h"
 #include "gateway/messages.h"
 #include "gateway/ws_reader.h"
@@ -303,7 +304,7 @@ void conn_add(struct shard *shard, struct conn *conn, struct span bytes)
     if (conn->state == CONN_JOINING) return;
     text_add(&conn->out, bytes);
     conn->pong_at = NO_PONG;
-    if (!conn->blocked) bitset_add(&shard->ready, conn_index(shard, conn));
+    if (!conn->subscriber.blocked) bitset_add(&shard->ready, conn_index(shard, conn));
 }
 
 void conn_add_frame(struct shard *shard, struct conn *conn, enum ws_opcode opcode, struct span payload)
@@ -329,8 +330,13 @@ void conn_add_pong(struct shard *shard, struct conn *conn, struct span payload)
     conn->pong_at = at;
 }
 
-static void shut(struct shard *shard, struct conn *conn)
+/* The last byte is out. */
+static void end_sending(struct shard *shard, struct conn *conn)
 {
+    if (conn->end_at_rest) {
+        conn_join(shard, conn, WHY_DONE); /* RFC 6455, 7.1.1: the server closes first */
+        return;
+    }
     if (conn->shut) return;
     conn->shut = true;
     ring_shutdown(&shard->ring, conn->file, op_begin(shard, conn, OP_SHUTDOWN));
@@ -344,7 +350,10 @@ void conn_on_sent(struct shard *shard, struct conn *conn)
         text_free(&conn->out); /* at rest a connection owns no buffer */
         conn->out_sent = 0;
         conn->pong_at = NO_PONG;
-        if (conn->state == CONN_LINGER) shut(shard, conn);
+        if (conn->state == CONN_LINGER) {
+            end_sending(shard, conn);
+            return;
+        }
     }
     if (conn->paused && !replies_wait(conn)) resume_receiving(shard, conn);
 }
@@ -353,9 +362,11 @@ void conn_on_full(struct shard *shard, struct conn *conn, bool progress)
 {
     if (conn->state == CONN_JOINING) return;
     if (progress || conn->blocked_ms == 0) conn->blocked_ms = shard_now_ms(shard);
-    conn->blocked = true;
+    conn->subscriber.blocked = true;
     bitset_remove(&shard->ready, conn_index(shard, conn));
     ring_poll_room(&shard->ring, conn->file, op_begin(shard, conn, OP_ROOM));
+    uint64_t due_ms = conn->blocked_ms + shard->settings->deadline_write_ms;
+    if (conn->state == CONN_OPEN && conn->timer.due_ms > due_ms) arm_timer(shard, conn, due_ms);
     if (conn->paused && !replies_wait(conn)) resume_receiving(shard, conn);
 }
 
@@ -363,7 +374,7 @@ void conn_on_room(struct shard *shard, struct conn *conn)
 {
     conn_on_over(shard, conn, OP_ROOM);
     if (conn->state == CONN_JOINING) return;
-    conn->blocked = false;
+    conn->subscriber.blocked = false;
     bitset_add(&shard->ready, conn_index(shard, conn));
 }
 
@@ -381,7 +392,9 @@ void conn_open(struct shard *shard, struct conn *conn, enum conn_kind kind)
 static void add_close(struct shard *shard, struct conn *conn, uint16_t code, const char *reason)
 {
     char frame[127];
-    uint32_t bytes = ws_close_write(frame, code, span_of_string(reason));
+    struct span text = span_of_string(reason);
+    if (!utf8_valid(text)) text = SPAN_LITERAL("the request holds what is not UTF-8"); /* it quoted the client's own bytes */
+    uint32_t bytes = ws_close_write(frame, code, text);
     conn_add(shard, conn, span_of(frame, bytes));
 }
 
@@ -420,6 +433,7 @@ void conn_closed_by_peer(struct shard *shard, struct conn *conn, uint16_t code)
         add_close(shard, conn, code, ""); /* its code is echoed (RFC 6455, 5.5.1) */
         conn_set_state(conn, CONN_CLOSING);
     }
+    conn->end_at_rest = true;
     conn_linger(shard, conn);
 }
 
@@ -432,7 +446,7 @@ void conn_linger(struct shard *shard, struct conn *conn)
     conn_set_state(conn, CONN_LINGER);
     conn_deadline(shard, conn, shard->settings->deadline_close_ms);
     if (conn->paused) resume_receiving(shard, conn);
-    if (conn_out_waiting(conn) == 0) shut(shard, conn);
+    if (conn_out_waiting(conn) == 0) end_sending(shard, conn);
 }
 
 /* Time. */
@@ -457,13 +471,11 @@ static void check_life(struct shard *shard, struct conn *conn)
         conn_add_frame(shard, conn, WS_PING, SPAN_NONE);
         conn->ping_sent = true;
     }
-    if (now_ms - conn->message_ms + slack >= beat && !conn->blocked && conn->kind == CONN_KIND_SESSION) message_heartbeat(shard, conn);
+    if (now_ms - conn->message_ms + slack >= beat && !conn->subscriber.blocked && conn->kind == CONN_KIND_SESSION) message_heartbeat(shard, conn);
 
     uint64_t due_ms = conn->received_ms + (conn->ping_sent ? 2 : 1) * beat;
-    if (conn->kind == CONN_KIND_SESSION && !conn->blocked && conn->message_ms + beat < due_ms) due_ms = conn->message_ms + beat;
+    if (conn->kind == CONN_KIND_SESSION && !conn->subscriber.blocked && conn->message_ms + beat < due_ms) due_ms = conn->message_ms + beat;
     if (conn->blocked_ms && conn->blocked_ms + shard->settings->deadline_write_ms < due_ms) due_ms = conn->blocked_ms + shard->settings->deadline_write_ms;
-    /* A socket may fill up at any time, and nobody arms the timer then. */
-    if (due_ms > now_ms + beat) due_ms = now_ms + beat;
     arm_timer(shard, conn, due_ms > now_ms ? due_ms : now_ms + 1);
 }
 

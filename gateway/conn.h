@@ -31,7 +31,8 @@ enum rights { RIGHT_PUBLISH = 1, RIGHT_ADMIN = 2 };
 #define NO_BUFFER UINT16_MAX
 
 struct conn {
-    struct subscriber subscriber; /* first: the engine knows connections as these */
+    struct subscriber subscriber; /* first: the engine knows connections as these; blocked: its socket was full, a poll for room
+                                     is under way and nothing is sent */
     struct timer      timer;
     struct text       out;        /* the rest of a frame that was cut (carry), then control bytes: replies, pongs, gaps, close */
     uint32_t          out_sent;   /* of it */
@@ -43,11 +44,11 @@ struct conn {
     uint8_t           ops;        /* operations that the kernel holds: a bit for each enum operation */
     uint8_t           rights;     /* enum rights */
     bool              credential; /* some credential was shown and was right */
-    bool              blocked;    /* its socket was full: a poll for room is under way, nothing is sent */
     bool              paused;     /* its replies wait for room: nothing of it is consumed until they went out */
     bool              listed;     /* stands in the shard's input or starved list */
     bool              ping_sent;  /* a ping went out since something was received */
     bool              shut;       /* our side was shut down */
+    bool              end_at_rest; /* LINGER: both close frames were exchanged, so that it ends when the last byte is out */
     uint16_t          buffer;     /* the receive buffer it holds, NO_BUFFER */
     uint16_t          close_code; /* why we close, for the log and the counters */
     uint32_t          input_at, input_size; /* bytes of that buffer, or of `held`, not yet consumed: [at, size) */

@@ -191,7 +191,7 @@ static void pass(struct shard *shard, uint32_t from, uint32_t to)
     for (uint32_t index = from; (index = bitset_next(&shard->ready, index)) < to; index++) {
         bitset_remove(&shard->ready, index);
         struct conn *conn = conn_at(shard, index);
-        CHECK(!conn->blocked && conn->state != CONN_JOINING && conn->state != CONN_FREE);
+        CHECK(!conn->subscriber.blocked && conn->state != CONN_JOINING && conn->state != CONN_FREE);
         stage(shard, conn);
         if (send_batch_full(shard->batch) || shard->fanout->ranges_count + BATCH_SEND_PIECES_MAX > RANGES_MAX) submit_and_settle(shard);
     }

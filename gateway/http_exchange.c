@@ -53,7 +53,7 @@ struct http_exchange *http_expect_body(struct shard *shard, struct conn *conn, c
     exchange->chunked = request->chunked;
     exchange->left = request->has_length ? request->content_length : 0;
     exchange->use = use;
-    exchange->keep_alive = request->keep_alive;
+    exchange->keep_alive = request->keep_alive && request->minor > 0; /* HTTP/1.0 is answered and closed */
     exchange->head_only = request->method == HTTP_HEAD;
     conn_deadline(shard, conn, shard->settings->deadline_body_ms);
     if (request->expect_continue && use != BODY_DISCARD) conn_add(shard, conn, SPAN_LITERAL("HTTP/1.1 100 Continue\r\n\r\n"));

@@ -32,6 +32,12 @@ static bool has_body(const struct http_request *request)
     return request->chunked || (request->has_length && request->content_length > 0);
 }
 
+/* HTTP/1.0 is answered and closed, whatever it asks for. */
+static bool call_keeps_alive(const struct http_request *request)
+{
+    return request->keep_alive && request->minor > 0;
+}
+
 void call_answer(const struct http_call *call, uint16_t status, const char *type, const char *headers, struct span body)
 {
     const struct http_request *request = call->request;
@@ -51,7 +57,7 @@ void call_answer(const struct http_call *call, uint16_t status, const char *type
                     .headers = headers,
                     .body = body,
                     .head_only = request->method == HTTP_HEAD,
-                    .close = !request->keep_alive || has_body(request),
+                    .close = !call_keeps_alive(request) || has_body(request),
                 });
 }
 

@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -15,7 +16,10 @@ enum { ACCEPT_BACKLOG = 4096 };
 static bool split(const char *address, char *host, size_t host_size, const char **port)
 {
     const char *colon = strrchr(address, ':');
-    if (!colon || !colon[1]) return false;
+    char *end;
+    if (!colon || colon[1] < '0' || colon[1] > '9') return false;
+    unsigned long number = strtoul(colon + 1, &end, 10);
+    if (*end || number < 1 || number > 65535) return false;
     const char *from = address, *to = colon;
     if (*from == '[') {
         if (to == from || to[-1] != ']') return false;
@@ -60,7 +64,7 @@ int listener_open(struct listener *listener, const char *address, uint32_t backl
     const char *port;
     *listener = (struct listener){ .descriptor = -1 };
     if (!split(address, host, sizeof host, &port)) {
-        snprintf(why, (size_t)why_size, "--listen is \"%s\"; it must be an address and a port, as in 127.0.0.1:8080 or [::1]:8080", address);
+        snprintf(why, (size_t)why_size, "--listen is \"%s\"; it must be an address and a port, from 1 to 65535, as in 127.0.0.1:8080 or [::1]:8080", address);
         return -1;
     }
     struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV }, *info;

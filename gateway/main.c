@@ -22,8 +22,11 @@ static int usage(int status)
     return status;
 }
 
-static int fail(const char *why)
+/* What was wrong may quote what was given: nothing of that reaches the terminal as a command. */
+static int fail(char *why)
 {
+    for (char *at = why; *at; at++)
+        if ((unsigned char)*at < ' ' || *at == 0x7f) *at = '?';
     fprintf(stderr, "ringcast: %s\n", why);
     return 1;
 }

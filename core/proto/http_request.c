@@ -128,7 +128,7 @@ static enum http_method method_of(struct span method)
     return HTTP_OTHER;
 }
 
-/* "HTTP/1.0" and "HTTP/1.1" pass; other numbers are a version that we don't speak, the rest is no version. */
+/* "HTTP/1.0" and "HTTP/1.1" pass; other digits are a version that we don't speak, the rest is no version. */
 static enum decode read_version(struct span version, struct http_request *request, struct http_fault *fault)
 {
     if (span_is(version, "HTTP/1.1")) {
@@ -139,9 +139,9 @@ static enum decode read_version(struct span version, struct http_request *reques
         request->minor = 0;
         return DECODE_DONE;
     }
-    bool form = version.size > 5 && memcmp(version.bytes, "HTTP/", 5) == 0;
-    for (size_t i = 5; form && i < version.size; i++)
-        form = http_is_digit(version.bytes[i]) || version.bytes[i] == '.';
+    /* One digit, a point, one digit (RFC 9112, 2.3). */
+    bool form = version.size == 8 && memcmp(version.bytes, "HTTP/", 5) == 0 && http_is_digit(version.bytes[5]) && version.bytes[6] == '.'
+                && http_is_digit(version.bytes[7]);
     if (!form) return bad(fault, 400, "the request line does not end in a version");
     return bad(fault, 505, "only HTTP/1.1 and HTTP/1.0 are spoken here");
 }

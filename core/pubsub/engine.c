@@ -109,7 +109,7 @@ static void enlist(struct engine *engine, uint32_t index)
     }
     struct subscriber *subscriber = pool_at(engine->locals.subscribers, subscription->subscriber);
     subscription_push_last(&engine->locals.subscriptions, &subscriber->dirty, index, IN_DIRTY);
-    bitset_add(engine->locals.ready, subscription->subscriber);
+    if (!subscriber->blocked) bitset_add(engine->locals.ready, subscription->subscriber);
 }
 
 static struct subscription_ring *ring_of(struct engine *engine, const struct subscription *subscription)

@@ -83,7 +83,7 @@ static void wake(struct locals *locals, struct local_topic *local)
         if (next != POOL_NONE) __builtin_prefetch(subscription_at(&locals->subscriptions, next));
         subscription->list = IN_NONE;
         subscription_push_last(&locals->subscriptions, &subscriber->dirty, index, IN_DIRTY);
-        bitset_add(locals->ready, subscription->subscriber);
+        if (!subscriber->blocked) bitset_add(locals->ready, subscription->subscriber);
         index = next;
     }
 }

@@ -31,7 +31,7 @@ struct locals {
     struct table    by_name;
     struct pool     subscriptions;
     struct pool    *subscribers; /* the caller's; each item begins with a struct subscriber */
-    struct bitset  *ready;       /* the caller's: subscribers with something to send, by index */
+    struct bitset  *ready;       /* the caller's: subscribers with something to send that are not blocked, by index */
     struct counters *counters;
     uint32_t        generation;  /* of the newest interest */
 };

@@ -41,6 +41,7 @@ struct subscriber {
     struct subscription_ring dirty;
     uint32_t                 siblings_first, siblings_last;
     uint32_t                 subscriptions_count;
+    bool                     blocked; /* the caller's: it can take nothing now; its news wait, and it is not made ready */
 };
 
 static inline struct subscription *subscription_at(const struct pool *subscriptions, uint32_t index)

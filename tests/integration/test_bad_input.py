@@ -44,7 +44,7 @@ class BadInputTest(GatewayTest):
                         tcp.close()
 
     def test_a_connection_may_break_off_at_any_byte_of_a_request(self):
-        for whole in (http_request(self.port, "POST", "/v1/topics/broken", [API_KEY], b'{"a":1}'), http_request(self.port, "POST", "/v1/publish", [API_KEY, ("Transfer-Encoding", "chunked")], chunked(b'{"topic":"broken","data":1}\n'))):
+        for whole in (http_request(self.port, "POST", "/v1/topics/broken", [API_KEY], b'{"a":1}'), http_request(self.port, "POST", "/v1/publish", [API_KEY, ("Transfer-Encoding", "chunked")], chunked(b'{"topic":"broken","data":1}'))):
             for cut in range(0, len(whole), 5):
                 for end in ("reset", "close"):
                     with self.subTest(cut=cut, end=end):
