@@ -265,8 +265,12 @@ static bool replies_wait(const struct conn *conn)
 static size_t consume(struct shard *shard, struct conn *conn)
 {
     uint32_t before = conn->input_at;
-    while (conn->state != CONN_JOINING && conn->input_at < conn->input_size && !replies_wait(conn))
-        conn->input_at += (uint32_t)feed(shard, conn, input_bytes(shard, conn) + conn->input_at, conn->input_size - conn->input_at);
+    while (conn->state != CONN_JOINING && !replies_wait(conn)) {
+        if (ws_lines_wait(conn)) ws_feed_lines(shard, conn);
+        else if (conn->input_at < conn->input_size)
+            conn->input_at += (uint32_t)feed(shard, conn, input_bytes(shard, conn) + conn->input_at, conn->input_size - conn->input_at);
+        else break;
+    }
     if (conn->state == CONN_JOINING) return 0;
     size_t consumed = conn->input_at - before;
     if (conn->input_at == conn->input_size) {
@@ -293,7 +297,7 @@ size_t conns_consume(struct shard *shard, size_t bytes_max)
 static void resume_receiving(struct shard *shard, struct conn *conn)
 {
     conn->paused = false;
-    if (conn->input_at < conn->input_size) list_push(shard, &shard->input, conn);
+    if (conn->input_at < conn->input_size || ws_lines_wait(conn)) list_push(shard, &shard->input, conn);
     else arm_recv(shard, conn);
 }
 

@@ -41,6 +41,10 @@ void http_refuse_full(struct shard *shard, struct conn *conn)
 void http_on_deadline(struct shard *shard, struct conn *conn)
 {
     bool idle = !conn->exchange;
+    if (idle && conn->blocked_ms && shard_now_ms(shard) - conn->blocked_ms < shard->settings->deadline_write_ms) {
+        conn_deadline(shard, conn, shard->settings->deadline_write_ms); /* it still takes its answer, slowly */
+        return;
+    }
     counter_add(&shard->counters, COUNTER_CLOSED_DEADLINE, 1);
     if (idle) conn_linger(shard, conn); /* between requests nobody waits for an answer */
     else refuse(shard, conn, 408, "bad_request", conn->exchange->in_body ? "the request's body did not come in time" : "the request's head did not come in time", NULL);

@@ -309,32 +309,49 @@ static size_t line_bytes(struct span text)
     return end ? (size_t)(end - text.bytes) : text.size;
 }
 
-void session_on_message(struct shard *shard, struct conn *conn, struct span text)
+static void on_line(struct shard *shard, struct conn *conn, struct span text, uint32_t line)
 {
     struct request request;
+    if (is_blank(text)) return;
     size_t end = request_read(text, &request);
+    if (request.complete && !is_blank(span_skip(text, end))) request.code = "bad_json", request.why = "something stands behind the request's object";
+    on_request(shard, conn, &(struct asking){ &request, line });
+}
+
+/* A line with its end. */
+static size_t whole_line(struct span text)
+{
+    size_t bytes = line_bytes(text);
+    return bytes < text.size ? bytes + 1 : bytes;
+}
+
+size_t session_on_lines(struct shard *shard, struct conn *conn, struct span text, uint32_t *line)
+{
+    size_t served = 0;
+    while (served < text.size && conn->state == CONN_OPEN && conn_out_waiting(conn) <= CONN_OUT_MAX) {
+        struct span rest = span_skip(text, served);
+        on_line(shard, conn, span_of(rest.bytes, line_bytes(rest)), ++*line);
+        served += whole_line(rest);
+    }
+    return served;
+}
+
+size_t session_on_message(struct shard *shard, struct conn *conn, struct span text, uint32_t *line)
+{
+    struct request request;
+    size_t end = request_read(text, &request), served = 0;
+    *line = 0;
     if (request.complete && is_blank(span_skip(text, end))) { /* one object as a whole */
         on_request(shard, conn, &(struct asking){ &request, 0 });
-        return;
+        return text.size;
     }
-    /* Otherwise each line is one. What was read above is the first line's, where it ends on it. */
-    uint32_t line = 0;
+    /* Otherwise each line is one. What was read above is the first line's, where it ends on it: not to be scanned again. */
     size_t first_bytes = line_bytes(text);
-    bool first_read = request.complete && end <= first_bytes && is_blank(span_of(text.bytes + end, first_bytes - end));
-    while (text.size > 0 && conn->state == CONN_OPEN) {
-        size_t bytes = line_bytes(text);
-        struct span one = span_of(text.bytes, bytes);
-        line++;
-        if (!is_blank(one)) {
-            if (!first_read) {
-                end = request_read(one, &request);
-                if (request.complete && !is_blank(span_skip(one, end))) request.code = "bad_json", request.why = "something stands behind the request's object";
-            }
-            on_request(shard, conn, &(struct asking){ &request, line });
-        }
-        first_read = false;
-        text = span_skip(text, bytes < text.size ? bytes + 1 : bytes);
+    if (request.complete && end <= first_bytes && is_blank(span_of(text.bytes + end, first_bytes - end))) {
+        on_request(shard, conn, &(struct asking){ &request, ++*line });
+        served = whole_line(text);
     }
+    return served + session_on_lines(shard, conn, span_skip(text, served), line);
 }
 
 /* The handshake's query. */

@@ -19,11 +19,14 @@ struct ws_reader {
     struct utf8      utf8;          /* of the message */
     struct text      message;
     char             control[WS_CONTROL_BYTES_MAX];
+    struct text      lines;         /* of a whole message: those not served yet, as its replies wait for room */
+    uint32_t         line;          /* how many of it were served */
 };
 
 void ws_reader_free(struct conn *conn)
 {
     text_free(&conn->reader->message);
+    text_free(&conn->reader->lines);
     free(conn->reader);
     conn->reader = NULL;
 }
@@ -54,15 +57,56 @@ static void on_control(struct shard *shard, struct conn *conn, uint8_t opcode, s
     /* A pong was noted when its bytes came. */
 }
 
+static struct ws_reader *reader_of(struct conn *conn)
+{
+    if (!conn->reader) conn->reader = calloc(1, sizeof *conn->reader);
+    CHECK(conn->reader);
+    return conn->reader;
+}
+
+/* Nothing is incomplete any more: at rest a connection owns no reader. */
+static void rest(struct conn *conn)
+{
+    const struct ws_reader *reader = conn->reader;
+    if (reader && !reader->in_message && !reader->in_frame && reader->header_size == 0 && reader->lines.size == 0) ws_reader_free(conn);
+}
+
 static void on_message(struct shard *shard, struct conn *conn, uint8_t opcode, struct span payload)
 {
     if (conn->state != CONN_OPEN) return; /* after our close frame only theirs counts */
     if (conn->kind == CONN_KIND_ECHO) {
         conn_add_frame(shard, conn, (enum ws_opcode)opcode, payload);
         conn->message_ms = shard_now_ms(shard);
-    } else {
-        session_on_message(shard, conn, payload);
+        return;
     }
+    uint32_t line;
+    size_t served = session_on_message(shard, conn, payload, &line);
+    if (served == payload.size || conn->state != CONN_OPEN) return;
+    struct ws_reader *reader = reader_of(conn);
+    text_add(&reader->lines, span_skip(payload, served));
+    reader->line = line;
+}
+
+bool ws_lines_wait(const struct conn *conn)
+{
+    return conn->reader && conn->reader->lines.size > 0;
+}
+
+void ws_feed_lines(struct shard *shard, struct conn *conn)
+{
+    struct ws_reader *reader = conn->reader;
+    struct text lines = reader->lines; /* the reader may be freed under it by a close */
+    reader->lines = (struct text){ 0 };
+    uint32_t line = reader->line;
+    size_t served = conn->state == CONN_OPEN ? session_on_lines(shard, conn, text_span(&lines), &line) : lines.size;
+    if (served == lines.size || conn->state != CONN_OPEN) {
+        text_free(&lines);
+        rest(conn);
+        return;
+    }
+    text_cut(&lines, 0, served);
+    reader->lines = lines;
+    reader->line = line;
 }
 
 /* What a frame's header may say at this point of the stream; false: the connection was failed. */
@@ -95,19 +139,6 @@ static bool decode_header(struct shard *shard, struct conn *conn, struct span by
     if (*verdict != DECODE_BAD) return *verdict == DECODE_MORE || header_fits(shard, conn, header);
     conn_fail(shard, conn, WS_CLOSE_PROTOCOL, why);
     return false;
-}
-
-static struct ws_reader *reader_of(struct conn *conn)
-{
-    if (!conn->reader) conn->reader = calloc(1, sizeof *conn->reader);
-    CHECK(conn->reader);
-    return conn->reader;
-}
-
-/* Nothing is incomplete any more: at rest a connection owns no reader. */
-static void rest(struct conn *conn)
-{
-    if (conn->reader && !conn->reader->in_message && !conn->reader->in_frame && conn->reader->header_size == 0) ws_reader_free(conn);
 }
 
 /* A frame that lies whole in the buffer. Returns its bytes, 0 where it must take the slow way. */
