@@ -21,24 +21,18 @@ void log_deinit(struct log *log, struct segment_store *store)
     *log = (struct log){ 0 };
 }
 
-/* A segment that filled within a second is too small for the traffic, one that took ten is too large. None is more than an
- * eighth of what the window must hold, so that whole-segment trimming stays near the window. */
+/* A segment that filled within a second is too small for the traffic, one that took ten is too large: whatever the window,
+ * a hot topic rarely changes segment, since a send over a segment's end is a gather (MEASURED.md, taught 5). None is more than
+ * a quarter of the window's bytes, so that trimming by whole segments stays near that bound. */
 static uint32_t next_segment_bytes(const struct log *log, const struct window *window, uint64_t now_us)
 {
     if (log->chain.count == 0) return SEGMENT_BYTES_MIN;
-    uint64_t bytes = log->newest_total;
-    uint64_t took_us = now_us - log->newest_opened_us;
+    uint64_t bytes = log->newest_total, took_us = now_us - log->newest_opened_us;
     if (took_us < 1000000) bytes *= 2;
     else if (took_us > 10000000) bytes /= 2;
-
-    const struct chain_link *newest = chain_at(&log->chain, log->ends.head.segment);
-    uint64_t frames = log->ends.last.seq - newest->segment->first_seq + 1;
-    uint64_t frame_bytes = newest->end / frames;
-    uint64_t window_bytes = window->updates_max < window->bytes_max / frame_bytes ? window->updates_max * frame_bytes : window->bytes_max;
-    if (bytes > window_bytes / 8) bytes = window_bytes / 8;
-    if (bytes > SEGMENT_BYTES_MAX) bytes = SEGMENT_BYTES_MAX;
-    if (bytes < SEGMENT_BYTES_MIN) bytes = SEGMENT_BYTES_MIN;
-    return (uint32_t)bytes;
+    uint64_t most = window->bytes_max / 4 < SEGMENT_BYTES_MAX ? window->bytes_max / 4 : SEGMENT_BYTES_MAX;
+    if (bytes > most) bytes = most;
+    return bytes < SEGMENT_BYTES_MIN ? SEGMENT_BYTES_MIN : (uint32_t)bytes;
 }
 
 char *log_reserve(struct log *log, struct segment_store *store, const struct window *window, size_t bytes, uint64_t now_us)

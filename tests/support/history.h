@@ -1,0 +1,68 @@
+/* The history of a simulated gateway: every update of every topic, kept for ever, by nobody's code but its own.
+ *
+ * It knows what was published and what the window must hold at least (PROTOCOL.md, "Topics and updates"); what the program does is judged
+ * by it (tests/support/reader.h). Nothing here looks into a log, a chain or a cursor. */
+#ifndef TESTS_SUPPORT_HISTORY_H
+#define TESTS_SUPPORT_HISTORY_H
+
+#include "core/base/text.h"
+
+struct past_update {
+    size_t   data_at; /* in history->data, line ends replaced */
+    uint32_t data_bytes;
+    uint32_t frame_bytes;
+    uint64_t bytes_before; /* of all frames before it */
+    uint64_t published_us; /* wall clock */
+    uint64_t ts_us;        /* never decreasing within a topic */
+    uint64_t key_seq;      /* the last key at or before it; its own seq where it is key */
+};
+
+#define PAST_NAME_MAX 128
+struct past_topic {
+    char                name[PAST_NAME_MAX + 1];
+    char                epoch[9];
+    uint64_t            newest; /* seq; 0: nothing yet */
+    struct past_update *updates; /* [seq - 1] */
+    size_t              capacity;
+    bool                keyed;
+    uint64_t            floor_counted; /* the oldest seq that count and age ask for; never goes back */
+    uint64_t            floor_bytes;   /* the oldest that the window's bytes have room for; likewise */
+    uint64_t            floor;         /* the oldest seq that the window must hold */
+};
+
+#define PAST_TOPICS_MAX 24
+struct history {
+    struct past_topic topics[PAST_TOPICS_MAX];
+    uint32_t          topics_count;
+    struct text       data;
+    uint64_t          window_updates, window_bytes, window_age_us;
+};
+
+void     history_free(struct history *history);
+uint32_t history_topic(struct history *history, const char *name); /* makes one, by index */
+/* By name; PAST_TOPICS_MAX: there is none. */
+uint32_t history_find(const struct history *history, struct span name);
+void     history_add(struct history *history, uint32_t topic, struct span data, bool marked, uint64_t wall_us);
+
+static inline const struct past_update *history_at(const struct past_topic *topic, uint64_t seq)
+{
+    return &topic->updates[seq - 1];
+}
+
+static inline bool history_is_key(const struct past_topic *topic, uint64_t seq)
+{
+    return history_at(topic, seq)->key_seq == seq;
+}
+
+/* The message that a subscriber must receive for it: {"topic":…,"seq":…,"ts":…,"data":…}, appended to `message`. */
+void history_message(const struct history *history, uint32_t topic, uint64_t seq, struct text *message);
+
+/* The program trims now: moves the floors. They never go back, since what was let go does not come back. */
+void history_trim(struct history *history, uint64_t wall_us);
+/* The program was short of memory, and may have let go of all but each topic's newest update. */
+void history_pressed(struct history *history);
+
+/* Bytes of all frames from `seq` on. */
+uint64_t history_bytes_from(const struct past_topic *topic, uint64_t seq);
+
+#endif
