@@ -52,7 +52,8 @@ static const char *metrics_beside(const char *url)
     struct client_url parts;
     const char *why;
     if (!client_url_read(span_of_string(url), &parts, &why)) return "none";
-    snprintf(beside, sizeof beside, parts.bracketed ? "http://[%s]:%s/metrics" : "http://%s:%s/metrics", parts.host, parts.port);
+    snprintf(beside, sizeof beside, parts.bracketed ? "http://[%s]:%s/metrics" : "http://%s:%s/metrics", parts.host,
+             parts.port);
     return beside;
 }
 
@@ -61,16 +62,21 @@ static int complete_plan(struct fanout *self)
     struct fanout_plan *plan = &self->plan;
     const char *why;
     uint64_t files = machine_files();
-    if ((plan->window > 0) + (plan->rate > 0) + plan->unbounded > 1) return misused("--window, --rate and --unbounded exclude one another");
+    if ((plan->window > 0) + (plan->rate > 0) + plan->unbounded > 1)
+        return misused("--window, --rate and --unbounded exclude one another");
     if (plan->window == 0 && plan->rate == 0 && !plan->unbounded) plan->window = 128;
     if (plan->each == 0 || plan->each > plan->topics) plan->each = plan->topics;
     if (plan->subscribers + 16 > files)
-        return misused("%llu subscribers need more files than the limit of %llu allows", (unsigned long long)plan->subscribers, (unsigned long long)files);
+        return misused("%llu subscribers need more files than the limit of %llu allows",
+                       (unsigned long long)plan->subscribers, (unsigned long long)files);
     if (plan->stalled >= plan->subscribers) return misused("--stalled is less than --subscribers: someone has to read");
     if (plan->sweep && plan->mode == FANOUT_LATEST && plan->window)
-        return misused("--sweep counts bytes, and with --mode latest bytes do not tell what was skipped: use --rate or --unbounded");
-    if (plan->each * (strlen(plan->topic) + 5) > 14000) return misused("the names of %llu topics do not fit into one request", (unsigned long long)plan->each);
-    if ((why = updates_init(&self->updates, plan->topic, (uint32_t)plan->topics, plan->bytes, self->why))) return misused("%s", why);
+        return misused("--sweep counts bytes, and with --mode latest bytes do not tell what was skipped: use --rate or "
+                       "--unbounded");
+    if (plan->each * (strlen(plan->topic) + 5) > 14000)
+        return misused("the names of %llu topics do not fit into one request", (unsigned long long)plan->each);
+    if ((why = updates_init(&self->updates, plan->topic, (uint32_t)plan->topics, plan->bytes, self->why)))
+        return misused("%s", why);
     if (!plan->metrics_url) plan->metrics_url = metrics_beside(plan->url);
     if (!plan->metrics_key) plan->metrics_key = plan->key;
     return machine_pin((int64_t)plan->cpu) ? 0 : 2;
@@ -80,8 +86,15 @@ int fanout_main(int argc, char **argv)
 {
     static struct fanout self;
     struct fanout_plan *plan = &self.plan;
-    *plan = (struct fanout_plan){ .url = "ws://127.0.0.1:8080", .topic = "bench", .subscribers = 1000, .topics = 1, .bytes = 100,
-                                  .batch = 16, .seconds = 5, .warmup = 1, .cpu = -1 };
+    *plan = (struct fanout_plan){ .url = "ws://127.0.0.1:8080",
+                                  .topic = "bench",
+                                  .subscribers = 1000,
+                                  .topics = 1,
+                                  .bytes = 100,
+                                  .batch = 16,
+                                  .seconds = 5,
+                                  .warmup = 1,
+                                  .cpu = -1 };
     const struct flag flags[] = {
         { "url", FLAG_TEXT, &plan->url, "URL", "the gateway (ws://127.0.0.1:8080)", 0, 0 },
         { "key", FLAG_TEXT, &plan->key, "KEY", "a key that may publish", 0, 0 },
@@ -89,26 +102,34 @@ int fanout_main(int argc, char **argv)
         { "topics", FLAG_COUNT, &plan->topics, "T", "topics, published in turn (1)", 1, UPDATE_TOPICS_MAX },
         { "each", FLAG_COUNT, &plan->each, "S", "subscriptions of a connection (all topics)", 1, UPDATE_TOPICS_MAX },
         { "topic", FLAG_TEXT, &plan->topic, "NAME", "the topic; with several NAME.0 and so on (bench)", 0, 0 },
-        { "bytes", FLAG_COUNT, &plan->bytes, "B", "size of a frame on the wire, header and all (100)", 1, UPDATE_BYTES_MAX },
+        { "bytes", FLAG_COUNT, &plan->bytes, "B", "size of a frame on the wire, header and all (100)", 1,
+          UPDATE_BYTES_MAX },
         { "mode", FLAG_CHOICE, &plan->mode, "every|latest", "(every)", 0, 0 },
-        { "window", FLAG_COUNT, &plan->window, "W", "at most W updates not yet with the slowest that reads (128)", 1, 1e6 },
-        { "rate", FLAG_REAL, &plan->rate, "R", "updates a second in all; delays count from when each was due", 0.001, 1e8 },
+        { "window", FLAG_COUNT, &plan->window, "W", "at most W updates not yet with the slowest that reads (128)", 1,
+          1e6 },
+        { "rate", FLAG_REAL, &plan->rate, "R", "updates a second in all; delays count from when each was due", 0.001,
+          1e8 },
         { "unbounded", FLAG_YES, &plan->unbounded, NULL, "as fast as the gateway's socket takes them", 0, 0 },
-        { "publish-batch", FLAG_COUNT, &plan->batch, "L", "requests of a message, at most (16)", 1, PUBLISHER_BATCH_MOST },
+        { "publish-batch", FLAG_COUNT, &plan->batch, "L", "requests of a message, at most (16)", 1,
+          PUBLISHER_BATCH_MOST },
         { "seconds", FLAG_REAL, &plan->seconds, "S", "how long to measure (5)", 0.01, 86400 },
         { "warmup", FLAG_REAL, &plan->warmup, "S", "how long to run before (1)", 0, 3600 },
         { "stalled", FLAG_COUNT, &plan->stalled, "K", "that many of N do not read until the end (0)", 0, 100000 },
-        { "sweep", FLAG_YES, &plan->sweep, NULL, "the floor's reader: counts bytes, looks at none, never sleeps", 0, 0 },
+        { "sweep", FLAG_YES, &plan->sweep, NULL, "the floor's reader: counts bytes, looks at none, never sleeps", 0,
+          0 },
         { "cpu", FLAG_REAL, &plan->cpu, "C", "run on this CPU alone", 0, 1023 },
-        { "metrics-url", FLAG_TEXT, &plan->metrics_url, "URL|none", "the gateway's metrics (/metrics beside --url)", 0, 0 },
-        { "metrics-key", FLAG_TEXT, &plan->metrics_key, "KEY", "the gateway's admin key, where it has one (--key)", 0, 0 },
+        { "metrics-url", FLAG_TEXT, &plan->metrics_url, "URL|none", "the gateway's metrics (/metrics beside --url)", 0,
+          0 },
+        { "metrics-key", FLAG_TEXT, &plan->metrics_key, "KEY", "the gateway's admin key, where it has one (--key)", 0,
+          0 },
         { "pid", FLAG_COUNT, &plan->pid, "P", "the gateway's process: its memory and processor time", 1, 1e9 },
         { "json", FLAG_YES, &plan->json, NULL, "one JSON object instead of a table", 0, 0 },
         { 0 },
     };
     enum flags_result read = flags_read("fanout", flags, argc, argv, NULL, 0);
     if (read == FLAGS_HELP) {
-        printf("usage: ringcast-bench fanout --key KEY [flags]\nMany subscribers and one publisher against a running gateway.\n\n");
+        printf("usage: ringcast-bench fanout --key KEY [flags]\nMany subscribers and one publisher against a running "
+               "gateway.\n\n");
         flags_help(flags);
     }
     if (read != FLAGS_OK) return read == FLAGS_HELP ? 0 : 2;

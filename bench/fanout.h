@@ -1,5 +1,5 @@
-/* `ringcast-bench fanout`: many subscribers, one publisher, one thread on one CPU. Delivered updates a second, delay, fairness, and
- * with the verifying reader the proof that nothing was lost, doubled or out of order.
+/* `ringcast-bench fanout`: many subscribers, one publisher, one thread on one CPU. Delivered updates a second, delay,
+ * fairness, and with the verifying reader the proof that nothing was lost, doubled or out of order.
  *
  * fanout.c is the command line and the story; fanout_load.c is the load itself; fanout_report.c what came of it. */
 #ifndef BENCH_FANOUT_H
@@ -70,8 +70,8 @@ bool fanout_run(struct fanout *fanout, double seconds);
 
 void fanout_take_mark(struct fanout *fanout, struct fanout_mark *mark);
 
-/* Publishes the last update of each topic and reads until all have it or nothing comes any more; then, in the verifying mode,
- * lets the stalled ones read until they have it too. Sets drained, exact and stalled_…. */
+/* Publishes the last update of each topic and reads until all have it or nothing comes any more; then, in the
+ * verifying mode, lets the stalled ones read until they have it too. Sets drained, exact and stalled_…. */
 void fanout_drain(struct fanout *fanout);
 
 void fanout_stop(struct fanout *fanout);

@@ -1,4 +1,5 @@
-/* The load of `fanout`: everybody connects, everybody is checked, then the publisher and the reader take turns in one loop. */
+/* The load of `fanout`: everybody connects, everybody is checked, then the publisher and the reader take turns in one
+ * loop. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,14 +7,14 @@
 
 #include "bench/fanout.h"
 
-#define START_NS       20000000000
-#define DRAIN_NS       5000000000  /* in which nothing comes */
-#define QUIET_NS       1000000000  /* the same, of the sweeping reader */
-#define RESUME_NS      5000000000
-#define SAMPLE_NS      500000000
-#define WAIT_MOST_NS   5000000 /* of one turn of the verifying reader */
-#define SWEPT_A_TURN   256     /* sockets, before the publisher has its turn again */
-#define MESSAGES_A_TURN 64     /* of an unbounded publisher, before somebody reads again */
+#define START_NS        20000000000
+#define DRAIN_NS        5000000000 /* in which nothing comes */
+#define QUIET_NS        1000000000 /* the same, of the sweeping reader */
+#define RESUME_NS       5000000000
+#define SAMPLE_NS       500000000
+#define WAIT_MOST_NS    5000000 /* of one turn of the verifying reader */
+#define SWEPT_A_TURN    256     /* sockets, before the publisher has its turn again */
+#define MESSAGES_A_TURN 64      /* of an unbounded publisher, before somebody reads again */
 
 static bool failed(struct fanout *self, const char *why)
 {
@@ -44,12 +45,14 @@ static void on_text(void *owner, uint32_t index, struct span text, int64_t at_ns
 static bool has_all(const struct fanout *self, uint32_t index)
 {
     for (uint32_t place = 0; place < self->plan.each; place++)
-        if (self->verify.last[(size_t)index * self->plan.each + place] != self->publisher.head[verify_topic(&self->verify, index, place)])
+        if (self->verify.last[(size_t)index * self->plan.each + place] !=
+            self->publisher.head[verify_topic(&self->verify, index, place)])
             return false;
     return true;
 }
 
-/* Reads until everyone who reads has all, and stands between two frames; patience is for a time in which nothing comes. */
+/* Reads until everyone who reads has all, and stands between two frames; patience is for a time in which nothing
+ * comes. */
 static bool await_all(struct fanout *self, int64_t patience_ns)
 {
     int64_t until_ns = now_ns() + patience_ns;
@@ -92,9 +95,12 @@ bool fanout_start(struct fanout *self)
     self->was_stalled = calloc(count, sizeof *self->was_stalled);
     self->begin.delivered = calloc(count, sizeof(uint64_t));
     self->end.delivered = calloc(count, sizeof(uint64_t));
-    bool memory = verify_init(&self->verify, updates_source(&self->updates), count, (uint32_t)plan->each, plan->mode == FANOUT_LATEST) == 0;
+    bool memory = verify_init(&self->verify, updates_source(&self->updates), count, (uint32_t)plan->each,
+                              plan->mode == FANOUT_LATEST) == 0;
     memory = subscribers_init(&self->subscribers, count) == 0 && memory;
-    if (!memory || !self->was_stalled || !self->expected || !self->swept_before || !self->begin.delivered || !self->end.delivered) return failed(self, "no memory");
+    if (!memory || !self->was_stalled || !self->expected || !self->swept_before || !self->begin.delivered ||
+        !self->end.delivered)
+        return failed(self, "no memory");
     self->subscribers.owner = self;
     self->subscribers.write_target = write_target;
     self->subscribers.on_text = on_text;
@@ -106,25 +112,29 @@ bool fanout_start(struct fanout *self)
     epoll_ctl(self->subscribers.poll, EPOLL_CTL_ADD, self->publisher.client.fd, &event);
 
     int64_t until_ns = now_ns() + START_NS;
-    while (self->verify.acks < count && now_ns() < until_ns && !verify_failed(&self->verify)) subscribers_turn(&self->subscribers, WAIT_MOST_NS);
+    while (self->verify.acks < count && now_ns() < until_ns && !verify_failed(&self->verify))
+        subscribers_turn(&self->subscribers, WAIT_MOST_NS);
     if (verify_failed(&self->verify)) return failed(self, self->verify.first);
     if (self->verify.acks < count) return failed(self, "not all subscriptions were acknowledged");
     publisher_ask(&self->publisher);
-    if (!await_all(self, START_NS)) return failed(self, self->verify.first[0] ? self->verify.first : "the first update did not reach everyone");
+    if (!await_all(self, START_NS))
+        return failed(self, self->verify.first[0] ? self->verify.first : "the first update did not reach everyone");
     if (verify_failed(&self->verify)) return failed(self, self->verify.first);
     for (uint64_t i = 0; i < plan->stalled; i++) {
         uint32_t index = (uint32_t)(i * count / plan->stalled);
         subscribers_stall(&self->subscribers, index, true);
         self->was_stalled[index] = true;
     }
-    self->resident_first = self->resident_last = self->resident_most = plan->pid ? machine_resident((int64_t)plan->pid) : -1;
+    self->resident_first = self->resident_last = self->resident_most =
+        plan->pid ? machine_resident((int64_t)plan->pid) : -1;
     self->sockets_first = self->sockets_most = machine_socket_bytes();
     return plan->sweep ? begin_sweeping(self) : true;
 }
 
 /* ---- the publisher's turn ---------------------------------------------------------------------------------------- */
 
-/* What a connection that begins at each topic is owed, counted from the acks or, when sweeping, from the sweep's beginning. */
+/* What a connection that begins at each topic is owed, counted from the acks or, when sweeping, from the sweep's
+ * beginning. */
 static void count_expected(struct fanout *self)
 {
     uint64_t sum = 0, topics = self->plan.topics, each = self->plan.each;
@@ -145,7 +155,9 @@ static uint64_t outstanding(struct fanout *self)
     for (uint32_t i = 0; i < self->subscribers.count; i++) {
         uint64_t owed = self->sweeping ? self->expected[first] * bytes : self->expected[first];
         uint64_t got = self->sweeping ? self->sweep.bytes[i] : self->verify.progress[i];
-        bool reads = self->sweeping ? self->sweep.fds[i] >= 0 : self->subscribers.all[i].state == SUBSCRIBER_OPEN && !self->subscribers.all[i].stalled;
+        bool reads = self->sweeping
+                         ? self->sweep.fds[i] >= 0
+                         : self->subscribers.all[i].state == SUBSCRIBER_OPEN && !self->subscribers.all[i].stalled;
         if (reads && owed > got && owed - got > most) most = owed - got;
         first = (first + self->plan.each) % topics;
     }
@@ -158,7 +170,8 @@ static bool publish(struct fanout *self, int64_t at_ns)
     struct publisher *publisher = &self->publisher;
     const struct fanout_plan *plan = &self->plan;
     int64_t done = 0;
-    if (client_unsent(&publisher->client) && client_push(&publisher->client) != CLIENT_OK) return failed(self, publisher->client.why);
+    if (client_unsent(&publisher->client) && client_push(&publisher->client) != CLIENT_OK)
+        return failed(self, publisher->client.why);
     if (client_unsent(&publisher->client)) return true;
     if (plan->rate > 0) {
         if (self->due_ns > (double)at_ns) return true;
@@ -203,8 +216,10 @@ bool fanout_run(struct fanout *self, double seconds)
     if (self->due_ns == 0) self->due_ns = (double)at_ns;
     for (uint32_t turn = 0; at_ns < until_ns; turn++, at_ns = now_ns()) {
         if (!publish(self, at_ns)) return false;
-        if (self->sweeping) sweep_some(&self->sweep, chunk);
-        else subscribers_turn(&self->subscribers, may_wait_ns(self, at_ns));
+        if (self->sweeping)
+            sweep_some(&self->sweep, chunk);
+        else
+            subscribers_turn(&self->subscribers, may_wait_ns(self, at_ns));
         subscribers_live(&self->subscribers, at_ns);
         sample(self, at_ns);
         bool look = self->sweeping ? turn % 16 == 0 : self->subscribers.foreign;
@@ -238,7 +253,8 @@ static bool sweep_all(struct fanout *self)
     }
     self->exact = self->publisher.acks_missing == 0;
     for (uint64_t i = 0, first = 0; i < self->sweep.count; i++, first = (first + self->plan.each) % self->plan.topics)
-        if (self->sweep.fds[i] >= 0 && self->sweep.bytes[i] != self->expected[first] * self->updates.bytes) self->exact = false;
+        if (self->sweep.fds[i] >= 0 && self->sweep.bytes[i] != self->expected[first] * self->updates.bytes)
+            self->exact = false;
     return outstanding(self) == 0;
 }
 
@@ -259,8 +275,10 @@ void fanout_drain(struct fanout *self)
 {
     while (client_unsent(&self->publisher.client)) { /* everybody goes on reading meanwhile */
         if (publisher_listen(&self->publisher) < 0) return;
-        if (self->sweeping) sweep_some(&self->sweep, SWEPT_A_TURN);
-        else subscribers_turn(&self->subscribers, WAIT_MOST_NS);
+        if (self->sweeping)
+            sweep_some(&self->sweep, SWEPT_A_TURN);
+        else
+            subscribers_turn(&self->subscribers, WAIT_MOST_NS);
     }
     if (publisher_ask(&self->publisher) != 0) return;
     self->drained = self->sweeping ? sweep_all(self) : await_all(self, DRAIN_NS);

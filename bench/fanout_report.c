@@ -38,9 +38,12 @@ static void tell_plan(const struct fanout *self, struct report *report)
     report_count(report, "topics", "topics", plan->topics, "");
     report_count(report, "subscriptions_each", "subscriptions of each", plan->each, "");
     report_count(report, "frame_bytes", "bytes of a frame", plan->bytes, "");
-    if (plan->window) report_count(report, "window", "window", plan->window, "updates");
-    else if (plan->rate > 0) report_real(report, "rate", "rate", plan->rate, 1, "updates/s");
-    else report_text(report, "publisher", "publisher", "unbounded");
+    if (plan->window)
+        report_count(report, "window", "window", plan->window, "updates");
+    else if (plan->rate > 0)
+        report_real(report, "rate", "rate", plan->rate, 1, "updates/s");
+    else
+        report_text(report, "publisher", "publisher", "unbounded");
 }
 
 /* The gateway's own word, over the time between its two pages. */
@@ -55,11 +58,14 @@ static void tell_gateway(const struct fanout *self, struct report *report, doubl
     if (before->has_idle && after->has_idle && after->shards) {
         double busy = 1 - (after->idle_s - before->idle_s) / (wall_s * after->shards);
         report_real(report, "gateway_busy", "gateway busy", 100 * busy, 2, "%");
-        report_real(report, "delivered_per_busy_s", "delivered/s of its busy time", busy > 0 ? delivered_per_s / (busy * after->shards) : 0, 0, "");
-        report_real(report, "sends_per_busy_s", "sends/s of its busy time", busy > 0 ? sends / wall_s / (busy * after->shards) : 0, 0, "");
+        report_real(report, "delivered_per_busy_s", "delivered/s of its busy time",
+                    busy > 0 ? delivered_per_s / (busy * after->shards) : 0, 0, "");
+        report_real(report, "sends_per_busy_s", "sends/s of its busy time",
+                    busy > 0 ? sends / wall_s / (busy * after->shards) : 0, 0, "");
     }
     if (after->has_sends) {
-        report_real(report, "frames_per_send", "frames for each send", sends > 0 ? (after->frames - before->frames) / sends : 0, 2, "");
+        report_real(report, "frames_per_send", "frames for each send",
+                    sends > 0 ? (after->frames - before->frames) / sends : 0, 2, "");
         report_real(report, "sends_per_s", "sends/s", sends / wall_s, 0, "");
         report_real(report, "gateway_bytes_per_s", "bytes/s sent", (after->bytes - before->bytes) / wall_s, 0, "");
         report_count(report, "gateway_gaps", "gaps told", (uint64_t)(after->gaps - before->gaps), "");
@@ -69,12 +75,17 @@ static void tell_gateway(const struct fanout *self, struct report *report, doubl
 
 static void tell_delays(const struct fanout *self, struct report *report)
 {
-    static const struct { double share; const char *name, *label; } rows[] = {
-        { 0.50, "delay_p50_ms", "delay p50" },   { 0.90, "delay_p90_ms", "delay p90" },   { 0.99, "delay_p99_ms", "delay p99" },
-        { 0.999, "delay_p999_ms", "delay p99.9" }, { 1, "delay_max_ms", "delay max" },
+    static const struct {
+        double share;
+        const char *name, *label;
+    } rows[] = {
+        { 0.50, "delay_p50_ms", "delay p50" }, { 0.90, "delay_p90_ms", "delay p90" },
+        { 0.99, "delay_p99_ms", "delay p99" }, { 0.999, "delay_p999_ms", "delay p99.9" },
+        { 1, "delay_max_ms", "delay max" },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        report_real(report, rows[i].name, rows[i].label, (double)histogram_at(&self->verify.delays, rows[i].share) * 1e-6, 3, "ms");
+        report_real(report, rows[i].name, rows[i].label,
+                    (double)histogram_at(&self->verify.delays, rows[i].share) * 1e-6, 3, "ms");
 }
 
 static void tell_truth(const struct fanout *self, struct report *report)
@@ -98,24 +109,33 @@ static void tell_truth(const struct fanout *self, struct report *report)
 
 static void tell_machine(const struct fanout *self, struct report *report)
 {
-    double process = usage_process(self->begin.usage, self->end.usage), cpu = usage_cpu(self->begin.usage, self->end.usage);
+    double process = usage_process(self->begin.usage, self->end.usage),
+           cpu = usage_cpu(self->begin.usage, self->end.usage);
     double seconds = (double)(self->end.usage.at_ns - self->begin.usage.at_ns) * 1e-9;
     report_real(report, "load_process", "load's processor time", 100 * process, 1, "% of a CPU");
     if (self->plan.cpu >= 0) report_real(report, "load_cpu", "load's CPU busy", 100 * cpu, 1, "%");
     if (self->begin.pid_ns >= 0 && self->end.pid_ns >= 0)
-        report_real(report, "gateway_process", "gateway's processor time", 100e-9 * (double)(self->end.pid_ns - self->begin.pid_ns) / seconds, 1, "% of a CPU");
+        report_real(report, "gateway_process", "gateway's processor time",
+                    100e-9 * (double)(self->end.pid_ns - self->begin.pid_ns) / seconds, 1, "% of a CPU");
     if (self->resident_most >= 0) {
-        report_real(report, "resident_first_mib", "gateway's memory, first", (double)self->resident_first / 1048576, 2, "MiB");
-        report_real(report, "resident_last_mib", "gateway's memory, last", (double)self->resident_last / 1048576, 2, "MiB");
-        report_real(report, "resident_most_mib", "gateway's memory, most", (double)self->resident_most / 1048576, 2, "MiB");
+        report_real(report, "resident_first_mib", "gateway's memory, first", (double)self->resident_first / 1048576, 2,
+                    "MiB");
+        report_real(report, "resident_last_mib", "gateway's memory, last", (double)self->resident_last / 1048576, 2,
+                    "MiB");
+        report_real(report, "resident_most_mib", "gateway's memory, most", (double)self->resident_most / 1048576, 2,
+                    "MiB");
     }
     if (self->sockets_most >= 0) {
-        report_real(report, "sockets_first_mib", "kernel's TCP memory, first", (double)self->sockets_first / 1048576, 2, "MiB");
-        report_real(report, "sockets_most_mib", "kernel's TCP memory, most", (double)self->sockets_most / 1048576, 2, "MiB");
+        report_real(report, "sockets_first_mib", "kernel's TCP memory, first", (double)self->sockets_first / 1048576, 2,
+                    "MiB");
+        report_real(report, "sockets_most_mib", "kernel's TCP memory, most", (double)self->sockets_most / 1048576, 2,
+                    "MiB");
     }
-    if (self->sweeping) report_text(report, "load_note", "load", "sweeps without sleeping: its CPU is always full");
+    if (self->sweeping)
+        report_text(report, "load_note", "load", "sweeps without sleeping: its CPU is always full");
     else if (cpu > BUSY_MOST && self->plan.rate > 0)
-        report_warn(report, "the load's CPU was over 90 % busy: delays and rates are its own, and this run does not count");
+        report_warn(report,
+                    "the load's CPU was over 90 % busy: delays and rates are its own, and this run does not count");
 }
 
 int fanout_tell(struct fanout *self)
@@ -148,8 +168,10 @@ int fanout_tell(struct fanout *self)
     tell_machine(self, &report);
     /* Gaps are the price of an unbounded publisher; then the bytes of a sweep can't add up. */
     bool gaps_allowed = self->plan.unbounded && self->sweeping;
-    bool fine = !verify_failed(&self->verify) && self->publisher.errors == 0 && closed == 0 && (self->drained || gaps_allowed);
-    if (closed) report_warn(&report, self->subscribers.why[0] ? self->subscribers.why : "the gateway closed connections");
+    bool fine =
+        !verify_failed(&self->verify) && self->publisher.errors == 0 && closed == 0 && (self->drained || gaps_allowed);
+    if (closed)
+        report_warn(&report, self->subscribers.why[0] ? self->subscribers.why : "the gateway closed connections");
     if (self->publisher.errors) report_warn(&report, self->publisher.why);
     report_end(&report);
     free(delivered);

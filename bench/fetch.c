@@ -16,7 +16,7 @@
 
 /* How an answer's body ends. */
 struct framing {
-    bool     chunked, has_length, keeps;
+    bool chunked, has_length, keeps;
     uint64_t length;
 };
 
@@ -66,8 +66,10 @@ static int send_all(struct fetch *fetch, struct span bytes, int64_t deadline_ns)
     while (bytes.size) {
         ssize_t sent = send(fetch->fd, bytes.bytes, bytes.size, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (sent < 0 && errno != EAGAIN && errno != EINTR) return failed(fetch, "sending failed: %s", strerror(errno));
-        if (sent > 0) bytes = span_skip(bytes, (size_t)sent);
-        else if (await(fetch, POLLOUT, deadline_ns) < 0) return -1;
+        if (sent > 0)
+            bytes = span_skip(bytes, (size_t)sent);
+        else if (await(fetch, POLLOUT, deadline_ns) < 0)
+            return -1;
     }
     return 0;
 }
@@ -99,7 +101,8 @@ static bool read_head(struct fetch *fetch, struct span head, struct framing *fra
     fetch->status = (uint16_t)strtoul(head.bytes + 9, NULL, 10);
     uint32_t at = (uint32_t)((const char *)memchr(head.bytes, '\n', head.size) - head.bytes) + 1;
     while (http_header_next(head, &at, &name, &value)) {
-        if (http_token_is(name, "content-length")) framing->has_length = true, framing->length = strtoull(value.bytes, NULL, 10);
+        if (http_token_is(name, "content-length"))
+            framing->has_length = true, framing->length = strtoull(value.bytes, NULL, 10);
         if (http_token_is(name, "transfer-encoding") && http_token_is(value, "chunked")) framing->chunked = true;
         if (http_token_is(name, "connection") && http_token_is(value, "close")) framing->keeps = false;
     }
@@ -140,15 +143,18 @@ static int read_answer(struct fetch *fetch, struct span *answer, int64_t deadlin
         if (more <= 0) return more < 0 ? more : failed(fetch, "the gateway closed the connection without an answer");
     }
     size_t head_bytes = (size_t)(end - fetch->in) + 4;
-    if (!read_head(fetch, span_of(fetch->in, head_bytes), &framing)) return failed(fetch, "what answers there does not speak HTTP/1.1");
+    if (!read_head(fetch, span_of(fetch->in, head_bytes), &framing))
+        return failed(fetch, "what answers there does not speak HTTP/1.1");
     if (framing.chunked) {
         if (read_chunks(fetch, head_bytes, answer, deadline_ns) < 0) return -1;
     } else {
         while (more > 0 && (!framing.has_length || fetch->in_size - head_bytes < framing.length))
             more = read_more(fetch, deadline_ns);
         if (more < 0) return more;
-        if (framing.has_length && fetch->in_size - head_bytes < framing.length) return failed(fetch, "the answer ended in the middle");
-        *answer = span_of(fetch->in + head_bytes, framing.has_length ? (size_t)framing.length : fetch->in_size - head_bytes);
+        if (framing.has_length && fetch->in_size - head_bytes < framing.length)
+            return failed(fetch, "the answer ended in the middle");
+        *answer =
+            span_of(fetch->in + head_bytes, framing.has_length ? (size_t)framing.length : fetch->in_size - head_bytes);
     }
     if (!framing.keeps || (!framing.chunked && !framing.has_length)) hang_up(fetch);
     return 0;
@@ -160,10 +166,10 @@ static int try_once(struct fetch *fetch, const char *method, struct span target,
     int64_t deadline_ns = now_ns() + FETCH_PATIENCE_NS;
     if (fetch->fd < 0) fetch->fd = client_dial(&fetch->url, -1, deadline_ns, fetch->why);
     if (fetch->fd < 0) return fetch->fd = -1, -1;
-    int size = snprintf(head, sizeof head, "%s %.*s HTTP/1.1\r\nHost: %s%s%s:%s\r\n%s%s%s%s", method, (int)target.size, target.bytes,
-                        fetch->url.bracketed ? "[" : "", fetch->url.host, fetch->url.bracketed ? "]" : "", fetch->url.port,
-                        fetch->key ? "Authorization: Bearer " : "", fetch->key ? fetch->key : "", fetch->key ? "\r\n" : "",
-                        body.bytes ? "Content-Type: application/x-ndjson\r\n" : "");
+    int size = snprintf(head, sizeof head, "%s %.*s HTTP/1.1\r\nHost: %s%s%s:%s\r\n%s%s%s%s", method, (int)target.size,
+                        target.bytes, fetch->url.bracketed ? "[" : "", fetch->url.host, fetch->url.bracketed ? "]" : "",
+                        fetch->url.port, fetch->key ? "Authorization: Bearer " : "", fetch->key ? fetch->key : "",
+                        fetch->key ? "\r\n" : "", body.bytes ? "Content-Type: application/x-ndjson\r\n" : "");
     if (size < (int)sizeof head && body.bytes)
         size += snprintf(head + size, sizeof head - (size_t)size, "Content-Length: %zu\r\n", body.size);
     if (size < (int)sizeof head) size += snprintf(head + size, sizeof head - (size_t)size, "\r\n");
@@ -176,10 +182,13 @@ static int try_once(struct fetch *fetch, const char *method, struct span target,
 
 int fetch_exchange(struct fetch *fetch, const char *method, const char *target, struct span body, struct span *answer)
 {
-    struct span where = target ? span_of_string(target) : fetch->url.target.size ? fetch->url.target : SPAN_LITERAL("/");
+    struct span where = target                   ? span_of_string(target)
+                        : fetch->url.target.size ? fetch->url.target
+                                                 : SPAN_LITERAL("/");
     bool kept = fetch->fd >= 0;
     int result = try_once(fetch, method, where, body, answer);
     /* A POST is not repeated: what became of it can't be known. */
-    if (result < 0 && kept && fetch->in_size == 0 && strcmp(method, "GET") == 0) result = try_once(fetch, method, where, body, answer);
+    if (result < 0 && kept && fetch->in_size == 0 && strcmp(method, "GET") == 0)
+        result = try_once(fetch, method, where, body, answer);
     return result;
 }

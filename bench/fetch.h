@@ -1,5 +1,5 @@
-/* HTTP/1.1 requests to the gateway, one after the other over a connection that is kept: for NDJSON and the metrics page. One
- * thread; it waits. */
+/* HTTP/1.1 requests to the gateway, one after the other over a connection that is kept: for NDJSON and the metrics
+ * page. One thread; it waits. */
 #ifndef BENCH_FETCH_H
 #define BENCH_FETCH_H
 
@@ -29,8 +29,8 @@ void fetch_deinit(struct fetch *fetch);
  *   method   "GET" or "POST"
  *   target   NULL: the URL's own
  *   answer   out: the body, valid until the next exchange; chunks are joined
- *   returns  0, or -1 with `why`: no whole answer came. Any status is an answer. A GET over a kept connection that the server
- *            had closed meanwhile is tried again over a new one. */
+ *   returns  0, or -1 with `why`: no whole answer came. Any status is an answer. A GET over a kept connection that
+ *            the server had closed meanwhile is tried again over a new one. */
 int fetch_exchange(struct fetch *fetch, const char *method, const char *target, struct span body, struct span *answer);
 
 #endif

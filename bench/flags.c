@@ -44,8 +44,10 @@ static enum flags_result unknown(const char *command, const struct flag *flags, 
         if (apart < least) nearest = flag, least = apart;
     }
     fprintf(stderr, "ringcast-bench %s: there is no --%s", command, name);
-    if (nearest) fprintf(stderr, "; did you mean --%s?", nearest->name);
-    else fprintf(stderr, "; `ringcast-bench %s --help` lists what there is", command);
+    if (nearest)
+        fprintf(stderr, "; did you mean --%s?", nearest->name);
+    else
+        fprintf(stderr, "; `ringcast-bench %s --help` lists what there is", command);
     fputc('\n', stderr);
     return FLAGS_BAD;
 }
@@ -81,9 +83,12 @@ static bool read_number(const struct flag *flag, const char *text)
 static enum flags_result wrong(const char *command, const struct flag *flag, const char *text)
 {
     fprintf(stderr, "ringcast-bench %s: --%s takes ", command, flag->name);
-    if (flag->kind == FLAG_CHOICE) fprintf(stderr, "%s", flag->shape);
-    else fprintf(stderr, flag->kind == FLAG_COUNT ? "a whole number" : "a number");
-    if (flag->kind != FLAG_CHOICE && flag->least != flag->most) fprintf(stderr, " from %.15g to %.15g", flag->least, flag->most);
+    if (flag->kind == FLAG_CHOICE)
+        fprintf(stderr, "%s", flag->shape);
+    else
+        fprintf(stderr, flag->kind == FLAG_COUNT ? "a whole number" : "a number");
+    if (flag->kind != FLAG_CHOICE && flag->least != flag->most)
+        fprintf(stderr, " from %.15g to %.15g", flag->least, flag->most);
     fprintf(stderr, ", not `%s`\n", text);
     return FLAGS_BAD;
 }
@@ -115,7 +120,8 @@ enum flags_result flags_read(const char *command, const struct flag *flags, int 
         }
         char name[64];
         const char *equals = strchr(argv[i], '=');
-        snprintf(name, sizeof name, "%.*s", (int)(equals ? equals - argv[i] - 2 : (long)strlen(argv[i]) - 2), argv[i] + 2);
+        snprintf(name, sizeof name, "%.*s", (int)(equals ? equals - argv[i] - 2 : (long)strlen(argv[i]) - 2),
+                 argv[i] + 2);
         const struct flag *flag = flags;
         while (flag->name && strcmp(flag->name, name) != 0) flag++;
         if (!flag->name) return unknown(command, flags, name);

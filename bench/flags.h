@@ -21,7 +21,7 @@ enum flags_result { FLAGS_OK, FLAGS_HELP, FLAGS_BAD };
 /* Reads argv[1..argc).
  *   command     for the messages
  *   flags       defaults stand in their values already
- *   others      the arguments that are no flags, at most others_max; the first is stored in others[0], absent ones are NULL
+ *   others      the arguments that are no flags, at most others_max; absent ones become NULL
  *   returns     OK | HELP: the help is printed | BAD: what is wrong, and what would be right, is on stderr */
 enum flags_result flags_read(const char *command, const struct flag *flags, int argc, char **argv, const char **others,
                              int others_max);

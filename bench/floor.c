@@ -97,10 +97,11 @@ static bool accept_all(struct floor *self)
 /* Frames of S bytes each on the wire, so that a curious look at the traffic finds WebSocket. */
 static void fill(struct floor *self)
 {
-    for (uint64_t i = 0; i < FRAMES_MOST && (i + 1) * self->bytes <= FRAMES_MOST * self->bytes; i++) {
+    for (uint64_t i = 0; i < FRAMES_MOST; i++) {
         char *frame = self->frame + i * self->bytes;
         memset(frame, 'x', self->bytes);
-        if (self->bytes >= WS_SERVER_HEADER_BYTES_MAX) ws_server_header_write(frame, WS_TEXT, self->bytes - (self->bytes < 128 ? 2 : 4));
+        uint64_t header = self->bytes < 128 ? 2 : 4;
+        if (self->bytes >= WS_SERVER_HEADER_BYTES_MAX) ws_server_header_write(frame, WS_TEXT, self->bytes - header);
     }
 }
 
@@ -180,7 +181,8 @@ static void tell(struct floor *self, double lasted)
     report_count(&report, "failed_sends", "failed or short sends", self->failed, "");
     report_yes(&report, "counts", "counts", counts);
     if (self->failed) report_warn(&report, "sends failed: this run does not count");
-    if (stall > STALL_SHARE_MOST * lasted) report_warn(&report, "more than a tenth was waiting for the reader: this run does not count");
+    if (stall > STALL_SHARE_MOST * lasted)
+        report_warn(&report, "more than a tenth was waiting for the reader: this run does not count");
     report_end(&report);
 }
 
@@ -234,13 +236,14 @@ int floor_main(int argc, char **argv)
         { "warmup", FLAG_REAL, &self.warmup, "S", "how long to run before (0.5)", 0, 60 },
         { "sender-cpu", FLAG_COUNT, &self.sender_cpu, "C", "(0)", 0, 1023 },
         { "reader-cpu", FLAG_COUNT, &self.reader_cpu, "C", "(1)", 0, 1023 },
-        { "notsent-lowat", FLAG_COUNT, &self.lowat, "BYTES", "TCP_NOTSENT_LOWAT as the gateway sets it; 0: not set (16384)", 0, 1 << 30 },
+        { "notsent-lowat", FLAG_COUNT, &self.lowat, "BYTES", "as the gateway's sockets; 0: not set (16384)", 0, 1 << 30 },
         { "json", FLAG_YES, &self.json, NULL, "one JSON object instead of a table", 0, 0 },
         { 0 },
     };
     enum flags_result read = flags_read("floor", flags, argc, argv, NULL, 0);
     if (read == FLAGS_HELP) {
-        printf("usage: ringcast-bench floor [flags]\nThe same bytes with no protocol: what the kernel charges for sending them.\n\n");
+        printf("usage: ringcast-bench floor [flags]\n"
+               "The same bytes with no protocol: what the kernel charges for sending them.\n\n");
         flags_help(flags);
     }
     if (read != FLAGS_OK) return read == FLAGS_HELP ? 0 : 2;

@@ -1,5 +1,6 @@
-/* See follow.h. Each connection follows all topics of the file. Some may be slow: they have a small receive buffer and are read a
- * few bytes at a time until the last row has reached the others; then they read on until they have the newest too. */
+/* See follow.h. Each connection follows all topics of the file. Some may be slow: they have a small receive buffer
+ * and are read a few bytes at a time until the last row has reached the others; then they read on until they have the
+ * newest too. */
 #include "bench/follow.h"
 
 #include <stdio.h>
@@ -15,36 +16,34 @@
 #include "bench/subscribers.h"
 #include "bench/verify.h"
 
-#define TURN_NS         20000000
-#define SIP_EVERY_NS    100000000 /* how often a slow one reads */
+#define TURN_NS             20000000
+#define SIP_EVERY_NS        100000000 /* how often a slow one reads */
 #define SLOW_RECEIVE_BUFFER 4096
-#define PROGRESS_NS     1000000000
+#define PROGRESS_NS         1000000000
 
 struct follow {
     const char *path, *url, *key, *prefix;
-    uint64_t    connections, slow, slow_bytes, limit;
-    int         mode; /* 0 every, 1 latest */
-    double      patience, cpu;
-    bool        json;
+    uint64_t connections, slow, slow_bytes, limit;
+    int mode; /* 0 every, 1 latest */
+    double patience, cpu;
+    bool json;
 
-    struct recording   recording;
+    struct recording recording;
     struct subscribers subscribers;
-    struct verify      verify;
-    int64_t  first_ns, last_ns; /* when updates came */
-    int64_t  sip_ns, progress_ns;
-    char     why[320];
+    struct verify verify;
+    int64_t first_ns, last_ns; /* when updates came */
+    int64_t sip_ns, progress_ns;
+    char why[320];
 };
 
-static bool is_slow(const struct follow *self, uint32_t index)
-{
-    return index < self->slow;
-}
+static bool is_slow(const struct follow *self, uint32_t index) { return index < self->slow; }
 
 static void write_target(void *owner, uint32_t index, char *out, size_t room)
 {
     (void)index;
     const struct follow *self = owner;
-    size_t size = (size_t)snprintf(out, room, "/v1/ws?mode=%s&snapshot=false&heartbeat_ms=60000&topics=", self->mode ? "latest" : "every");
+    size_t size = (size_t)snprintf(
+        out, room, "/v1/ws?mode=%s&snapshot=false&heartbeat_ms=60000&topics=", self->mode ? "latest" : "every");
     for (uint32_t i = 0; i < self->recording.count && size < room; i++)
         size += (size_t)snprintf(out + size, room - size, "%s%s", i ? "," : "", self->recording.topics[i].name);
 }
@@ -69,7 +68,8 @@ static bool take_bases(struct follow *self)
             uint64_t seq = self->verify.last[(size_t)i * topics + verify_place(&self->verify, i, topic)];
             if (i == 0) one->base = seq;
             if (seq == one->base) continue;
-            snprintf(self->why, sizeof self->why, "somebody is publishing %s already; start the replay when this says so", one->name);
+            snprintf(self->why, sizeof self->why,
+                     "somebody is publishing %s already; start the replay when this says so", one->name);
             return false;
         }
     }
@@ -81,16 +81,21 @@ static bool start(struct follow *self)
     uint32_t count = (uint32_t)self->connections;
     if (recording_load(&self->recording, self->path, self->prefix, self->limit, self->why) < 0) return false;
     bool memory = subscribers_init(&self->subscribers, count) == 0;
-    memory = verify_init(&self->verify, recording_source(&self->recording), count, self->recording.count, self->mode == 1) == 0 && memory;
+    memory = verify_init(&self->verify, recording_source(&self->recording), count, self->recording.count,
+                         self->mode == 1) == 0 &&
+             memory;
     if (!memory) return snprintf(self->why, sizeof self->why, "no memory"), false;
     self->subscribers.owner = self;
     self->subscribers.write_target = write_target;
     self->subscribers.on_text = on_text;
-    if (!subscribers_connect(&self->subscribers, self->url, self->key)) return snprintf(self->why, sizeof self->why, "%s", self->subscribers.why), false;
+    if (!subscribers_connect(&self->subscribers, self->url, self->key))
+        return snprintf(self->why, sizeof self->why, "%s", self->subscribers.why), false;
     int64_t until_ns = now_ns() + 20000000000;
     while (self->verify.acks < count && now_ns() < until_ns) subscribers_turn(&self->subscribers, TURN_NS);
     if (self->verify.acks < count || verify_failed(&self->verify))
-        return snprintf(self->why, sizeof self->why, "%s", self->verify.first[0] ? self->verify.first : "not all subscriptions were acknowledged"), false;
+        return snprintf(self->why, sizeof self->why, "%s",
+                        self->verify.first[0] ? self->verify.first : "not all subscriptions were acknowledged"),
+               false;
     for (uint32_t i = 0; i < count && is_slow(self, i); i++) {
         setsockopt(self->subscribers.all[i].fd, SOL_SOCKET, SO_RCVBUF, &(int){ SLOW_RECEIVE_BUFFER }, sizeof(int));
         subscribers_stall(&self->subscribers, i, true);
@@ -103,7 +108,9 @@ static bool has_all(const struct follow *self, uint32_t index)
 {
     for (uint32_t topic = 0; topic < self->recording.count; topic++) {
         const struct recorded_topic *one = &self->recording.topics[topic];
-        if (self->verify.last[(size_t)index * self->recording.count + verify_place(&self->verify, index, topic)] < one->base + one->rows) return false;
+        if (self->verify.last[(size_t)index * self->recording.count + verify_place(&self->verify, index, topic)] <
+            one->base + one->rows)
+            return false;
     }
     return true;
 }
@@ -126,14 +133,16 @@ static bool read_until_done(struct follow *self, bool slow)
         int64_t at_ns = now_ns();
         subscribers_live(&self->subscribers, at_ns);
         if (at_ns >= self->sip_ns) {
-            for (uint32_t i = 0; !slow && i < self->slow; i++) subscribers_sip(&self->subscribers, i, (uint32_t)self->slow_bytes);
+            for (uint32_t i = 0; !slow && i < self->slow; i++)
+                subscribers_sip(&self->subscribers, i, (uint32_t)self->slow_bytes);
             self->sip_ns = at_ns + SIP_EVERY_NS;
         }
         if (self->verify.updates_right + self->verify.changed != before) quiet_ns = at_ns;
         if (at_ns >= self->progress_ns) {
             if (count_done(self, slow) == wanted) return true;
-            fprintf(stderr, "%14llu updates, %llu gaps, %u of %u have all%s", (unsigned long long)self->verify.updates_right,
-                    (unsigned long long)self->verify.gaps, count_done(self, slow), wanted, isatty(2) ? "   \r" : "\n");
+            fprintf(stderr, "%14llu updates, %llu gaps, %u of %u have all%s",
+                    (unsigned long long)self->verify.updates_right, (unsigned long long)self->verify.gaps,
+                    count_done(self, slow), wanted, isatty(2) ? "   \r" : "\n");
             self->progress_ns = at_ns + PROGRESS_NS;
         }
         if (at_ns - quiet_ns > (int64_t)(self->patience * 1e9)) return count_done(self, slow) == wanted;
@@ -182,7 +191,8 @@ static int tell(struct follow *self, bool complete, bool slow_complete)
     report_count(&report, "errors", "errors", verify->errors + verify->strange, "");
     report_count(&report, "closed", "closed connections", self->subscribers.ended, "");
     report_real(&report, "seconds", "from first to last", seconds, 3, "s");
-    report_real(&report, "delivered_per_s", "delivered/s to the fast ones", seconds > 0 ? (double)sum / seconds : 0, 0, "");
+    report_real(&report, "delivered_per_s", "delivered/s to the fast ones", seconds > 0 ? (double)sum / seconds : 0, 0,
+                "");
     if (verify->first[0]) report_warn(&report, verify->first);
     if (self->subscribers.why[0]) report_warn(&report, self->subscribers.why);
     report_end(&report);
@@ -193,7 +203,8 @@ static int run(struct follow *self)
 {
     bool started = start(self);
     if (!started) return fprintf(stderr, "ringcast-bench follow: %s\n", self->why), 1;
-    fprintf(stderr, "%llu connections follow %u topics: start the replay now\n", (unsigned long long)self->connections, self->recording.count);
+    fprintf(stderr, "%llu connections follow %u topics: start the replay now\n", (unsigned long long)self->connections,
+            self->recording.count);
     bool complete = read_until_done(self, false);
     for (uint32_t i = 0; i < self->slow; i++) subscribers_stall(&self->subscribers, i, false);
     bool slow_complete = self->slow == 0 || read_until_done(self, true);
@@ -203,15 +214,21 @@ static int run(struct follow *self)
 int follow_main(int argc, char **argv)
 {
     static struct follow self;
-    self = (struct follow){ .url = "ws://127.0.0.1:8080", .prefix = "", .connections = 100, .slow_bytes = 512, .limit = UINT64_MAX,
-                            .patience = 30, .cpu = -1 };
+    self = (struct follow){ .url = "ws://127.0.0.1:8080",
+                            .prefix = "",
+                            .connections = 100,
+                            .slow_bytes = 512,
+                            .limit = UINT64_MAX,
+                            .patience = 30,
+                            .cpu = -1 };
     const struct flag flags[] = {
         { "url", FLAG_TEXT, &self.url, "URL", "the gateway (ws://127.0.0.1:8080)", 0, 0 },
         { "key", FLAG_TEXT, &self.key, "KEY", "a key, where subscribing needs one", 0, 0 },
         { "connections", FLAG_COUNT, &self.connections, "N", "each follows all topics of the file (100)", 1, 100000 },
         { "mode", FLAG_CHOICE, &self.mode, "every|latest", "(every)", 0, 0 },
         { "slow", FLAG_COUNT, &self.slow, "K", "that many of N read slowly (0)", 0, 100000 },
-        { "slow-bytes", FLAG_COUNT, &self.slow_bytes, "B", "what a slow one reads in a tenth of a second (512)", 1, 1e6 },
+        { "slow-bytes", FLAG_COUNT, &self.slow_bytes, "B", "what a slow one reads in a tenth of a second (512)", 1,
+          1e6 },
         { "topic-prefix", FLAG_TEXT, &self.prefix, "TEXT", "as given to replay", 0, 0 },
         { "limit", FLAG_COUNT, &self.limit, "ROWS", "as given to replay", 1, 1e15 },
         { "patience", FLAG_REAL, &self.patience, "S", "how long nothing may come before it gives up (30)", 0.1, 86400 },
@@ -221,15 +238,19 @@ int follow_main(int argc, char **argv)
     };
     enum flags_result read = flags_read("follow", flags, argc, argv, &self.path, 1);
     if (read == FLAGS_HELP) {
-        printf("usage: ringcast-bench follow FILE.csv[.gz] [flags]\nSubscribers that check a replay of this file, row by row.\n\n");
+        printf("usage: ringcast-bench follow FILE.csv[.gz] [flags]\nSubscribers that check a replay of this file, row "
+               "by row.\n\n");
         flags_help(flags);
     }
     if (read != FLAGS_OK) return read == FLAGS_HELP ? 0 : 2;
     if (!self.path) return fprintf(stderr, "ringcast-bench follow: which file? The one that is replayed\n"), 2;
-    if (self.slow >= self.connections) return fprintf(stderr, "ringcast-bench follow: --slow is less than --connections: someone has to read\n"), 2;
+    if (self.slow >= self.connections)
+        return fprintf(stderr, "ringcast-bench follow: --slow is less than --connections: someone has to read\n"), 2;
     uint64_t files = machine_files();
     if (self.connections + 16 > files)
-        return fprintf(stderr, "ringcast-bench follow: the limit of %llu files is less than these connections need\n", (unsigned long long)files), 2;
+        return fprintf(stderr, "ringcast-bench follow: the limit of %llu files is less than these connections need\n",
+                       (unsigned long long)files),
+               2;
     if (!machine_pin((int64_t)self.cpu)) return 2;
     int status = run(&self);
     subscribers_deinit(&self.subscribers);

@@ -1,5 +1,5 @@
-/* Delays, counted in buckets whose width grows with the delay: every value is kept to within 1.6 %, from 1 ns to 18 minutes, in
- * 18 KiB, without allocation. One thread. */
+/* Delays, counted in buckets whose width grows with the delay: every value is kept to within 1.6 %, from 1 ns to 18
+ * minutes, in 18 KiB, without allocation. One thread. */
 #ifndef BENCH_HISTOGRAM_H
 #define BENCH_HISTOGRAM_H
 

@@ -1,5 +1,5 @@
-/* See idle.h. The gateway's memory is read before the first connection and, once all stand and it has settled, after the last; its
- * processor time over the seconds in between. */
+/* See idle.h. The gateway's memory is read before the first connection and, once all stand and it has settled, after
+ * the last; its processor time over the seconds in between. */
 #include "bench/idle.h"
 
 #include <stdio.h>
@@ -13,11 +13,11 @@
 
 struct idle {
     const char *url, *key, *topic;
-    uint64_t    connections, topics, pid;
-    double      seconds;
-    bool        json;
+    uint64_t connections, topics, pid;
+    double seconds;
+    bool json;
     struct subscribers subscribers;
-    uint64_t    messages; /* received by all, hello and acks among them */
+    uint64_t messages; /* received by all, hello and acks among them */
 };
 
 static void write_target(void *owner, uint32_t index, char *out, size_t room)
@@ -41,9 +41,12 @@ static void hold(struct idle *self, double seconds)
 
 static int run(struct idle *self)
 {
-    int64_t pid = (int64_t)self->pid, resident_before = self->pid ? machine_resident(pid) : -1, sockets_before = machine_socket_bytes();
-    if (self->pid && resident_before < 0) return fprintf(stderr, "ringcast-bench idle: there is no process %lld\n", (long long)pid), 1;
-    if (subscribers_init(&self->subscribers, (uint32_t)self->connections) != 0) return fprintf(stderr, "ringcast-bench idle: no memory\n"), 1;
+    int64_t pid = (int64_t)self->pid, resident_before = self->pid ? machine_resident(pid) : -1,
+            sockets_before = machine_socket_bytes();
+    if (self->pid && resident_before < 0)
+        return fprintf(stderr, "ringcast-bench idle: there is no process %lld\n", (long long)pid), 1;
+    if (subscribers_init(&self->subscribers, (uint32_t)self->connections) != 0)
+        return fprintf(stderr, "ringcast-bench idle: no memory\n"), 1;
     self->subscribers.owner = self;
     self->subscribers.write_target = write_target;
     self->subscribers.on_text = on_text;
@@ -52,12 +55,14 @@ static int run(struct idle *self)
         return fprintf(stderr, "ringcast-bench idle: %s\n", self->subscribers.why), 1;
     double connected_s = (double)(now_ns() - from_ns) * 1e-9;
     hold(self, SETTLE_NS * 1e-9);
-    int64_t resident_full = self->pid ? machine_resident(pid) : -1, used_before_ns = self->pid ? machine_process_ns(pid) : -1;
+    int64_t resident_full = self->pid ? machine_resident(pid) : -1,
+            used_before_ns = self->pid ? machine_process_ns(pid) : -1;
     uint64_t messages_before = self->messages;
     from_ns = now_ns();
     hold(self, self->seconds);
     double held_s = (double)(now_ns() - from_ns) * 1e-9;
-    int64_t resident_after = self->pid ? machine_resident(pid) : -1, used_after_ns = self->pid ? machine_process_ns(pid) : -1;
+    int64_t resident_after = self->pid ? machine_resident(pid) : -1,
+            used_after_ns = self->pid ? machine_process_ns(pid) : -1;
 
     struct report report = { .json = self->json };
     report_begin(&report, "idle");
@@ -67,13 +72,18 @@ static int run(struct idle *self)
     report_count(&report, "open", "still open", self->subscribers.opened, "");
     report_count(&report, "messages", "messages while held", self->messages - messages_before, "");
     if (self->pid) {
-        report_real(&report, "resident_before_kib", "gateway's memory before", (double)resident_before / 1024, 0, "KiB");
+        report_real(&report, "resident_before_kib", "gateway's memory before", (double)resident_before / 1024, 0,
+                    "KiB");
         report_real(&report, "resident_after_kib", "gateway's memory after", (double)resident_after / 1024, 0, "KiB");
-        report_real(&report, "bytes_per_connection", "growth for each connection", (double)(resident_full - resident_before) / (double)self->connections, 0, "bytes");
-        report_real(&report, "bytes_per_connection_after", "the same, at the end", (double)(resident_after - resident_before) / (double)self->connections, 0, "bytes");
-        report_real(&report, "gateway_process", "gateway's processor time", 100e-9 * (double)(used_after_ns - used_before_ns) / held_s, 2, "% of a CPU");
+        report_real(&report, "bytes_per_connection", "growth for each connection",
+                    (double)(resident_full - resident_before) / (double)self->connections, 0, "bytes");
+        report_real(&report, "bytes_per_connection_after", "the same, at the end",
+                    (double)(resident_after - resident_before) / (double)self->connections, 0, "bytes");
+        report_real(&report, "gateway_process", "gateway's processor time",
+                    100e-9 * (double)(used_after_ns - used_before_ns) / held_s, 2, "% of a CPU");
     }
-    report_real(&report, "kernel_bytes_per_connection", "kernel's TCP memory for each", (double)(machine_socket_bytes() - sockets_before) / (double)self->connections, 0, "bytes");
+    report_real(&report, "kernel_bytes_per_connection", "kernel's TCP memory for each",
+                (double)(machine_socket_bytes() - sockets_before) / (double)self->connections, 0, "bytes");
     if (self->subscribers.why[0]) report_warn(&report, self->subscribers.why);
     report_end(&report);
     return self->subscribers.ended ? 1 : 0;
@@ -81,7 +91,9 @@ static int run(struct idle *self)
 
 int idle_main(int argc, char **argv)
 {
-    struct idle self = { .url = "ws://127.0.0.1:8080", .topic = "idle", .connections = 10000, .topics = 1, .seconds = 10 };
+    struct idle self = {
+        .url = "ws://127.0.0.1:8080", .topic = "idle", .connections = 10000, .topics = 1, .seconds = 10
+    };
     double cpu = -1;
     const struct flag flags[] = {
         { "url", FLAG_TEXT, &self.url, "URL", "the gateway (ws://127.0.0.1:8080)", 0, 0 },

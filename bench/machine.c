@@ -15,8 +15,8 @@ bool machine_pin(int64_t cpu)
     CPU_ZERO(&only);
     CPU_SET((size_t)cpu, &only);
     if (cpu < CPU_SETSIZE && sched_setaffinity(0, sizeof only, &only) == 0) return true;
-    fprintf(stderr, "ringcast-bench: can't run on CPU %lld: %s (this machine has %ld)\n", (long long)cpu, strerror(errno),
-            sysconf(_SC_NPROCESSORS_ONLN));
+    fprintf(stderr, "ringcast-bench: can't run on CPU %lld: %s (this machine has %ld)\n", (long long)cpu,
+            strerror(errno), sysconf(_SC_NPROCESSORS_ONLN));
     return false;
 }
 
@@ -95,7 +95,9 @@ int64_t machine_process_ns(int64_t pid)
     line[size] = 0;
     const char *after_name = strrchr(line, ')'); /* the name may hold anything */
     long long user, system;
-    if (!after_name || sscanf(after_name + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lld %lld", &user, &system) != 2) return -1;
+    if (!after_name ||
+        sscanf(after_name + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lld %lld", &user, &system) != 2)
+        return -1;
     return (user + system) * (1000000000 / sysconf(_SC_CLK_TCK));
 }
 

@@ -1,4 +1,5 @@
-/* What a measurement needs from the machine: its clock, a place to run, files, and who used the processor. Linux only. */
+/* What a measurement needs from the machine: its clock, a place to run, files, and who used the processor. Linux
+ * only. */
 #ifndef BENCH_MACHINE_H
 #define BENCH_MACHINE_H
 
@@ -14,13 +15,15 @@ static inline int64_t now_ns(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-/* Runs this process on one CPU alone; -1: wherever it likes. False, with a sentence on stderr, where that is not possible. */
+/* Runs this process on one CPU alone; -1: wherever it likes. False, with a sentence on stderr, where that is not
+ * possible. */
 bool machine_pin(int64_t cpu);
 
 /* Raises the limit of open files as far as allowed; returns it. */
 uint64_t machine_files(void);
 
-/* Where the processor's time went up to now. The CPU's idle time includes what softirqs and other processes left over. */
+/* Where the processor's time went up to now. The CPU's idle time includes what softirqs and other processes left
+ * over. */
 struct usage {
     int64_t at_ns;
     int64_t process_ns; /* of this process, user and system */

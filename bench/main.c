@@ -18,7 +18,8 @@ static const struct command {
     int (*main)(int argc, char **argv); /* argv[0] is the command's name; returns the exit status */
     const char *what;
 } commands[] = {
-    { "replay", replay_main, "recorded ticks (CSV or CSV.gz) into a running gateway, at their pace or as fast as it takes them" },
+    { "replay", replay_main,
+      "recorded ticks (CSV or CSV.gz) into a running gateway, at their pace or as fast as it takes them" },
     { "follow", follow_main, "subscribers that check a replay against its file, row by row and byte for byte" },
     { "fanout", fanout_main, "many subscribers and one publisher: delivered updates a second, delay, loss and order" },
     { "floor", floor_main, "the same bytes with no protocol: what the machine charges for sending them" },
@@ -31,7 +32,8 @@ static void usage(FILE *out)
     fprintf(out, "usage: ringcast-bench COMMAND [flags]     (ringcast-bench COMMAND --help lists its flags)\n\n");
     for (size_t i = 0; i < COMMANDS; i++) fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].what);
     fprintf(out, "  %-8s print the version\n", "version");
-    fprintf(out, "\nExit status: 0 fine, 1 something was lost, refused or failed, 2 a command line that makes no sense.\n");
+    fprintf(out,
+            "\nExit status: 0 fine, 1 something was lost, refused or failed, 2 a command line that makes no sense.\n");
 }
 
 int main(int argc, char **argv)
@@ -41,7 +43,8 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < COMMANDS; i++)
         if (strcmp(name, commands[i].name) == 0) return commands[i].main(argc - 1, argv + 1);
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) return usage(stdout), 0;
-    if (strcmp(name, "version") == 0 || strcmp(name, "--version") == 0) return puts("ringcast-bench " RINGCAST_VERSION), 0;
+    if (strcmp(name, "version") == 0 || strcmp(name, "--version") == 0)
+        return puts("ringcast-bench " RINGCAST_VERSION), 0;
     if (*name) fprintf(stderr, "ringcast-bench: there is no command `%s`\n\n", name);
     usage(stderr);
     return 2;

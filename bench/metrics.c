@@ -36,10 +36,14 @@ static void take_line(struct metrics *metrics, struct span line)
     } else if (line_value(line, "ringcast_sends_total", &value)) {
         metrics->has_sends = true;
         metrics->sends += value;
-    } else if (line_value(line, "ringcast_frames_sent_total", &value)) metrics->frames += value;
-    else if (line_value(line, "ringcast_bytes_sent_total", &value)) metrics->bytes += value;
-    else if (line_value(line, "ringcast_gaps_total", &value)) metrics->gaps += value;
-    else if (line_value(line, "ringcast_short_sends_total", &value)) metrics->short_sends += value;
+    } else if (line_value(line, "ringcast_frames_sent_total", &value))
+        metrics->frames += value;
+    else if (line_value(line, "ringcast_bytes_sent_total", &value))
+        metrics->bytes += value;
+    else if (line_value(line, "ringcast_gaps_total", &value))
+        metrics->gaps += value;
+    else if (line_value(line, "ringcast_short_sends_total", &value))
+        metrics->short_sends += value;
 }
 
 void metrics_parse(struct metrics *metrics, struct span page)
@@ -58,12 +62,15 @@ static void *ask(void *argument)
     struct metrics *metrics = &asking->metrics;
     struct fetch fetch;
     struct span page;
-    if (fetch_init(&fetch, asking->url, asking->key) == 0 && fetch_exchange(&fetch, "GET", NULL, SPAN_NONE, &page) == 0) {
+    if (fetch_init(&fetch, asking->url, asking->key) == 0 &&
+        fetch_exchange(&fetch, "GET", NULL, SPAN_NONE, &page) == 0) {
         metrics->at_ns = now_ns();
         metrics->has_page = fetch.status == 200;
-        if (metrics->has_page) metrics_parse(metrics, page);
-        else snprintf(fetch.why, sizeof fetch.why, "it answered %u%s", fetch.status,
-                      fetch.status == 401 || fetch.status == 403 ? " (--metrics-key takes the admin key)" : "");
+        if (metrics->has_page)
+            metrics_parse(metrics, page);
+        else
+            snprintf(fetch.why, sizeof fetch.why, "it answered %u%s", fetch.status,
+                     fetch.status == 401 || fetch.status == 403 ? " (--metrics-key takes the admin key)" : "");
     }
     snprintf(metrics->why, sizeof metrics->why, "%s", fetch.why);
     fetch_deinit(&fetch);

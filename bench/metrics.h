@@ -1,5 +1,5 @@
-/* What the gateway says of itself on its metrics page, read beside a running measurement: a thread asks, so that the load goes on
- * meanwhile. What the page does not have stays at zero, with has_… false. */
+/* What the gateway says of itself on its metrics page, read beside a running measurement: a thread asks, so that the
+ * load goes on meanwhile. What the page does not have stays at zero, with has_… false. */
 #ifndef BENCH_METRICS_H
 #define BENCH_METRICS_H
 

@@ -26,7 +26,8 @@ static void on_answer(struct publisher *self, struct span text)
         if (*head == 0) *head = (uint64_t)seq; /* the first ack of a topic tells where it stands */
         self->acks_missing--;
         if (*head == (uint64_t)seq) return;
-    } else if (!op.text.size || !json_string_is(&op, "error")) return;
+    } else if (!op.text.size || !json_string_is(&op, "error"))
+        return;
     self->errors++;
     if (!self->why[0]) snprintf(self->why, sizeof self->why, "publisher: %.*s", (int)text.size, text.bytes);
 }
@@ -35,8 +36,10 @@ int publisher_listen(struct publisher *self)
 {
     struct span text;
     int result;
-    if (client_push(&self->client) == CLIENT_GONE) result = CLIENT_GONE;
-    else while ((result = client_receive(&self->client, &text, CLIENT_NOW)) == CLIENT_OK) on_answer(self, text);
+    if (client_push(&self->client) == CLIENT_GONE)
+        result = CLIENT_GONE;
+    else
+        while ((result = client_receive(&self->client, &text, CLIENT_NOW)) == CLIENT_OK) on_answer(self, text);
     if (result != CLIENT_GONE) return 0;
     snprintf(self->why, sizeof self->why, "publisher: %s", self->client.why);
     return -1;
@@ -51,7 +54,8 @@ static int ask(struct publisher *self, bool first)
         size_t size;
         if (first) {
             update_topic_write(self->updates, topic, name);
-            size = (size_t)sprintf(self->message, "{\"op\":\"publish\",\"id\":%u,\"topic\":\"%s\",\"data\":null}", topic + 1, name);
+            size = (size_t)sprintf(self->message, "{\"op\":\"publish\",\"id\":%u,\"topic\":\"%s\",\"data\":null}",
+                                   topic + 1, name);
         } else {
             size = update_request_write(self->updates, topic, ++self->head[topic], at_us, topic + 1, self->message);
             self->count[topic]++;
@@ -63,12 +67,10 @@ static int ask(struct publisher *self, bool first)
     return client_push(&self->client) == CLIENT_OK ? 0 : -1;
 }
 
-int publisher_ask(struct publisher *self)
-{
-    return ask(self, false);
-}
+int publisher_ask(struct publisher *self) { return ask(self, false); }
 
-int publisher_begin(struct publisher *self, const struct updates *updates, const char *url, const char *key, uint32_t batch)
+int publisher_begin(struct publisher *self, const struct updates *updates, const char *url, const char *key,
+                    uint32_t batch)
 {
     *self = (struct publisher){ .updates = updates, .batch = batch };
     client_init(&self->client, -1);
@@ -87,7 +89,8 @@ int publisher_begin(struct publisher *self, const struct updates *updates, const
         if (result == CLIENT_OK) on_answer(self, text);
     }
     if (result == CLIENT_OK) return self->errors ? -1 : 0;
-    snprintf(self->why, sizeof self->why, "publisher: %s", result == CLIENT_QUIET ? "the gateway does not answer" : self->client.why);
+    snprintf(self->why, sizeof self->why, "publisher: %s",
+             result == CLIENT_QUIET ? "the gateway does not answer" : self->client.why);
     return -1;
 }
 
@@ -107,11 +110,13 @@ int64_t publisher_publish(struct publisher *self, uint64_t count, double due_ns,
         for (uint32_t line = 0; line < self->batch && done < count; line++, done++, due_ns += step_ns) {
             uint32_t topic = self->next_topic;
             self->next_topic = topic + 1 == self->updates->topics ? 0 : topic + 1;
-            out += update_request_write(self->updates, topic, ++self->head[topic], updates_clock_us(self->updates, (int64_t)due_ns), 0, out);
+            out += update_request_write(self->updates, topic, ++self->head[topic],
+                                        updates_clock_us(self->updates, (int64_t)due_ns), 0, out);
             *out++ = '\n';
             self->count[topic]++;
         }
-        if (client_send_text(&self->client, span_of(self->message, (size_t)(out - self->message) - 1)) != CLIENT_OK) return -1;
+        if (client_send_text(&self->client, span_of(self->message, (size_t)(out - self->message) - 1)) != CLIENT_OK)
+            return -1;
         if (client_push(&self->client) != CLIENT_OK) return -1;
     }
     self->published += done;

@@ -1,5 +1,5 @@
-/* The one publisher of a measurement: it knows which seq each of its topics gets next, puts many requests into a message, writes
- * what its socket takes and never waits once the measurement runs. */
+/* The one publisher of a measurement: it knows which seq each of its topics gets next, puts many requests into a
+ * message, writes what its socket takes and never waits once the measurement runs. */
 #ifndef BENCH_PUBLISHER_H
 #define BENCH_PUBLISHER_H
 
@@ -25,11 +25,12 @@ struct publisher {
 };
 
 /* Connects, publishes one update on each topic so that all exist, and learns their seqs. 0, or -1 with `why`. */
-int  publisher_begin(struct publisher *publisher, const struct updates *updates, const char *url, const char *key, uint32_t batch);
+int  publisher_begin(struct publisher *publisher, const struct updates *updates, const char *url, const char *key,
+                     uint32_t batch);
 void publisher_end(struct publisher *publisher);
 
-/* Publishes up to `count` updates, the first due at due_ns and each further one step_ns later; stops where the socket is full.
- * Returns how many are written or on their way; -1: the connection is gone. */
+/* Publishes up to `count` updates, the first due at due_ns and each further one step_ns later; stops where the socket
+ * is full. Returns how many are written or on their way; -1: the connection is gone. */
 int64_t publisher_publish(struct publisher *publisher, uint64_t count, double due_ns, double step_ns);
 
 /* Publishes one more update on each topic and asks for acks; publisher_listen takes them. 0 or -1. */

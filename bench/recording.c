@@ -56,7 +56,8 @@ int recording_load(struct recording *self, const char *path, const char *prefix,
     while (result >= 0 && self->rows < rows_most && (result = tick_file_next(&file, &tick)) > 0) {
         struct recorded_topic *topic = topic_of(self, prefix, tick.symbol);
         if (topic && add_row(self, topic, &tick)) continue;
-        snprintf(file.why, sizeof file.why, topic ? "no memory for it" : "too many symbols, or a name that is too long");
+        snprintf(file.why, sizeof file.why,
+                 topic ? "no memory for it" : "too many symbols, or a name that is too long");
         result = -1;
     }
     if (result < 0) snprintf(why, WHY_BYTES, "%s", file.why);
@@ -96,7 +97,8 @@ static bool take(struct span *rest, const char *text)
 static bool take_digits(struct span *rest, uint64_t *number)
 {
     size_t digits = 0;
-    for (*number = 0; digits < rest->size && digits < 19 && rest->bytes[digits] >= '0' && rest->bytes[digits] <= '9'; digits++)
+    for (*number = 0; digits < rest->size && digits < 19 && rest->bytes[digits] >= '0' && rest->bytes[digits] <= '9';
+         digits++)
         *number = *number * 10 + (uint64_t)(rest->bytes[digits] - '0');
     *rest = span_skip(*rest, digits);
     return digits > 0;

@@ -1,6 +1,6 @@
-/* See replay.h. Rows are gathered into a batch until it is full or the next row is not due yet; a batch is one WebSocket message
- * of one request a line, or one NDJSON body. Over WebSocket each request carries its row's number as id, so every row is
- * answered; at most IN_FLIGHT_MOST rows are without an answer. */
+/* See replay.h. Rows are gathered into a batch until it is full or the next row is not due yet; a batch is one
+ * WebSocket message of one request a line, or one NDJSON body. Over WebSocket each request carries its row's number
+ * as id, so every row is answered; at most IN_FLIGHT_MOST rows are without an answer. */
 #include "bench/replay.h"
 
 #include <stdio.h>
@@ -17,39 +17,39 @@
 #include "core/io/client.h"
 #include "core/proto/json.h"
 
-#define IN_FLIGHT_MOST    8192
-#define BATCH_MOST        4096
-#define ROW_BYTES_MAX     (TICK_PAYLOAD_BYTES_MAX + 512) /* with the request around it */
-#define MESSAGE_BYTES     (512u << 10) /* below the gateway's limits.message */
-#define BODY_BYTES        (4u << 20)   /* below its limits.body */
-#define PATIENCE_NS       30000000000  /* for an answer, before it is given up */
-#define ERRORS_SHOWN      5
-#define PROGRESS_NS       1000000000
-#define PUBLISH_TARGET    "/v1/publish"
+#define IN_FLIGHT_MOST 8192
+#define BATCH_MOST     4096
+#define ROW_BYTES_MAX  (TICK_PAYLOAD_BYTES_MAX + 512) /* with the request around it */
+#define MESSAGE_BYTES  (512u << 10)                   /* below the gateway's limits.message */
+#define BODY_BYTES     (4u << 20)                     /* below its limits.body */
+#define PATIENCE_NS    30000000000                    /* for an answer, before it is given up */
+#define ERRORS_SHOWN   5
+#define PROGRESS_NS    1000000000
+#define PUBLISH_TARGET "/v1/publish"
 
 enum via { VIA_WS, VIA_NDJSON };
 
 struct replay {
     const char *path, *url, *key, *speed_text, *prefix;
-    uint64_t    limit, batch_rows;
-    int         via;
-    bool        json;
-    double      speed; /* 0: as fast as it is taken */
+    uint64_t limit, batch_rows;
+    int via;
+    bool json;
+    double speed; /* 0: as fast as it is taken */
 
     struct tick_file file;
-    struct client    client;
-    struct fetch     fetch;
+    struct client client;
+    struct fetch fetch;
 
-    char    *batch;      /* requests, one a line */
-    size_t   batch_size, batch_room;
+    char *batch; /* requests, one a line */
+    size_t batch_size, batch_room;
     uint64_t batch_count;
 
     /* rows = published + failed + those without an answer + those in the batch */
     uint64_t rows, published, failed;
-    int64_t  from_ns;    /* when the first row was due */
-    int64_t  first_ts_ns; /* and its ts_ns */
-    int64_t  batch_due_ns; /* when the batch's first row was due; 0: it paces nothing */
-    int64_t  progress_ns;  /* when to show progress next */
+    int64_t from_ns;      /* when the first row was due */
+    int64_t first_ts_ns;  /* and its ts_ns */
+    int64_t batch_due_ns; /* when the batch's first row was due; 0: it paces nothing */
+    int64_t progress_ns;  /* when to show progress next */
     uint64_t progress_rows;
     struct histogram late; /* how long after it was due a batch was sent */
 };
@@ -67,8 +67,9 @@ static void show_progress(struct replay *self, int64_t at_ns)
     double seconds = (double)(at_ns - self->progress_ns + PROGRESS_NS) * 1e-9;
     uint64_t done = self->published + self->failed;
     fprintf(stderr, "%s%9.1f s  %12llu rows  %10.0f rows/s  %llu in flight  %llu errors%s", isatty(2) ? "\r" : "",
-            (double)(at_ns - self->from_ns) * 1e-9, (unsigned long long)done, (double)(done - self->progress_rows) / seconds,
-            (unsigned long long)unanswered(self), (unsigned long long)self->failed, isatty(2) ? "   " : "\n");
+            (double)(at_ns - self->from_ns) * 1e-9, (unsigned long long)done,
+            (double)(done - self->progress_rows) / seconds, (unsigned long long)unanswered(self),
+            (unsigned long long)self->failed, isatty(2) ? "   " : "\n");
     self->progress_rows = done;
     self->progress_ns = at_ns + PROGRESS_NS;
 }
@@ -76,7 +77,8 @@ static void show_progress(struct replay *self, int64_t at_ns)
 static void row_failed(struct replay *self, uint64_t row, struct span said)
 {
     self->failed++;
-    if (self->failed <= ERRORS_SHOWN) fprintf(stderr, "row %llu: %.*s\n", (unsigned long long)row, (int)said.size, said.bytes);
+    if (self->failed <= ERRORS_SHOWN)
+        fprintf(stderr, "row %llu: %.*s\n", (unsigned long long)row, (int)said.size, said.bytes);
     if (self->failed == ERRORS_SHOWN + 1) fprintf(stderr, "further errors are counted only\n");
 }
 
@@ -100,11 +102,14 @@ static void on_answer(struct replay *self, struct span text)
     }
     if (!op.text.size) return;
     if (id.text.size) json_integer(&id, &row);
-    if (json_string_is(&op, "published")) self->published++;
-    else if (json_string_is(&op, "error")) row_failed(self, (uint64_t)row, text);
+    if (json_string_is(&op, "published"))
+        self->published++;
+    else if (json_string_is(&op, "error"))
+        row_failed(self, (uint64_t)row, text);
 }
 
-/* Takes answers until the deadline, or until at most `unanswered_most` rows are without one; CLIENT_NOW: those that are there. */
+/* Takes answers until the deadline, or until at most `unanswered_most` rows are without one; CLIENT_NOW: those that
+ * are there. */
 static int take_answers(struct replay *self, uint64_t unanswered_most, int64_t deadline_ns)
 {
     struct span text;
@@ -130,7 +135,8 @@ static int send_message(struct replay *self)
         if (take_answers(self, IN_FLIGHT_MOST - self->batch_count, now_ns() + PATIENCE_NS) < 0) return -1;
         if (unanswered(self) + self->batch_count > IN_FLIGHT_MOST) return gave_up("the gateway stopped answering");
     }
-    if (client_send_text(&self->client, span_of(self->batch, self->batch_size - 1)) != CLIENT_OK) return gave_up(self->client.why);
+    if (client_send_text(&self->client, span_of(self->batch, self->batch_size - 1)) != CLIENT_OK)
+        return gave_up(self->client.why);
     self->batch_count = 0;
     if (client_flush(&self->client) != CLIENT_OK) return gave_up(self->client.why);
     return take_answers(self, 0, CLIENT_NOW);
@@ -159,7 +165,9 @@ static int on_body_answer(struct replay *self, struct span answer, uint64_t firs
     }
     if (published < 0) return gave_up("the gateway's answer does not say how many it published");
     self->published += (uint64_t)published;
-    return unanswered(self) == 0 ? 0 : gave_up("published and errors of the gateway's answer are not as many as the body's lines");
+    return unanswered(self) == 0
+               ? 0
+               : gave_up("published and errors of the gateway's answer are not as many as the body's lines");
 }
 
 static int send_body(struct replay *self)
@@ -208,8 +216,10 @@ static void add_row(struct replay *self, const struct tick *tick)
 {
     char *out = self->batch + self->batch_size;
     self->rows++;
-    int size = self->via == VIA_WS ? sprintf(out, "{\"op\":\"publish\",\"id\":%llu,", (unsigned long long)self->rows) : sprintf(out, "{");
-    size += sprintf(out + size, "\"topic\":\"%s%.*s\",\"data\":", self->prefix, (int)tick->symbol.size, tick->symbol.bytes);
+    int size = self->via == VIA_WS ? sprintf(out, "{\"op\":\"publish\",\"id\":%llu,", (unsigned long long)self->rows)
+                                   : sprintf(out, "{");
+    size +=
+        sprintf(out + size, "\"topic\":\"%s%.*s\",\"data\":", self->prefix, (int)tick->symbol.size, tick->symbol.bytes);
     size += (int)tick_payload(tick, out + size);
     memcpy(out + size, "}\n", 2);
     self->batch_size += (size_t)size + 2;
@@ -256,9 +266,12 @@ static void tell(struct replay *self, bool complete)
     report_real(&report, "seconds", "seconds", seconds, 3, "");
     report_real(&report, "rows_per_s", "rows/s", (double)self->published / seconds, 0, "");
     if (self->speed > 0) {
-        report_real(&report, "late_p50_us", "sent late, half below", (double)histogram_at(&self->late, 0.5) * 1e-3, 0, "µs");
-        report_real(&report, "late_p99_us", "sent late, 99 % below", (double)histogram_at(&self->late, 0.99) * 1e-3, 0, "µs");
-        report_real(&report, "late_most_us", "sent late, at most", (double)histogram_at(&self->late, 1) * 1e-3, 0, "µs");
+        report_real(&report, "late_p50_us", "sent late, half below", (double)histogram_at(&self->late, 0.5) * 1e-3, 0,
+                    "µs");
+        report_real(&report, "late_p99_us", "sent late, 99 % below", (double)histogram_at(&self->late, 0.99) * 1e-3, 0,
+                    "µs");
+        report_real(&report, "late_most_us", "sent late, at most", (double)histogram_at(&self->late, 1) * 1e-3, 0,
+                    "µs");
     }
     report_yes(&report, "complete", "complete", complete);
     report_end(&report);
@@ -266,10 +279,13 @@ static void tell(struct replay *self, bool complete)
 
 static int run(struct replay *self)
 {
-    if (tick_file_open(&self->file, self->path) < 0) return fprintf(stderr, "ringcast-bench replay: %s\n", self->file.why), 2;
-    if (self->via == VIA_WS && client_connect(&self->client, span_of_string(self->url), "/v1/ws", self->key) != CLIENT_OK)
+    if (tick_file_open(&self->file, self->path) < 0)
+        return fprintf(stderr, "ringcast-bench replay: %s\n", self->file.why), 2;
+    if (self->via == VIA_WS &&
+        client_connect(&self->client, span_of_string(self->url), "/v1/ws", self->key) != CLIENT_OK)
         return gave_up(self->client.why), 1;
-    if (self->via == VIA_NDJSON && fetch_init(&self->fetch, self->url, self->key) < 0) return gave_up(self->fetch.why), 1;
+    if (self->via == VIA_NDJSON && fetch_init(&self->fetch, self->url, self->key) < 0)
+        return gave_up(self->fetch.why), 1;
     histogram_clear(&self->late);
     self->from_ns = now_ns();
     self->progress_ns = self->from_ns + PROGRESS_NS;
@@ -284,17 +300,20 @@ int replay_main(int argc, char **argv)
     const struct flag flags[] = {
         { "url", FLAG_TEXT, &self.url, "URL", "the gateway (ws://127.0.0.1:8080)", 0, 0 },
         { "key", FLAG_TEXT, &self.key, "KEY", "a key that may publish", 0, 0 },
-        { "speed", FLAG_TEXT, &self.speed_text, "X|max", "1 is the recording's own pace; max: as fast as it is taken (1)", 0, 0 },
+        { "speed", FLAG_TEXT, &self.speed_text, "X|max",
+          "1 is the recording's own pace; max: as fast as it is taken (1)", 0, 0 },
         { "via", FLAG_CHOICE, &self.via, "ws|ndjson", "WebSocket requests, or POST /v1/publish (ws)", 0, 0 },
         { "topic-prefix", FLAG_TEXT, &self.prefix, "TEXT", "put before each symbol, as in `ticks.`", 0, 0 },
         { "limit", FLAG_COUNT, &self.limit, "N", "rows to play (all)", 1, 1e15 },
-        { "batch", FLAG_COUNT, &self.batch_rows, "B", "rows of a message, at most (ws 64, ndjson 2048)", 1, BATCH_MOST },
+        { "batch", FLAG_COUNT, &self.batch_rows, "B", "rows of a message, at most (ws 64, ndjson 2048)", 1,
+          BATCH_MOST },
         { "json", FLAG_YES, &self.json, NULL, "one JSON object instead of a table", 0, 0 },
         { 0 },
     };
     enum flags_result read = flags_read("replay", flags, argc, argv, &self.path, 1);
     if (read == FLAGS_HELP) {
-        printf("usage: ringcast-bench replay FILE.csv[.gz] --key KEY [flags]\nRecorded ticks into a running gateway.\n\n");
+        printf(
+            "usage: ringcast-bench replay FILE.csv[.gz] --key KEY [flags]\nRecorded ticks into a running gateway.\n\n");
         flags_help(flags);
     }
     if (read != FLAGS_OK) return read == FLAGS_HELP ? 0 : 2;
@@ -302,7 +321,9 @@ int replay_main(int argc, char **argv)
     bool fastest = strcmp(self.speed_text, "max") == 0;
     self.speed = fastest ? 0 : strtod(self.speed_text, &end);
     if (!fastest && (*end || !(self.speed > 0) || self.speed > 1e6))
-        return fprintf(stderr, "ringcast-bench replay: --speed takes a number above 0, or max, not `%s`\n", self.speed_text), 2;
+        return fprintf(stderr, "ringcast-bench replay: --speed takes a number above 0, or max, not `%s`\n",
+                       self.speed_text),
+               2;
     if (!self.path) return fprintf(stderr, "ringcast-bench replay: which file? A CSV of ticks, plain or gzip\n"), 2;
     if (strlen(self.prefix) > 100 || strpbrk(self.prefix, "\"\\,*> "))
         return fprintf(stderr, "ringcast-bench replay: --topic-prefix can't begin a topic's name\n"), 2;

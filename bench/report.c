@@ -53,7 +53,8 @@ void report_text(struct report *report, const char *name, const char *label, con
     print_escaped(text);
 }
 
-void report_real(struct report *report, const char *name, const char *label, double real, int decimals, const char *unit)
+void report_real(struct report *report, const char *name, const char *label, double real, int decimals,
+                 const char *unit)
 {
     if (!isfinite(real)) real = 0;
     if (report->json) {
@@ -72,8 +73,10 @@ void report_count(struct report *report, const char *name, const char *label, ui
 
 void report_yes(struct report *report, const char *name, const char *label, bool yes)
 {
-    if (report->json) printf(",\"%s\":%s", name, yes ? "true" : "false");
-    else printf("%-30s %16s\n", label, yes ? "yes" : "NO");
+    if (report->json)
+        printf(",\"%s\":%s", name, yes ? "true" : "false");
+    else
+        printf("%-30s %16s\n", label, yes ? "yes" : "NO");
 }
 
 void report_warn(struct report *report, const char *sentence)

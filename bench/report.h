@@ -15,7 +15,8 @@ void report_begin(struct report *report, const char *command);
 /* One fact: `name` is the JSON member, `label` what people read; `unit` may be "". */
 void report_text(struct report *report, const char *name, const char *label, const char *text);
 void report_count(struct report *report, const char *name, const char *label, uint64_t count, const char *unit);
-void report_real(struct report *report, const char *name, const char *label, double real, int decimals, const char *unit);
+void report_real(struct report *report, const char *name, const char *label, double real, int decimals,
+                 const char *unit);
 void report_yes(struct report *report, const char *name, const char *label, bool yes);
 
 /* A sentence that must not be overlooked: on stderr too where the report is JSON, and there under "warnings". */

@@ -68,7 +68,8 @@ static void on_close(struct subscribers *self, uint32_t index, struct span paylo
     struct span reason = SPAN_NONE;
     uint16_t code = 0;
     ws_close_read(payload, &code, &reason);
-    snprintf(words, sizeof words, "the gateway closed it: %u %.*s", code, (int)reason.size, reason.size ? reason.bytes : "");
+    snprintf(words, sizeof words, "the gateway closed it: %u %.*s", code, (int)reason.size,
+             reason.size ? reason.bytes : "");
     self->all[index].close_code = code;
     subscriber_end(self, index, words);
 }
@@ -97,10 +98,14 @@ static size_t take_frames(struct subscribers *self, uint32_t index, struct span 
         if (rest.size < frame_bytes) break;
         at += frame_bytes;
         struct span payload = span_of(rest.bytes + header.header_bytes, (size_t)header.payload_bytes);
-        if (header.opcode == WS_TEXT && header.fin) self->on_text(self->owner, index, payload, at_ns);
-        else if (header.opcode == WS_PING) send_control(one, WS_PONG, payload);
-        else if (header.opcode == WS_CLOSE) on_close(self, index, payload);
-        else if (header.opcode != WS_PONG) subscriber_end(self, index, "the gateway sent a frame that is neither text nor control");
+        if (header.opcode == WS_TEXT && header.fin)
+            self->on_text(self->owner, index, payload, at_ns);
+        else if (header.opcode == WS_PING)
+            send_control(one, WS_PONG, payload);
+        else if (header.opcode == WS_CLOSE)
+            on_close(self, index, payload);
+        else if (header.opcode != WS_PONG)
+            subscriber_end(self, index, "the gateway sent a frame that is neither text nor control");
     }
     return at;
 }
@@ -149,7 +154,8 @@ static void read_one(struct subscribers *self, uint32_t index, size_t bytes_most
     if (bytes_most > SUBSCRIBER_FRAME_BYTES_MAX - size) bytes_most = SUBSCRIBER_FRAME_BYTES_MAX - size;
     ssize_t got = recv(one->fd, self->buffer + size, bytes_most, MSG_DONTWAIT);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
-    if (got <= 0) return subscriber_end(self, index, got == 0 ? "the gateway closed it without a word" : strerror(errno));
+    if (got <= 0)
+        return subscriber_end(self, index, got == 0 ? "the gateway closed it without a word" : strerror(errno));
     int64_t at_ns = now_ns();
     struct span bytes = span_of(self->buffer, size + (size_t)got);
     if (one->state == SUBSCRIBER_SHAKING) {
@@ -176,7 +182,8 @@ void subscribers_turn(struct subscribers *self, int64_t wait_ns)
             continue;
         }
         uint32_t index = (uint32_t)events[i].data.u64;
-        if (self->all[index].state == SUBSCRIBER_CONNECTING) subscriber_request(self, index);
+        if (self->all[index].state == SUBSCRIBER_CONNECTING)
+            subscriber_request(self, index);
         else if (self->all[index].state == SUBSCRIBER_SHAKING || self->all[index].state == SUBSCRIBER_OPEN)
             read_one(self, index, SUBSCRIBER_FRAME_BYTES_MAX);
     }

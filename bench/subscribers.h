@@ -1,5 +1,5 @@
-/* A crowd of WebSocket connections in one thread: connected fast, read by epoll, each message handed to the owner. They answer
- * pings, and give a sign of life before the gateway has to ask.
+/* A crowd of WebSocket connections in one thread: connected fast, read by epoll, each message handed to the owner.
+ * They answer pings, and give a sign of life before the gateway has to ask.
  *
  * A connection costs this side 48 bytes and, while a frame is cut, the bytes of that frame. */
 #ifndef BENCH_SUBSCRIBERS_H
@@ -34,7 +34,7 @@ struct subscriber {
 struct subscribers {
     struct subscriber *all;
     uint32_t           count, opened, ended;
-    int                poll;   /* an epoll; the owner may add descriptors of his own, with SUBSCRIBERS_FOREIGN | anything as data.u64 */
+    int                poll;   /* an epoll; the owner may add descriptors of his own, data.u64 SUBSCRIBERS_FOREIGN */
     bool               foreign; /* the last turn saw one of those */
     char              *buffer; /* one for all reads */
     uint32_t           pong_next;
@@ -53,8 +53,8 @@ struct subscribers {
 int  subscribers_init(struct subscribers *subscribers, uint32_t count);
 void subscribers_deinit(struct subscribers *subscribers);
 
-/* Connects and shakes hands, some at a time. `key` may be NULL. True when all are open; else `why`. What comes behind the
- * handshakes is handed out already. */
+/* Connects and shakes hands, some at a time. `key` may be NULL. True when all are open; else `why`. What comes behind
+ * the handshakes is handed out already. */
 bool subscribers_connect(struct subscribers *subscribers, const char *url, const char *key);
 
 /* Waits at most this long for something to read, and reads it: one receive for each of some ready connections. */

@@ -21,10 +21,10 @@
 
 /* What all connections of a crowd share while they get in. */
 static struct entrance {
-    struct client_url  url;
+    struct client_url url;
     struct sockaddr_in to;
-    const char        *key;
-    char               request[20000];
+    const char *key;
+    char request[20000];
 } entrance;
 
 void subscriber_request(struct subscribers *self, uint32_t index)
@@ -36,13 +36,15 @@ void subscriber_request(struct subscribers *self, uint32_t index)
     if (getsockopt(one->fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0 || error)
         return subscriber_end(self, index, strerror(error ? error : errno));
     self->write_target(self->owner, index, target, sizeof target);
-    int request_size = snprintf(entrance.request, sizeof entrance.request,
-                                "GET %s HTTP/1.1\r\nHost: %s:%s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                                "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " KEY "\r\n%s%s%s\r\n",
-                                target, entrance.url.host, entrance.url.port, entrance.key ? "Authorization: Bearer " : "",
-                                entrance.key ? entrance.key : "", entrance.key ? "\r\n" : "");
+    int request_size =
+        snprintf(entrance.request, sizeof entrance.request,
+                 "GET %s HTTP/1.1\r\nHost: %s:%s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                 "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " KEY "\r\n%s%s%s\r\n",
+                 target, entrance.url.host, entrance.url.port, entrance.key ? "Authorization: Bearer " : "",
+                 entrance.key ? entrance.key : "", entrance.key ? "\r\n" : "");
     ssize_t sent = send(one->fd, entrance.request, (size_t)request_size, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (sent != request_size) return subscriber_end(self, index, sent < 0 ? strerror(errno) : "the request was taken in part only");
+    if (sent != request_size)
+        return subscriber_end(self, index, sent < 0 ? strerror(errno) : "the request was taken in part only");
     struct epoll_event event = { .events = EPOLLIN, .data.u64 = index };
     one->state = SUBSCRIBER_SHAKING;
     epoll_ctl(self->poll, EPOLL_CTL_MOD, one->fd, &event);
@@ -55,14 +57,17 @@ static void begin(struct subscribers *self, uint32_t index)
     if (one->fd < 0) {
         self->ended++;
         one->state = SUBSCRIBER_ENDED;
-        if (!self->why[0]) snprintf(self->why, sizeof self->why, "connection %u: no socket: %s", index, strerror(errno));
+        if (!self->why[0])
+            snprintf(self->why, sizeof self->why, "connection %u: no socket: %s", index, strerror(errno));
         return;
     }
     bool loopback = ntohl(entrance.to.sin_addr.s_addr) >> 24 == 127;
     if (loopback && self->count > PORTS_A_SOURCE) {
         struct sockaddr_in from = { .sin_family = AF_INET, .sin_addr = { htonl(0x7f000001 + index / PORTS_A_SOURCE) } };
-        setsockopt(one->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &(int){ 1 }, sizeof(int)); /* the port is chosen by connect */
-        if (bind(one->fd, (struct sockaddr *)&from, sizeof from) != 0) return subscriber_end(self, index, strerror(errno));
+        setsockopt(one->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &(int){ 1 },
+                   sizeof(int)); /* the port is chosen by connect */
+        if (bind(one->fd, (struct sockaddr *)&from, sizeof from) != 0)
+            return subscriber_end(self, index, strerror(errno));
     }
     struct epoll_event event = { .events = EPOLLOUT, .data.u64 = index };
     one->state = SUBSCRIBER_CONNECTING;
@@ -102,7 +107,8 @@ bool subscribers_connect(struct subscribers *self, const char *url, const char *
         if (self->opened > settled) progress_ns = now_ns();
         settled = self->opened;
         if (now_ns() - progress_ns > PATIENCE_NS) {
-            snprintf(self->why, sizeof self->why, "after %u of %u connections the gateway takes no more", settled, self->count);
+            snprintf(self->why, sizeof self->why, "after %u of %u connections the gateway takes no more", settled,
+                     self->count);
             return false;
         }
     }

@@ -1,5 +1,5 @@
-/* How a crowd gets in: connecting many sockets at once, from as many source addresses as their ports need. The inner half of
- * subscribers.h. */
+/* How a crowd gets in: connecting many sockets at once, from as many source addresses as their ports need. The inner
+ * half of subscribers.h. */
 #ifndef BENCH_SUBSCRIBERS_CONNECT_H
 #define BENCH_SUBSCRIBERS_CONNECT_H
 

@@ -1,6 +1,6 @@
-/* The cheapest reader there is: it goes round its sockets and has the kernel throw away what they hold, counting bytes. Nothing
- * is copied and nothing sleeps, so a server or a floor that is measured against it pays for nobody's waking. The floor and
- * `fanout --sweep` share it, which is what makes their figures comparable. One thread. */
+/* The cheapest reader there is: it goes round its sockets and has the kernel throw away what they hold, counting
+ * bytes. Nothing is copied and nothing sleeps, so a server or a floor that is measured against it pays for nobody's
+ * waking. The floor and `fanout --sweep` share it, which is what makes their figures comparable. One thread. */
 #ifndef BENCH_SWEEP_H
 #define BENCH_SWEEP_H
 

@@ -11,10 +11,7 @@
 
 static const char header[] = "ts_ns,symbol,type,price,size,bid,bid_size,ask,ask_size,venue";
 
-bool tick_header_is(struct span line)
-{
-    return span_is(line, header);
-}
+bool tick_header_is(struct span line) { return span_is(line, header); }
 
 static bool digits(struct span text)
 {
@@ -65,8 +62,15 @@ const char *tick_parse(struct span line, struct tick *tick)
         rest = span_skip(rest, size + 1);
     }
     if (count != FIELDS) return "it has fewer than ten fields";
-    *tick = (struct tick){ .ts = fields[0], .symbol = fields[1], .price = fields[3], .size = fields[4], .bid = fields[5],
-                           .bid_size = fields[6], .ask = fields[7], .ask_size = fields[8], .venue = fields[9] };
+    *tick = (struct tick){ .ts = fields[0],
+                           .symbol = fields[1],
+                           .price = fields[3],
+                           .size = fields[4],
+                           .bid = fields[5],
+                           .bid_size = fields[6],
+                           .ask = fields[7],
+                           .ask_size = fields[8],
+                           .venue = fields[9] };
     if (!timestamp(tick->ts, &tick->ts_ns)) return "ts_ns is not a time in nanoseconds";
     if (!word(tick->symbol)) return "the symbol is empty or holds a character that a symbol can't";
     if (!word(tick->venue)) return "the venue is empty or holds a character that a venue can't";
@@ -75,7 +79,8 @@ const char *tick_parse(struct span line, struct tick *tick)
     tick->type = trade ? 'T' : 'Q';
     for (size_t i = 3; i < 9; i++) {
         bool wanted = trade == (i < 5);
-        if (wanted && !decimal(fields[i])) return trade ? "price or size is not a plain decimal" : "bid or ask is not a plain decimal";
+        if (wanted && !decimal(fields[i]))
+            return trade ? "price or size is not a plain decimal" : "bid or ask is not a plain decimal";
         if (!wanted && fields[i].size) return trade ? "a trade has a bid or an ask" : "a quote has a price or a size";
     }
     return NULL;
@@ -109,8 +114,10 @@ size_t tick_payload(const struct tick *tick, char *out)
 
 static int wrong(struct tick_file *file, const char *what)
 {
-    if (file->line) snprintf(file->why, sizeof file->why, "%s:%llu: %s", file->path, (unsigned long long)file->line, what);
-    else snprintf(file->why, sizeof file->why, "%s: %s", file->path, what);
+    if (file->line)
+        snprintf(file->why, sizeof file->why, "%s:%llu: %s", file->path, (unsigned long long)file->line, what);
+    else
+        snprintf(file->why, sizeof file->why, "%s: %s", file->path, what);
     return -1;
 }
 
@@ -124,7 +131,8 @@ static int refill(struct tick_file *file)
     int got = gzread(file->file, file->bytes + file->size, (unsigned)(BLOCK_BYTES - file->size));
     int error = Z_OK;
     const char *words = gzerror(file->file, &error);
-    if (got < 0 || (error != Z_OK && error != Z_STREAM_END)) return wrong(file, error == Z_ERRNO ? strerror(errno) : words);
+    if (got < 0 || (error != Z_OK && error != Z_STREAM_END))
+        return wrong(file, error == Z_ERRNO ? strerror(errno) : words);
     file->size += (size_t)got;
     return got > 0;
 }

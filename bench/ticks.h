@@ -1,5 +1,5 @@
-/* Recorded ticks: CSV lines of trades and quotes, taken apart without changing a digit, and written as the payloads that
- * replay publishes. The line's parser is pure; the file's reader sees through gzip.
+/* Recorded ticks: CSV lines of trades and quotes, taken apart without changing a digit, and written as the payloads
+ * that replay publishes. The line's parser is pure; the file's reader sees through gzip.
  *
  *   ts_ns,symbol,type,price,size,bid,bid_size,ask,ask_size,venue        sorted by ts_ns; no quoting; \n ends a line
  *   1723161257506332764,ETHUSD-PERP,T,2682.18,22,,,,,BINANCE-COINM      a trade
@@ -27,16 +27,16 @@ struct tick {
 
 /* Takes one line apart, without its end (a \r before it is part of the last field, and refused there).
  *   returns   NULL, tick written; or what is wrong, a literal
- * Refused: a number of fields other than ten; a ts_ns that is not 1 to 2^63 - 1; a symbol or venue that is empty or holds
- * anything but ASCII letters, digits and - _ . / : ; a type other than T and Q; numbers that are not plain decimals as JSON
- * has them (no sign, no exponent, no leading zero); fields of the other type that are not empty. */
+ * Refused: a number of fields other than ten; a ts_ns that is not 1 to 2^63 - 1; a symbol or venue that is empty or
+ * holds anything but ASCII letters, digits and - _ . / : ; a type other than T and Q; numbers that are not plain
+ * decimals as JSON has them (no sign, no exponent, no leading zero); fields of the other type that are not empty. */
 const char *tick_parse(struct span line, struct tick *tick);
 
 /* The columns that a header line must name. */
 bool tick_header_is(struct span line);
 
-/* Writes {"t":"T","ts":…,"p":…,"s":…,"venue":"…"} or {"t":"Q","ts":…,"b":…,"bs":…,"a":…,"as":…,"venue":"…"}; returns its
- * size. `out` has room for TICK_PAYLOAD_BYTES_MAX. */
+/* Writes {"t":"T","ts":…,"p":…,"s":…,"venue":"…"} or {"t":"Q","ts":…,"b":…,"bs":…,"a":…,"as":…,"venue":"…"}; returns
+ * its size. `out` has room for TICK_PAYLOAD_BYTES_MAX. */
 size_t tick_payload(const struct tick *tick, char *out);
 
 /* A file of ticks, plain or gzip, read row by row in constant memory. */

@@ -11,10 +11,13 @@
 
 #define STAMP_DIGITS 16
 
-static const char before_topic[] = "{\"topic\":\"", before_seq[] = "\",\"seq\":", before_ts[] = ",\"ts\":", before_data[] = ",\"data\":[";
+static const char before_topic[] = "{\"topic\":\"",
+                  before_seq[] = "\",\"seq\":", before_ts[] = ",\"ts\":", before_data[] = ",\"data\":[";
 #define SIZE(text) (sizeof(text) - 1)
 /* [seq,stamp,"pad"]} behind before_data */
-#define FIXED_BYTES (SIZE(before_topic) + SIZE(before_seq) + SIZE(before_ts) + STAMP_DIGITS + SIZE(before_data) + 1 + STAMP_DIGITS + 2 + SIZE("\"]}"))
+#define FIXED_BYTES                                                                                                    \
+    (SIZE(before_topic) + SIZE(before_seq) + SIZE(before_ts) + STAMP_DIGITS + SIZE(before_data) + 1 + STAMP_DIGITS +   \
+     2 + SIZE("\"]}"))
 
 static uint32_t digits_of(uint64_t number)
 {
@@ -23,10 +26,7 @@ static uint32_t digits_of(uint64_t number)
     return digits;
 }
 
-static uint32_t payload_bytes(const struct updates *updates)
-{
-    return updates->bytes - (updates->bytes < 128 ? 2 : 4);
-}
+static uint32_t payload_bytes(const struct updates *updates) { return updates->bytes - (updates->bytes < 128 ? 2 : 4); }
 
 const char *updates_init(struct updates *updates, const char *topic, uint32_t topics, uint64_t bytes, char *why)
 {
@@ -36,24 +36,24 @@ const char *updates_init(struct updates *updates, const char *topic, uint32_t to
     updates->wall_us = (int64_t)wall.tv_sec * 1000000 + wall.tv_nsec / 1000 - now_ns() / 1000;
 
     char name[UPDATE_TOPIC_BYTES_MAX + 16];
-    if (strlen(topic) > UPDATE_TOPIC_BYTES_MAX - 8) return snprintf(why, CLIENT_WHY_BYTES, "the topic's name is too long"), why;
+    if (strlen(topic) > UPDATE_TOPIC_BYTES_MAX - 8)
+        return snprintf(why, CLIENT_WHY_BYTES, "the topic's name is too long"), why;
     uint32_t name_size = update_topic_write(updates, topics - 1, name);
     const char *fault = topic_name_fault(span_of(name, name_size));
     if (fault) return snprintf(why, CLIENT_WHY_BYTES, "%s is no topic: %s", name, fault), why;
     /* Short frames leave less room for seq, and a seq outgrows it late: nine digits each are a billion updates. */
     uint64_t least = FIXED_BYTES + name_size + 2 * 9 + 2;
     if (bytes < least || bytes > UPDATE_BYTES_MAX || bytes == 128 || bytes == 129) {
-        snprintf(why, CLIENT_WHY_BYTES, "--bytes is the size of a whole frame: %llu to %d with the topic %s, but neither 128 nor 129, which no frame has",
+        snprintf(why, CLIENT_WHY_BYTES,
+                 "--bytes is the size of a whole frame: %llu to %d with the topic %s, but neither 128 nor 129, which "
+                 "no frame has",
                  (unsigned long long)least, UPDATE_BYTES_MAX, name);
         return why;
     }
     return NULL;
 }
 
-int64_t updates_clock_us(const struct updates *updates, int64_t mono_ns)
-{
-    return mono_ns / 1000 + updates->wall_us;
-}
+int64_t updates_clock_us(const struct updates *updates, int64_t mono_ns) { return mono_ns / 1000 + updates->wall_us; }
 
 static char *put_number(char *out, uint64_t number, uint32_t digits)
 {
@@ -72,7 +72,8 @@ uint32_t update_topic_write(const struct updates *updates, uint32_t topic, char 
     return (uint32_t)size + digits;
 }
 
-size_t update_request_write(const struct updates *updates, uint32_t topic, uint64_t seq, int64_t at_us, uint64_t id, char *out)
+size_t update_request_write(const struct updates *updates, uint32_t topic, uint64_t seq, int64_t at_us, uint64_t id,
+                            char *out)
 {
     static const char begin[] = "{\"op\":\"publish\",", middle[] = "\",\"data\":[";
     char *at = out;

@@ -1,5 +1,5 @@
-/* The updates that `fanout` publishes and knows again. Each carries its own seq and the moment when it was due, and is padded so
- * that the gateway's frame has exactly the wanted size on the wire, whatever the digits of seq:
+/* The updates that `fanout` publishes and knows again. Each carries its own seq and the moment when it was due, and
+ * is padded so that the gateway's frame has exactly the wanted size on the wire, whatever the digits of seq:
  *
  *   {"topic":"bench","seq":1041,"ts":1763812345678901,"data":[1041,1763812345678900,"xxxxxxxxxxxxxx"]}
  *
@@ -22,7 +22,7 @@ struct updates {
     const char *topic;     /* with one topic its name; with several, names are topic.0 and so on */
     uint32_t    topics;
     uint32_t    bytes;     /* of each frame, with its header */
-    int64_t     wall_us;   /* what to add to the monotonic clock: the wall's time when it began, so that all have 16 digits */
+    int64_t     wall_us;   /* added to the monotonic clock: the wall's time at the beginning; so all have 16 digits */
 };
 
 /* Prepares it. Returns NULL, or a sentence in `why` (320 bytes) that says what size or name would be right. */
@@ -35,7 +35,8 @@ int64_t updates_clock_us(const struct updates *updates, int64_t mono_ns);
 uint32_t update_topic_write(const struct updates *updates, uint32_t topic, char *out);
 
 /* Writes one publish request, without a line end; returns its size. `id` 0: none. */
-size_t update_request_write(const struct updates *updates, uint32_t topic, uint64_t seq, int64_t at_us, uint64_t id, char *out);
+size_t update_request_write(const struct updates *updates, uint32_t topic, uint64_t seq, int64_t at_us, uint64_t id,
+                            char *out);
 
 /* What the verifying reader asks (verify.h). */
 struct verify_source updates_source(const struct updates *updates);

@@ -44,7 +44,8 @@ bool verify_failed(const struct verify *self)
     return self->lost || self->doubled || self->changed || self->gaps_wrong || self->errors || self->strange;
 }
 
-__attribute__((format(printf, 3, 4))) static void note(struct verify *self, uint32_t connection, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static void note(struct verify *self, uint32_t connection, const char *format,
+                                                       ...)
 {
     if (self->first[0]) return;
     va_list arguments;
@@ -67,14 +68,17 @@ static void on_update(struct verify *self, uint32_t connection, uint32_t topic, 
     uint64_t *last = &self->last[(size_t)connection * self->each + place];
     if (seq <= *last) {
         self->doubled++;
-        note(self, connection, "seq %llu of topic %u after %llu", (unsigned long long)seq, topic, (unsigned long long)*last);
+        note(self, connection, "seq %llu of topic %u after %llu", (unsigned long long)seq, topic,
+             (unsigned long long)*last);
         return;
     }
     uint64_t passed_over = seq - *last - 1;
-    if (passed_over && self->latest) self->skipped += passed_over;
+    if (passed_over && self->latest)
+        self->skipped += passed_over;
     else if (passed_over) {
         self->lost += passed_over;
-        note(self, connection, "seq %llu of topic %u after %llu without a gap", (unsigned long long)seq, topic, (unsigned long long)*last);
+        note(self, connection, "seq %llu of topic %u after %llu without a gap", (unsigned long long)seq, topic,
+             (unsigned long long)*last);
     }
     self->progress[connection] += seq - *last;
     self->counted[connection]++;
@@ -95,12 +99,18 @@ static bool read_op(struct span text, struct op *op)
     if (!json_object_begin(&reader, text, 70)) return false;
     while (json_object_next(&reader, &key, &value)) {
         struct span name = json_string_inside(&key);
-        if (span_is(name, "op")) op->op = value;
-        else if (span_is(name, "topic")) op->topic = value;
-        else if (span_is(name, "seq")) op->seq = value;
-        else if (span_is(name, "from")) op->from = value;
-        else if (span_is(name, "to")) op->to = value;
-        else if (span_is(name, "topics")) op->topics = value;
+        if (span_is(name, "op"))
+            op->op = value;
+        else if (span_is(name, "topic"))
+            op->topic = value;
+        else if (span_is(name, "seq"))
+            op->seq = value;
+        else if (span_is(name, "from"))
+            op->from = value;
+        else if (span_is(name, "to"))
+            op->to = value;
+        else if (span_is(name, "topics"))
+            op->topics = value;
     }
     return reader.verdict == JSON_OK;
 }
@@ -125,7 +135,9 @@ static void on_subscribed(struct verify *self, uint32_t connection, const struct
     uint32_t places = 0;
     for (size_t at = 0; op->topics.kind == JSON_ARRAY && json_array_next(op->topics.text, &at, &entry);) {
         struct op member;
-        uint32_t place = entry.kind == JSON_OBJECT && read_op(entry.text, &member) ? place_of(self, connection, &member.topic) : UINT32_MAX;
+        uint32_t place = entry.kind == JSON_OBJECT && read_op(entry.text, &member)
+                             ? place_of(self, connection, &member.topic)
+                             : UINT32_MAX;
         if (place == UINT32_MAX) continue;
         self->last[(size_t)connection * self->each + place] = number(&member.seq);
         places++;
@@ -146,7 +158,8 @@ static void on_gap(struct verify *self, uint32_t connection, const struct op *op
     self->gaps++;
     if (!last || self->latest || from != *last + 1 || to < from) {
         self->gaps_wrong++;
-        note(self, connection, "a gap after %llu that is not exact: %.*s", last ? (unsigned long long)*last : 0, (int)text.size, text.bytes);
+        note(self, connection, "a gap after %llu that is not exact: %.*s", last ? (unsigned long long)*last : 0,
+             (int)text.size, text.bytes);
         return;
     }
     self->gap_updates += to - from + 1;
@@ -159,7 +172,8 @@ static void on_other(struct verify *self, uint32_t connection, struct span text)
     struct op op;
     if (!read_op(text, &op) || !op.op.text.size || op.op.kind != JSON_STRING) {
         self->strange++;
-        return note(self, connection, "this is neither an update of ours nor an op: %.*s", text.size < 120 ? (int)text.size : 120, text.bytes);
+        return note(self, connection, "this is neither an update of ours nor an op: %.*s",
+                    text.size < 120 ? (int)text.size : 120, text.bytes);
     }
     struct span name = json_string_inside(&op.op);
     if (span_is(name, "gap")) return on_gap(self, connection, &op, text);

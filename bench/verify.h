@@ -1,5 +1,6 @@
-/* The reader that believes nothing: for each connection and topic every seq must be there once and in order, or announced as a
- * gap that says exactly what is missing; every payload must be the one that was published with that seq. */
+/* The reader that believes nothing: for each connection and topic every seq must be there once and in order, or
+ * announced as a gap that says exactly what is missing; every payload must be the one that was published with that
+ * seq. */
 #ifndef BENCH_VERIFY_H
 #define BENCH_VERIFY_H
 
@@ -30,8 +31,8 @@ struct verify {
     uint32_t  connections, each; /* each follows `each` topics, from connection·each on, going round */
     bool      latest;            /* mode latest: seq may jump */
 
-    /* last[connection·each + place]: the newest seq seen or announced as gone. progress[connection]: what all of its places
-     * together have moved since their ack; counted[connection]: updates received. */
+    /* last[connection·each + place]: the newest seq seen or announced as gone. progress[connection]: what all of its
+     * places together have moved since their ack; counted[connection]: updates received. */
     uint64_t *last, *progress, *counted;
     uint8_t  *acked;             /* subscribed came */
     uint32_t  acks;

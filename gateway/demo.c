@@ -1,5 +1,6 @@
-/* See demo.h. A random walk that is drawn back to where it began, with a spread, at uneven rates: a few instruments are hot, most
- * are quiet, and now and then some of them burst. All that is due at a tick of TICK_NS goes into one message. */
+/* See demo.h. A random walk that is drawn back to where it began, with a spread, at uneven rates: a few instruments
+ * are hot, most are quiet, and now and then some of them burst. All that is due at a tick of TICK_NS goes into one
+ * message. */
 #include "gateway/demo.h"
 
 #include <errno.h>
@@ -16,7 +17,7 @@
 #include "core/io/client.h"
 
 #define TICK_NS         10000000
-#define RATE_HOTTEST    45.0   /* updates a second; each further instrument has RATE_FALL of the one before: some 260 in all */
+#define RATE_HOTTEST    45.0   /* updates a second; each further one has RATE_FALL of the one before: some 260 in all */
 #define RATE_FALL       0.83
 #define BURST_EVERY_S   12.0   /* on average */
 #define BURST_SECONDS   1.0
@@ -39,30 +40,30 @@ struct instrument {
     int64_t     due_ns, last_ns, burst_until_ns;
 };
 
-#define INSTRUMENT(symbol, words, at, moves, apart) \
+#define ITEM(symbol, words, at, moves, apart) \
     { .topic = "demo." symbol, .name = words, .start = at, .volatility = moves * 1e-4, .spread = apart }
 
 static struct instrument instruments[] = {
-    INSTRUMENT("ZEPH", "Zephyr Kites", 189.32, 3.0, 0.02),       INSTRUMENT("QUOK", "Quokka Robotics", 412.75, 3.5, 0.05),
-    INSTRUMENT("BREZ", "Brezel Works", 64.18, 2.5, 0.01),        INSTRUMENT("LUMO", "Lumo Lanterns", 27.44, 4.0, 0.01),
-    INSTRUMENT("TIDL", "Tidal Clocks", 118.90, 2.0, 0.02),       INSTRUMENT("OKRA", "Okra & Sons", 9.87, 3.0, 0.01),
-    INSTRUMENT("VELO", "Velodrome Bakery", 73.05, 2.2, 0.01),    INSTRUMENT("MOSS", "Mossgarden Paper", 33.61, 1.8, 0.01),
-    INSTRUMENT("KITE", "Kitefin Submarines", 256.40, 2.8, 0.04), INSTRUMENT("PLUM", "Plumcake Software", 541.12, 3.2, 0.08),
-    INSTRUMENT("NIMB", "Nimbus Umbrellas", 14.26, 2.6, 0.01),    INSTRUMENT("FJOR", "Fjordline Ferries", 88.73, 1.6, 0.02),
-    INSTRUMENT("GLOW", "Glowworm Optics", 151.08, 2.9, 0.03),    INSTRUMENT("HUSK", "Huskwood Mills", 21.95, 1.5, 0.01),
-    INSTRUMENT("IBEX", "Ibex Cable Cars", 97.31, 2.1, 0.02),     INSTRUMENT("JUNI", "Juniper Typewriters", 45.67, 1.9, 0.01),
-    INSTRUMENT("KELP", "Kelpforest Foods", 38.52, 1.7, 0.01),    INSTRUMENT("LYNX", "Lynx & Lark Radio", 132.49, 2.3, 0.02),
-    INSTRUMENT("MIRA", "Mirabelle Motors", 205.16, 3.1, 0.03),   INSTRUMENT("NOOK", "Nook Furniture", 17.83, 1.4, 0.01),
-    INSTRUMENT("OTTR", "Otter Pipelines", 59.94, 2.0, 0.01),     INSTRUMENT("PIXL", "Pixelfield Farms", 77.20, 2.7, 0.02),
-    INSTRUMENT("RUNE", "Runestone Archives", 310.55, 1.3, 0.06), INSTRUMENT("SALT", "Saltmarsh Ceramics", 12.08, 1.6, 0.01),
-    INSTRUMENT("TUFA", "Tufa Cement", 29.77, 1.2, 0.01),         INSTRUMENT("UMBR", "Umbra Sunglasses", 66.36, 2.4, 0.02),
-    INSTRUMENT("WICK", "Wickerman Baskets", 8.41, 1.8, 0.01),    INSTRUMENT("XYLO", "Xylophone Hire", 103.62, 1.5, 0.03),
-    INSTRUMENT("YARN", "Yarnbomb Textiles", 24.99, 1.3, 0.01),   INSTRUMENT("ZINC", "Zincroof Theatres", 48.10, 1.1, 0.02),
+    ITEM("ZEPH", "Zephyr Kites", 189.32, 3.0, 0.02), ITEM("QUOK", "Quokka Robotics", 412.75, 3.5, 0.05),
+    ITEM("BREZ", "Brezel Works", 64.18, 2.5, 0.01), ITEM("LUMO", "Lumo Lanterns", 27.44, 4.0, 0.01),
+    ITEM("TIDL", "Tidal Clocks", 118.90, 2.0, 0.02), ITEM("OKRA", "Okra & Sons", 9.87, 3.0, 0.01),
+    ITEM("VELO", "Velodrome Bakery", 73.05, 2.2, 0.01), ITEM("MOSS", "Mossgarden Paper", 33.61, 1.8, 0.01),
+    ITEM("KITE", "Kitefin Submarines", 256.40, 2.8, 0.04), ITEM("PLUM", "Plumcake Software", 541.12, 3.2, 0.08),
+    ITEM("NIMB", "Nimbus Umbrellas", 14.26, 2.6, 0.01), ITEM("FJOR", "Fjordline Ferries", 88.73, 1.6, 0.02),
+    ITEM("GLOW", "Glowworm Optics", 151.08, 2.9, 0.03), ITEM("HUSK", "Huskwood Mills", 21.95, 1.5, 0.01),
+    ITEM("IBEX", "Ibex Cable Cars", 97.31, 2.1, 0.02), ITEM("JUNI", "Juniper Typewriters", 45.67, 1.9, 0.01),
+    ITEM("KELP", "Kelpforest Foods", 38.52, 1.7, 0.01), ITEM("LYNX", "Lynx & Lark Radio", 132.49, 2.3, 0.02),
+    ITEM("MIRA", "Mirabelle Motors", 205.16, 3.1, 0.03), ITEM("NOOK", "Nook Furniture", 17.83, 1.4, 0.01),
+    ITEM("OTTR", "Otter Pipelines", 59.94, 2.0, 0.01), ITEM("PIXL", "Pixelfield Farms", 77.20, 2.7, 0.02),
+    ITEM("RUNE", "Runestone Archives", 310.55, 1.3, 0.06), ITEM("SALT", "Saltmarsh Ceramics", 12.08, 1.6, 0.01),
+    ITEM("TUFA", "Tufa Cement", 29.77, 1.2, 0.01), ITEM("UMBR", "Umbra Sunglasses", 66.36, 2.4, 0.02),
+    ITEM("WICK", "Wickerman Baskets", 8.41, 1.8, 0.01), ITEM("XYLO", "Xylophone Hire", 103.62, 1.5, 0.03),
+    ITEM("YARN", "Yarnbomb Textiles", 24.99, 1.3, 0.01), ITEM("ZINC", "Zincroof Theatres", 48.10, 1.1, 0.02),
 };
 #define INSTRUMENTS (sizeof instruments / sizeof *instruments)
 
-/* Written by demo_start before the thread begins, read by the thread alone after it; stop_fd is the only thing they share while
- * it runs. */
+/* Written by demo_start before the thread begins, read by the thread alone after it; stop_fd is the only thing they
+ * share while it runs. */
 static struct demo {
     pthread_t     thread;
     bool          running;
@@ -141,8 +142,9 @@ static size_t write_line(const struct instrument *one, char *out, size_t room)
     double half = one->spread / 2 * (1 + chance());
     double bid = floor((one->price - half) * 100) / 100, ask = ceil((one->price + half) * 100) / 100;
     int size = snprintf(out, room,
-                        "{\"op\":\"publish\",\"topic\":\"%s\",\"data\":{\"p\":%.2f,\"b\":%.2f,\"a\":%.2f,\"v\":%llu,\"name\":\"%s\","
-                        "\"synthetic\":true}}\n", one->topic, one->price, bid, ask, (unsigned long long)one->volume, one->name);
+                        "{\"op\":\"publish\",\"topic\":\"%s\",\"data\":{\"p\":%.2f,\"b\":%.2f,\"a\":%.2f,\"v\":%llu,"
+                        "\"name\":\"%s\",\"synthetic\":true}}\n",
+                        one->topic, one->price, bid, ask, (unsigned long long)one->volume, one->name);
     return (size_t)size;
 }
 

@@ -1,5 +1,5 @@
-/* The demo feed of `--demo`: some thirty invented instruments, a few hundred updates a second in all, published over the
- * gateway's own port by an ordinary WebSocket client with the ordinary key. Each payload says "synthetic":true. */
+/* The demo feed of `--demo`: some thirty invented instruments, a few hundred updates a second in all, published over
+ * the gateway's own port by an ordinary WebSocket client with the ordinary key. Each payload says "synthetic":true. */
 #ifndef GATEWAY_DEMO_H
 #define GATEWAY_DEMO_H
 
@@ -10,7 +10,8 @@
  *   thread           main; all signals are blocked in the feed's thread */
 int demo_start(const char *listen_address, const char *key);
 
-/* Ends the feed and joins its thread, within some 100 ms whatever the gateway does. Without demo_start it does nothing. */
+/* Ends the feed and joins its thread, within some 100 ms whatever the gateway does. Without demo_start it does
+ * nothing. */
 void demo_stop(void);
 
 #endif

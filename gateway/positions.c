@@ -45,7 +45,8 @@ void positions_follow(struct positions *positions, struct span topic, struct spa
     struct position *position = find(positions, topic, hash);
     if (position && resumed && memcmp(position->epoch, epoch.bytes, POSITION_EPOCH_BYTES) == 0) return;
     if (!position) {
-        if (positions->count == POSITIONS_MAX || table_insert(&positions->by_topic, hash, positions->count) != 0) return;
+        if (positions->count == POSITIONS_MAX || table_insert(&positions->by_topic, hash, positions->count) != 0)
+            return;
         position = &positions->all[positions->count++];
         position->topic_size = (uint8_t)topic.size;
         memcpy(position->topic, topic.bytes, topic.size);

@@ -1,5 +1,5 @@
-/* Where a subscriber is: the epoch and the newest seq of each topic that it follows, so that a reconnect can resume. Bounded;
- * topics beyond the bound begin afresh. One thread. */
+/* Where a subscriber is: the epoch and the newest seq of each topic that it follows, so that a reconnect can resume.
+ * Bounded; topics beyond the bound begin afresh. One thread. */
 #ifndef GATEWAY_POSITIONS_H
 #define GATEWAY_POSITIONS_H
 
@@ -32,8 +32,8 @@ struct positions {
 int  positions_init(struct positions *positions);
 void positions_deinit(struct positions *positions); /* also of one that is all zero */
 
-/* The gateway said that a topic is followed, in this epoch, from after `seq`. `resumed`: it goes on from where we said that we
- * are, so a known place in the same epoch stays. */
+/* The gateway said that a topic is followed, in this epoch, from after `seq`. `resumed`: it goes on from where we
+ * said that we are, so a known place in the same epoch stays. */
 void positions_follow(struct positions *positions, struct span topic, struct span epoch, uint64_t seq, bool resumed);
 
 /* An update came. Of a topic whose epoch is not known it is forgotten. */

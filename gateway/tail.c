@@ -1,4 +1,5 @@
-/* See tail.h. A loop of: connect, subscribe from the known positions, print until it ends, wait a little longer each time. */
+/* See tail.h. A loop of: connect, subscribe from the known positions, print until it ends, wait a little longer each
+ * time. */
 #include "gateway/tail.h"
 
 #include <errno.h>
@@ -16,31 +17,31 @@
 #include "core/proto/topic_name.h"
 #include "gateway/positions.h"
 
-#define TOPICS_MAX        1000
-#define REQUEST_BYTES     (1u << 20) /* limits.message of the gateway */
-#define SUBSCRIBE_ID      1
-#define MESSAGE_DEPTH     72         /* a payload's 64 levels and the update around it */
-#define BACKOFF_FIRST_MS  250
-#define BACKOFF_MOST_MS   15000
-#define SILENCE_FIRST_MS  60000      /* until hello says what the heartbeat is */
+#define TOPICS_MAX       1000
+#define REQUEST_BYTES    (1u << 20) /* limits.message of the gateway */
+#define SUBSCRIBE_ID     1
+#define MESSAGE_DEPTH    72 /* a payload's 64 levels and the update around it */
+#define BACKOFF_FIRST_MS 250
+#define BACKOFF_MOST_MS  15000
+#define SILENCE_FIRST_MS 60000 /* until hello says what the heartbeat is */
 
 static int interrupt_fd = -1; /* an eventfd: readable once SIGINT, SIGTERM or the end of stdout has come */
 
 struct tail {
-    struct client    client;
-    struct span      url;
-    const char      *key;
-    const char      *mode;
-    char           **topics;
-    int              topics_count;
-    uint64_t         left;       /* updates still to print; UINT64_MAX: no end */
-    struct positions positions;  /* the newest seq seen of each topic */
-    int64_t          silence_ns; /* after which the gateway is taken for dead */
-    bool             served;     /* a subscription stood at least once: from now on, failures are retried */
-    bool             served_now; /* and on this connection */
-    bool             final;      /* retrying would not help */
-    uint32_t         reconnect_ms; /* what the gateway asked for in `closing`; 0: nothing */
-    char            *request;
+    struct client client;
+    struct span url;
+    const char *key;
+    const char *mode;
+    char **topics;
+    int topics_count;
+    uint64_t left;              /* updates still to print; UINT64_MAX: no end */
+    struct positions positions; /* the newest seq seen of each topic */
+    int64_t silence_ns;         /* after which the gateway is taken for dead */
+    bool served;                /* a subscription stood at least once: from now on, failures are retried */
+    bool served_now;            /* and on this connection */
+    bool final;                 /* retrying would not help */
+    uint32_t reconnect_ms;      /* what the gateway asked for in `closing`; 0: nothing */
+    char *request;
 };
 
 static const char usage[] =
@@ -85,8 +86,8 @@ static size_t append(char *out, size_t size, struct span text)
 static struct span subscribe_request(struct tail *tail)
 {
     char *out = tail->request;
-    size_t size = (size_t)snprintf(out, REQUEST_BYTES, "{\"op\":\"subscribe\",\"id\":%d,\"mode\":\"%s\",\"topics\":[", SUBSCRIBE_ID,
-                                   tail->mode);
+    size_t size = (size_t)snprintf(out, REQUEST_BYTES, "{\"op\":\"subscribe\",\"id\":%d,\"mode\":\"%s\",\"topics\":[",
+                                   SUBSCRIBE_ID, tail->mode);
     for (int i = 0; i < tail->topics_count; i++) {
         size = append(out, size, i ? SPAN_LITERAL(",\"") : SPAN_LITERAL("\""));
         size = append(out, size, span_of_string(tail->topics[i])); /* a valid name needs no escape */
@@ -97,8 +98,9 @@ static struct span subscribe_request(struct tail *tail)
     for (uint32_t i = 0; i < tail->positions.count; i++) {
         const struct position *position = &tail->positions.all[i];
         char entry[TOPIC_NAME_BYTES_MAX + 80];
-        int entry_size = snprintf(entry, sizeof entry, "%s\"%.*s\":{\"epoch\":\"%.8s\",\"seq\":%llu}", first ? "" : ",",
-                                  (int)position->topic_size, position->topic, position->epoch, (unsigned long long)position->seq);
+        int entry_size =
+            snprintf(entry, sizeof entry, "%s\"%.*s\":{\"epoch\":\"%.8s\",\"seq\":%llu}", first ? "" : ",",
+                     (int)position->topic_size, position->topic, position->epoch, (unsigned long long)position->seq);
         if (size + (size_t)entry_size + 3 > REQUEST_BYTES) break; /* the rest begins afresh */
         size = append(out, size, span_of(entry, (size_t)entry_size));
         first = false;
@@ -111,12 +113,16 @@ static struct span subscribe_request(struct tail *tail)
 
 /* The members that any message of the gateway may have. Slices point into the message. */
 struct said {
-    struct json_value op, id, topic, seq, epoch, topics, code, message, reason, heartbeat_ms, reconnect_ms, resumed, data;
+    struct json_value op, id, topic, seq, epoch, topics, code, message, reason, heartbeat_ms, reconnect_ms, resumed,
+        data;
 };
 
 static bool read_object(struct span text, struct said *said)
 {
-    static const struct { const char *name; size_t at; } members[] = {
+    static const struct {
+        const char *name;
+        size_t at;
+    } members[] = {
         { "op", offsetof(struct said, op) },           { "id", offsetof(struct said, id) },
         { "topic", offsetof(struct said, topic) },     { "seq", offsetof(struct said, seq) },
         { "epoch", offsetof(struct said, epoch) },     { "topics", offsetof(struct said, topics) },
@@ -143,7 +149,8 @@ static struct span inside(const struct json_value *value)
 static uint64_t number(const struct json_value *value, uint64_t otherwise)
 {
     int64_t integer;
-    if (value->text.size == 0 || value->kind != JSON_NUMBER || !json_integer(value, &integer) || integer < 0) return otherwise;
+    if (value->text.size == 0 || value->kind != JSON_NUMBER || !json_integer(value, &integer) || integer < 0)
+        return otherwise;
     return (uint64_t)integer;
 }
 
@@ -165,15 +172,24 @@ static void on_subscribed(struct tail *tail, const struct said *said)
     if (said->topics.kind != JSON_ARRAY || said->topics.text.size == 0) return;
     for (size_t at = 0; json_array_next(said->topics.text, &at, &entry);) {
         struct said member;
-        if (entry.kind == JSON_OBJECT && read_object(entry.text, &member)) follow(tail, &member);
+        if (entry.kind != JSON_OBJECT || !read_object(entry.text, &member)) continue;
+        struct span topic = inside(&member.topic);
+        if (member.epoch.text.size == 0 && !topic_pattern_is(topic))
+            say("%.*s has no update yet", (int)topic.size, topic.bytes);
+        follow(tail, &member);
     }
 }
 
 static void on_error(struct tail *tail, const struct said *said, struct span text)
 {
-    struct span message = inside(&said->message), code = inside(&said->code);
+    char words[400] = "";
+    struct span code = inside(&said->code);
     if (number(&said->id, 0) != SUBSCRIBE_ID) return say("%.*s", (int)text.size, text.bytes);
-    say("the gateway refused the subscription: %.*s: %.*s", (int)code.size, code.bytes, (int)message.size, message.bytes);
+    if (inside(&said->message).size) {
+        long size = json_string_unescape(&said->message, words, sizeof words - 1);
+        words[size > 0 ? size : 0] = 0;
+    }
+    say("the gateway refused the subscription: %.*s: %s", (int)code.size, code.size ? code.bytes : "", words);
     tail->final = !span_is(code, "busy") && !span_is(code, "rate_limited") && !span_is(code, "shutting_down");
 }
 
@@ -199,10 +215,12 @@ static void on_op(struct tail *tail, const struct said *said, struct span text)
 static void on_message(struct tail *tail, struct span text)
 {
     struct said said;
-    if (!read_object(text, &said)) return say("what the gateway sent is no JSON object: %.*s", (int)text.size, text.bytes);
+    if (!read_object(text, &said))
+        return say("what the gateway sent is no JSON object: %.*s", (int)text.size, text.bytes);
     if (said.op.text.size) return on_op(tail, &said, text);
     struct span topic = inside(&said.topic);
-    if (topic.size == 0 || said.data.text.size == 0) return say("neither an update nor an op: %.*s", (int)text.size, text.bytes);
+    if (topic.size == 0 || said.data.text.size == 0)
+        return say("neither an update nor an op: %.*s", (int)text.size, text.bytes);
     positions_advance(&tail->positions, topic, number(&said.seq, 0));
     fwrite(text.bytes, 1, text.size, stdout);
     if (fputc('\n', stdout) == EOF) tail->final = true;
@@ -239,7 +257,8 @@ static bool follow_until_gone(struct tail *tail)
     return true;
 }
 
-/* Some time between half of it and all of it, so that not all who lost a gateway come back at once. False: interrupted. */
+/* Some time between half of it and all of it, so that not all who lost a gateway come back at once. False:
+ * interrupted. */
 static bool wait_before_retry(uint32_t wait_ms)
 {
     uint32_t random;
@@ -283,9 +302,12 @@ static int read_command_line(struct tail *tail, int argc, char **argv)
         char *text = argv[i];
         if (strcmp(text, "--help") == 0 || strcmp(text, "-h") == 0) return fputs(usage, stdout), 1;
         if (strncmp(text, "--", 2) != 0) {
-            if (!tail->url.bytes) tail->url = span_of_string(text);
-            else if (tail->topics_count == TOPICS_MAX) return misused("at most %d topics", TOPICS_MAX) + 1;
-            else tail->topics[tail->topics_count++] = text;
+            if (!tail->url.bytes)
+                tail->url = span_of_string(text);
+            else if (tail->topics_count == TOPICS_MAX)
+                return misused("at most %d topics", TOPICS_MAX) + 1;
+            else
+                tail->topics[tail->topics_count++] = text;
             continue;
         }
         size_t name_size = strcspn(text, "=");
@@ -297,7 +319,8 @@ static int read_command_line(struct tail *tail, int argc, char **argv)
         if (!value) return misused("%.*s needs a value", (int)name.size, name.bytes) + 1;
         if (span_is(name, "--key")) tail->key = value;
         if (span_is(name, "--mode")) tail->mode = value;
-        if (span_is(name, "--count") && (value[0] < '0' || value[0] > '9' || (tail->left = strtoull(value, &end, 10)) == 0 || *end))
+        if (span_is(name, "--count") &&
+            (value[0] < '0' || value[0] > '9' || (tail->left = strtoull(value, &end, 10)) == 0 || *end))
             return misused("--count is a number of updates, not %s", value) + 1;
     }
     if (!tail->url.bytes) return misused("which gateway? For example: ringcast tail 127.0.0.1:8080 AAPL") + 1;

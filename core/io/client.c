@@ -20,7 +20,7 @@
 #define IN_BYTES_FIRST (64u << 10)
 #define IN_ROOM_LEAST  (16u << 10) /* room that a receive finds */
 #define GOODBYE_NS     250000000
-#define REFUSAL_NS     300000000   /* to wait for the body of a refused handshake */
+#define REFUSAL_NS     300000000 /* to wait for the body of a refused handshake */
 
 int64_t client_now_ns(void)
 {
@@ -29,10 +29,7 @@ int64_t client_now_ns(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-void client_init(struct client *client, int stop_fd)
-{
-    *client = (struct client){ .fd = -1, .stop_fd = stop_fd };
-}
+void client_init(struct client *client, int stop_fd) { *client = (struct client){ .fd = -1, .stop_fd = stop_fd }; }
 
 /* ---- how it ends ------------------------------------------------------------------------------------------------- */
 
@@ -107,7 +104,8 @@ int client_push(struct client *client)
 {
     if (client->fd < 0) return CLIENT_GONE;
     while (client->out_start < client->out_size) {
-        ssize_t sent = send(client->fd, client->out + client->out_start, client_unsent(client), MSG_DONTWAIT | MSG_NOSIGNAL);
+        ssize_t sent =
+            send(client->fd, client->out + client->out_start, client_unsent(client), MSG_DONTWAIT | MSG_NOSIGNAL);
         if (sent < 0 && errno == EINTR) continue;
         if (sent < 0 && errno == EAGAIN) return CLIENT_OK;
         if (sent < 0) return gone_by_error(client, "sending failed");
@@ -167,10 +165,7 @@ static int send_frame(struct client *client, enum ws_opcode opcode, struct span 
     return CLIENT_OK;
 }
 
-int client_send_text(struct client *client, struct span text)
-{
-    return send_frame(client, WS_TEXT, text);
-}
+int client_send_text(struct client *client, struct span text) { return send_frame(client, WS_TEXT, text); }
 
 /* ---- messages ---------------------------------------------------------------------------------------------------- */
 
@@ -187,7 +182,8 @@ static int on_close(struct client *client, struct span payload)
         client_push(client);
     }
     if (code == 1005) return gone(client, "the gateway closed the connection without a code");
-    return gone(client, "the gateway closed the connection: %u %.*s", code, (int)reason.size, reason.size ? reason.bytes : "");
+    return gone(client, "the gateway closed the connection: %u %.*s", code, (int)reason.size,
+                reason.size ? reason.bytes : "");
 }
 
 static int on_ping(struct client *client, struct span payload)
@@ -259,7 +255,8 @@ static int take_message(struct client *client, struct span *message)
         size_t frame_bytes = header.header_bytes + (size_t)header.payload_bytes;
         if (bytes.size < frame_bytes) return CLIENT_QUIET;
         client->in_start += frame_bytes;
-        int result = on_frame(client, &header, span_of(bytes.bytes + header.header_bytes, (size_t)header.payload_bytes), message);
+        int result = on_frame(client, &header, span_of(bytes.bytes + header.header_bytes, (size_t)header.payload_bytes),
+                              message);
         if (result != CLIENT_QUIET) return result;
     }
 }
@@ -338,7 +335,8 @@ static int judge_answer(struct client *client, size_t head_bytes, const char *ws
         if (wanted > 4096) wanted = 4096;
         while (client->in_size - client->in_start < wanted) {
             if (wait_until(client->fd, POLLIN, client->stop_fd, deadline_ns) != CLIENT_OK) break;
-            ssize_t got = recv(client->fd, client->in + client->in_size, client->in_room - client->in_size, MSG_DONTWAIT);
+            ssize_t got =
+                recv(client->fd, client->in + client->in_size, client->in_room - client->in_size, MSG_DONTWAIT);
             if (got <= 0) break;
             client->in_size += (size_t)got;
         }
@@ -360,18 +358,20 @@ static int shake_hands(struct client *client, const struct client_url *url, cons
     random_fill(&client->random, sizeof client->random);
     base64_16(random, ws_key);
     bool bare = url->target.size == 0 || span_is(url->target, "/");
-    int size = snprintf(client->out, CLIENT_OUT_BYTES,
-                        "GET %.*s HTTP/1.1\r\nHost: %s%s%s:%s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\nSec-WebSocket-Protocol: ringcast.v1\r\n%s%s%s\r\n",
-                        bare ? (int)strlen(path) : (int)url->target.size, bare ? path : url->target.bytes,
-                        url->bracketed ? "[" : "", url->host, url->bracketed ? "]" : "", url->port, ws_key,
-                        key ? "Authorization: Bearer " : "", key ? key : "", key ? "\r\n" : "");
+    int size = snprintf(
+        client->out, CLIENT_OUT_BYTES,
+        "GET %.*s HTTP/1.1\r\nHost: %s%s%s:%s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\nSec-WebSocket-Protocol: ringcast.v1\r\n%s%s%s\r\n",
+        bare ? (int)strlen(path) : (int)url->target.size, bare ? path : url->target.bytes, url->bracketed ? "[" : "",
+        url->host, url->bracketed ? "]" : "", url->port, ws_key, key ? "Authorization: Bearer " : "", key ? key : "",
+        key ? "\r\n" : "");
     if (size >= (int)CLIENT_OUT_BYTES) return gone(client, "the URL is too long");
     client->out_size = (size_t)size;
     int result = client_push(client);
     while (result == CLIENT_OK && head_end(client) == 0) {
         if (client->in_size > CLIENT_HEAD_BYTES_MAX) return gone(client, "what answers there does not speak HTTP/1.1");
-        result = wait_until(client->fd, (short)(POLLIN | (client_unsent(client) ? POLLOUT : 0)), client->stop_fd, deadline_ns);
+        result = wait_until(client->fd, (short)(POLLIN | (client_unsent(client) ? POLLOUT : 0)), client->stop_fd,
+                            deadline_ns);
         if (result == CLIENT_QUIET) return gone(client, "the gateway did not answer the handshake in time");
         if (result == CLIENT_OK) result = client_push(client);
         if (result == CLIENT_OK && read_some(client) == CLIENT_GONE) result = CLIENT_GONE;

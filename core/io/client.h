@@ -32,7 +32,7 @@ struct client {
     int      stop_fd; /* -1, or a descriptor that ends all waiting when it becomes readable; borrowed */
 
     /*  0 ..... in_start ..... in_size ..... in_room
-     *   taken        received      room              in_start <= in_size <= in_room <= CLIENT_MESSAGE_BYTES_MAX + a header */
+     *   taken        received      room              in_start <= in_size <= in_room <= 2 * CLIENT_MESSAGE_BYTES_MAX */
     char    *in;
     size_t   in_start, in_size, in_room;
 
@@ -65,8 +65,8 @@ int64_t client_now_ns(void);
 /* Reads `ws://host:port/path?query`, `http://…` or `host:port…`. False: `why` is a sentence (a literal). */
 bool client_url_read(struct span text, struct client_url *url, const char **why);
 
-/* Opens a TCP connection: non-blocking, TCP_NODELAY, close-on-exec. Returns the descriptor, or CLIENT_STOPPED or CLIENT_GONE with
- * a sentence in why[CLIENT_WHY_BYTES]. */
+/* Opens a TCP connection: non-blocking, TCP_NODELAY, close-on-exec. Returns the descriptor, or CLIENT_STOPPED or
+ * CLIENT_GONE with a sentence in why[CLIENT_WHY_BYTES]. */
 int client_dial(const struct client_url *url, int stop_fd, int64_t deadline_ns, char *why);
 
 /* Prepares a client that is not connected. */
@@ -79,8 +79,9 @@ void client_init(struct client *client, int stop_fd);
  *   returns    CLIENT_OK | CLIENT_STOPPED | CLIENT_GONE; after the latter two it may be tried again */
 int client_connect(struct client *client, struct span url, const char *path, const char *key);
 
-/* Encodes one text message into the out buffer; waits for the peer only where the buffer has no room for it. While it waits it
- * goes on receiving, so that two sides that both write can't stand still. Returns CLIENT_OK | CLIENT_STOPPED | CLIENT_GONE. */
+/* Encodes one text message into the out buffer; waits for the peer only where the buffer has no room for it. While it
+ * waits it goes on receiving, so that two sides that both write can't stand still. Returns CLIENT_OK | CLIENT_STOPPED
+ * | CLIENT_GONE. */
 int client_send_text(struct client *client, struct span text);
 
 /* Waits until all is written. Returns as above. */
@@ -101,7 +102,8 @@ static inline size_t client_unsent(const struct client *client)
  *   returns    CLIENT_OK | CLIENT_QUIET | CLIENT_STOPPED | CLIENT_GONE */
 int client_receive(struct client *client, struct span *message, int64_t deadline_ns);
 
-/* Says goodbye with 1000 where connected, waits at most a quarter of a second for the answer, closes, frees the buffers. */
+/* Says goodbye with 1000 where connected, waits at most a quarter of a second for the answer, closes, frees the
+ * buffers. */
 void client_close(struct client *client);
 
 #endif

@@ -36,9 +36,12 @@ bool client_url_read(struct span text, struct client_url *url, const char **why)
         if (text.bytes[i] <= ' ' || text.bytes[i] > '~') return *why = "a URL holds printable ASCII only", false;
     if (begins(text, "wss://") || begins(text, "https://"))
         return *why = "this tool does not speak TLS: give a ws:// or http:// URL", false;
-    if (begins(text, "ws://")) text = span_skip(text, 5);
-    else if (begins(text, "http://")) text = span_skip(text, 7);
-    else if (memmem(text.bytes, text.size, "://", 3)) return *why = "a URL here begins with ws:// or http://", false;
+    if (begins(text, "ws://"))
+        text = span_skip(text, 5);
+    else if (begins(text, "http://"))
+        text = span_skip(text, 7);
+    else if (memmem(text.bytes, text.size, "://", 3))
+        return *why = "a URL here begins with ws:// or http://", false;
 
     size_t place_size = 0;
     while (place_size < text.size && !strchr("/?#", text.bytes[place_size])) place_size++;
@@ -46,7 +49,8 @@ bool client_url_read(struct span text, struct client_url *url, const char **why)
     url->target = span_skip(text, place_size);
     const char *fragment = memchr(url->target.bytes, '#', url->target.size);
     if (fragment) url->target.size = (size_t)(fragment - url->target.bytes);
-    if (url->target.size && url->target.bytes[0] == '?') return *why = "a query needs a path before it, as in /v1/ws?…", false;
+    if (url->target.size && url->target.bytes[0] == '?')
+        return *why = "a query needs a path before it, as in /v1/ws?…", false;
     if (memchr(place.bytes, '@', place.size)) return *why = "a URL here has no user name: give the key as --key", false;
 
     struct span host = place, port = SPAN_NONE;
@@ -62,14 +66,15 @@ bool client_url_read(struct span text, struct client_url *url, const char **why)
         if (colon) host.size = (size_t)(colon - place.bytes);
         port = span_skip(place, host.size);
     }
-    if (port.size && !read_port(span_skip(port, 1), url->port)) return *why = "a port is a number from 1 to 65535", false;
+    if (port.size && !read_port(span_skip(port, 1), url->port))
+        return *why = "a port is a number from 1 to 65535", false;
     if (host.size == 0) return *why = "the URL names no host", false;
     if (host.size >= sizeof url->host) return *why = "the host's name is too long", false;
     memcpy(url->host, host.bytes, host.size);
     return true;
 }
 
-/* Until the connection stands or failed: 0, or an error number; ETIMEDOUT after the deadline, ECANCELED when stopped. */
+/* Until the connection stands or failed: 0, or an error number; ETIMEDOUT after the deadline, ECANCELED if stopped. */
 static int await_connected(int fd, int stop_fd, int64_t deadline_ns)
 {
     for (;;) {

@@ -8,10 +8,10 @@ static void leave_behind(const struct local_topic *local, struct subscription *s
 {
     const struct ends *ends = &local->ends;
     struct mark to = ends->oldest_key.seq > 0 ? ends->oldest_key : ends->tail;
-    uint64_t lost = to.seq - subscription->next_seq;
-    news->gap_from = subscription->next_seq;
+    uint64_t lost = to.seq - subscription->due_seq;
+    news->gap_from = subscription->due_seq;
     news->gap_to = to.seq - 1;
-    subscription->next_seq = to.seq;
+    subscription->next_seq = subscription->due_seq = to.seq;
     subscription->at = to.at;
     counter_add(counters, COUNTER_GAPS, 1);
     counter_add(counters, COUNTER_GAP_UPDATES, lost);
@@ -26,7 +26,7 @@ bool cursor_advance(const struct local_topic *local, struct subscription *subscr
     if (subscription->life != local->life) {
         *news = (struct cursor_news){ .new_life = true };
         subscription->life = local->life;
-        subscription->next_seq = 1;
+        subscription->next_seq = subscription->due_seq = 1;
         subscription->at = POSITION_UNKNOWN;
     }
     if (subscription->next_seq > ends->last.seq) return false;

@@ -141,6 +141,15 @@ static void set_cursor(struct subscription *subscription, const struct local_top
     }
 }
 
+/* The position is kept: `every` goes on from the last sent, so a jump that was not sent yet is taken back. */
+static void set_mode(struct subscription *subscription, enum mode mode)
+{
+    subscription->mode = (uint8_t)mode;
+    if (mode == MODE_LATEST || subscription->due_seq == subscription->next_seq) return;
+    subscription->next_seq = subscription->due_seq;
+    subscription->at = POSITION_UNKNOWN;
+}
+
 static void drop_if_unused(struct engine *engine, uint32_t index)
 {
     struct local_topic *local = local_topic_at(&engine->locals, index);
@@ -186,7 +195,7 @@ enum subscribe_verdict engine_subscribe(struct engine *engine, uint32_t subscrib
 
     uint32_t index = find_subscription(engine, subscriber_index, local_index);
     if (index != POOL_NONE) {
-        subscription_at(&engine->locals.subscriptions, index)->mode = (uint8_t)ask->mode;
+        set_mode(subscription_at(&engine->locals.subscriptions, index), ask->mode);
         reply_with(reply, local);
         reply->again = true;
         return SUBSCRIBE_DONE;
@@ -200,6 +209,7 @@ enum subscribe_verdict engine_subscribe(struct engine *engine, uint32_t subscrib
     struct subscription *subscription = subscription_at(&engine->locals.subscriptions, index);
     *subscription = (struct subscription){ .subscriber = subscriber_index, .local = local_index, .mode = (uint8_t)ask->mode };
     set_cursor(subscription, local, ask, reply);
+    subscription->due_seq = subscription->next_seq;
     sibling_add(engine, pool_at(engine->locals.subscribers, subscriber_index), index);
     local->subscriptions_count++;
     counter_add(engine->counters, COUNTER_SUBSCRIPTIONS, 1);
@@ -265,7 +275,7 @@ void engine_sent(struct engine *engine, uint32_t index, struct mark mark)
 {
     struct subscription *subscription = subscription_at(&engine->locals.subscriptions, index);
     counter_add(engine->counters, COUNTER_FRAMES_SENT, mark.seq - subscription->next_seq);
-    subscription->next_seq = mark.seq;
+    subscription->next_seq = subscription->due_seq = mark.seq;
     subscription->at = mark.at;
     enlist(engine, index);
 }

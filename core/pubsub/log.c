@@ -21,13 +21,19 @@ void log_deinit(struct log *log, struct segment_store *store)
     *log = (struct log){ 0 };
 }
 
+/* None where the wall clock was set back meanwhile. */
+static uint64_t age_us(uint64_t since_us, uint64_t now_us)
+{
+    return now_us > since_us ? now_us - since_us : 0;
+}
+
 /* A segment that filled within a second is too small for the traffic, one that took ten is too large: whatever the window,
  * a hot topic rarely changes segment, since a send over a segment's end is a gather (MEASURED.md, taught 5). None is more than
  * a quarter of the window's bytes, so that trimming by whole segments stays near that bound. */
 static uint32_t next_segment_bytes(const struct log *log, const struct window *window, uint64_t now_us)
 {
     if (log->chain.count == 0) return SEGMENT_BYTES_MIN;
-    uint64_t bytes = log->newest_total, took_us = now_us - log->newest_opened_us;
+    uint64_t bytes = log->newest_total, took_us = age_us(log->newest_opened_us, now_us);
     if (took_us < 1000000) bytes *= 2;
     else if (took_us > 10000000) bytes /= 2;
     uint64_t most = window->bytes_max / 4 < SEGMENT_BYTES_MAX ? window->bytes_max / 4 : SEGMENT_BYTES_MAX;
@@ -85,7 +91,7 @@ static bool may_trim(const struct log *log, const struct window *window, uint64_
     uint64_t bytes_left = log->window_bytes - oldest->end;
     if (bytes_left >= window->bytes_max) return true;
     if (log->keyed && number >= log->ends.key.at.segment) return false; /* the last key and all after it */
-    return updates_left >= window->updates_max || now_us - oldest->last_us > window->age_max_us;
+    return updates_left >= window->updates_max || age_us(oldest->last_us, now_us) > window->age_max_us;
 }
 
 /* The oldest key in the window, sought anew once the one known was trimmed. */

@@ -18,7 +18,8 @@ enum subscription_list { IN_NONE, IN_WAITING, IN_DIRTY };
 
 /* 56 bytes. All links are indices into the pool of subscriptions. */
 struct subscription {
-    uint64_t        next_seq;   /* of the frame at the cursor: all below was sent, or skipped, or told as a gap */
+    uint64_t        next_seq;   /* of the frame at the cursor */
+    uint64_t        due_seq;    /* all below was sent, or told as a gap; [due_seq, next_seq) a jump of `latest` leaves out, once it is sent */
     struct position at;         /* the cursor; unknown, or left behind by the tail, it is sought by next_seq */
     uint32_t        subscriber; /* by index in the pool of subscribers */
     uint32_t        local;      /* its local topic, by index */

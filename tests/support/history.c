@@ -52,9 +52,10 @@ void history_add(struct history *history, uint32_t index, struct span data, bool
     update.bytes_before = before ? before->bytes_before + before->frame_bytes : 0;
     topic->updates[topic->newest - 1] = update;
 
-    char *copy = text_reserve(&history->data, data.size);
-    for (size_t i = 0; i < data.size; i++) copy[i] = data.bytes[i] == '\r' || data.bytes[i] == '\n' ? ' ' : data.bytes[i];
-    history->data.size += data.size;
+    text_add(&history->data, data);
+    char *copy = history->data.bytes + update.data_at;
+    for (const char *end = copy + data.size, *characters = "\r\n"; *characters; characters++)
+        for (char *at = copy; (at = memchr(at, *characters, (size_t)(end - at)));) *at = ' ';
 }
 
 void history_message(const struct history *history, uint32_t index, uint64_t seq, struct text *message)

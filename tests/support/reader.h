@@ -29,7 +29,7 @@ struct followed {
     uint64_t next;   /* the seq that is due */
 };
 
-#define ASKED_MAX 4096
+#define ASKED_MAX 256
 struct reader {
     const struct history *history;
     struct fault         *fault;

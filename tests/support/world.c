@@ -1,0 +1,290 @@
+#include "tests/support/world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/base/random.h"
+#include "core/base/siphash.h"
+#include "core/proto/ws_frame.h"
+
+typedef unsigned long long number;
+
+struct world *world_make(const struct world_plan *plan, uint64_t seed)
+{
+    struct world *world = calloc(1, sizeof *world);
+    if (!world) abort();
+    world->plan = *plan;
+    world->random = seed;
+    world->clock = (struct clock){ .mono_us = 1000000, .wall_us = UINT64_C(1763812345678901) };
+    world->history.window_updates = plan->home.window.updates_max;
+    world->history.window_bytes = plan->home.window.bytes_max;
+    world->history.window_age_us = plan->home.window.age_max_us;
+    struct engine_settings settings = { .shard = 0, .shards_count = 1, .home = plan->home, .subscriptions_max = plan->subscriptions_max };
+    for (size_t i = 0; i < sizeof settings.hash_key; i++) settings.hash_key[i] = (uint8_t)world_random(world, 256);
+    CHECK(pool_init(&world->conns, sizeof(struct sim_conn), plan->conns_max) == 0);
+    CHECK(bitset_init(&world->ready, plan->conns_max) == 0 && bitset_init(&world->live, plan->conns_max) == 0);
+    CHECK(engine_init(&world->engine, &settings, &world->conns, &world->ready, &world->clock, &world->counters) == 0);
+    world->engine.home.epoch_state = seed; /* else no seed could be run again */
+    for (uint32_t i = 0; i < plan->topics_known; i++) {
+        char name[PAST_NAME_MAX + 1];
+        if (i % 5 == 4) snprintf(name, sizeof name, "long.%0*u", 20 + (int)i * 4, i);
+        else snprintf(name, sizeof name, "t%u", i);
+        history_topic(&world->history, name);
+    }
+    return world;
+}
+
+void world_free(struct world *world)
+{
+    engine_deinit(&world->engine);
+    for (uint32_t i = 0; (i = bitset_next(&world->live, i)) != BITSET_NONE; i++) {
+        reader_free(world_conn(world, i)->reader);
+        text_free(&world_conn(world, i)->out);
+    }
+    pool_deinit(&world->conns);
+    bitset_deinit(&world->ready);
+    bitset_deinit(&world->live);
+    history_free(&world->history);
+    text_free(&world->message);
+    free(world);
+}
+
+static struct span topic_name_of(const struct world *world, uint32_t topic)
+{
+    return span_of_string(world->history.topics[topic].name);
+}
+
+const struct topic *world_topic(const struct world *world, uint32_t topic)
+{
+    struct span name = topic_name_of(world, topic);
+    return home_find(&world->engine.home, name, siphash(world->engine.settings.hash_key, name));
+}
+
+/* ---- connections ------------------------------------------------------------------------------------------------------ */
+
+static void conn_add(struct world *world, uint32_t index)
+{
+    struct sim_conn *conn = world_conn(world, index);
+    char header[WS_SERVER_HEADER_BYTES_MAX];
+    text_add(&conn->out, span_of(header, ws_server_header_write(header, WS_TEXT, world->message.size)));
+    text_add(&conn->out, text_span(&world->message));
+    world->message.size = 0;
+    if (!conn->subscriber.blocked) bitset_add(&world->ready, index);
+}
+
+static size_t out_waiting(const struct sim_conn *conn)
+{
+    return conn->out.size - conn->out_sent;
+}
+
+uint32_t world_connect(struct world *world, enum socket_kind kind)
+{
+    uint32_t index = pool_take(&world->conns);
+    if (index == POOL_NONE) return POOL_NONE;
+    struct sim_conn *conn = world_conn(world, index);
+    *conn = (struct sim_conn){ .kind = kind, .room = kind == SOCKET_WIDE ? UINT64_MAX : world_random(world, 2000) };
+    conn->reader = reader_make(&world->history, &world->fault);
+    subscriber_init(&conn->subscriber);
+    bitset_add(&world->live, index);
+    return index;
+}
+
+void world_disconnect(struct world *world, uint32_t index)
+{
+    struct sim_conn *conn = world_conn(world, index);
+    engine_unsubscribe_all(&world->engine, index);
+    if (conn->subscriber.siblings_first != POOL_NONE || conn->subscriber.dirty.first != POOL_NONE || conn->subscriber.subscriptions_count > 0)
+        fault_say(&world->fault, "a subscriber that left still has subscriptions");
+    bitset_remove(&world->ready, index);
+    bitset_remove(&world->live, index);
+    reader_free(conn->reader);
+    text_free(&conn->out);
+    pool_give(&world->conns, index);
+}
+
+void world_room(struct world *world, uint32_t index, uint64_t room)
+{
+    struct sim_conn *conn = world_conn(world, index);
+    conn->room = room > UINT64_MAX - conn->room ? UINT64_MAX : conn->room + room;
+    conn->subscriber.blocked = false;
+    bitset_add(&world->ready, index);
+}
+
+/* ---- asks ------------------------------------------------------------------------------------------------------------- */
+
+/* The smallest segment that holds a frame of this topic with so much data, in allocated bytes. */
+static uint64_t segment_bytes_least(struct span name, size_t data_bytes)
+{
+    enum { AROUND_LEAST = 16 + 2 + 36, CLASSES_END = 256 * 1024 };
+    uint64_t bytes = AROUND_LEAST + name.size + data_bytes, class = 1024;
+    if (bytes > CLASSES_END) return bytes;
+    while (class < bytes) class *= 2;
+    return class;
+}
+
+/* A publish let go of more than a window may: only where memory was short. */
+static void judge_reclaim(struct world *world, struct span name, size_t data_bytes, uint64_t used_before)
+{
+    world->reclaims++;
+    world->pressed = true;
+    /* The digits of seq and ts, and the frame's header, are not known here to the byte: twice 64 is room enough. */
+    if (used_before + segment_bytes_least(name, data_bytes + 64) <= world->plan.home.log_bytes_max)
+        fault_say(&world->fault, "windows were trimmed for want of memory with %llu of %llu bytes used", (number)used_before, (number)world->plan.home.log_bytes_max);
+    history_pressed(&world->history);
+}
+
+static void judge_busy(struct world *world, struct span name, size_t data_bytes)
+{
+    const struct home *home = &world->engine.home;
+    for (uint32_t i = 0; i < world->history.topics_count; i++) {
+        const struct topic *topic = world_topic(world, i);
+        if (topic && topic->json.chain.count > 1) fault_say(&world->fault, "busy, although %s still has %u segments", world->history.topics[i].name, topic->json.chain.count);
+    }
+    if (home->store.bytes_used + 2 * segment_bytes_least(name, data_bytes + 256) + 8192 <= home->store.bytes_max)
+        fault_say(&world->fault, "busy with %llu of %llu bytes used", (number)home->store.bytes_used, (number)home->store.bytes_max);
+}
+
+void world_publish(struct world *world, uint32_t index, struct span data, bool line_break, bool marked)
+{
+    struct past_topic *topic = &world->history.topics[index];
+    struct span name = topic_name_of(world, index);
+    struct publish_ask ask = { .topic = name, .data = data, .line_break = line_break, .key = marked };
+    struct publish_reply reply = { 0 };
+    uint64_t used_before = world->engine.home.store.bytes_used, trimmed_before = counter_read(&world->counters, COUNTER_SEGMENTS_TRIMMED);
+    bool full = world->engine.home.topics.used == world->plan.home.topics_max;
+    bool known = world_topic(world, index) != NULL;
+    CHECK(engine_publish(&world->engine, &ask, &reply) == LINK_DONE);
+    if (counter_read(&world->counters, COUNTER_SEGMENTS_TRIMMED) != trimmed_before) judge_reclaim(world, name, data.size, used_before);
+    if (reply.verdict != PUBLISH_DONE) world->refused++;
+    if (reply.verdict == PUBLISH_BUSY) judge_busy(world, name, data.size);
+    if ((reply.verdict == PUBLISH_TOPICS_FULL) != (full && !known)) fault_say(&world->fault, "%s: publish was answered %d, topics full %d, known %d", topic->name, (int)reply.verdict, full, known);
+    if (reply.verdict != PUBLISH_DONE) return;
+    if (topic->newest == 0) {
+        memcpy(topic->epoch, reply.epoch, EPOCH_BYTES);
+        world->births_late += known;
+    }
+    history_add(&world->history, index, data, marked, world->clock.wall_us);
+    if (reply.seq != topic->newest || memcmp(reply.epoch, topic->epoch, EPOCH_BYTES) != 0) fault_say(&world->fault, "%s: published as %llu in %.8s, but it is %llu in %s", topic->name, (number)reply.seq, reply.epoch, (number)topic->newest, topic->epoch);
+}
+
+void world_subscribe(struct world *world, uint32_t conn_index, uint32_t index, bool every, bool snapshot, const char *resume_epoch, uint64_t resume_seq)
+{
+    struct sim_conn *conn = world_conn(world, conn_index);
+    struct reader *reader = conn->reader;
+    struct span name = topic_name_of(world, index);
+    if (reader->asked_count == ASKED_MAX) return;
+    bool full = world->engine.home.topics.used == world->plan.home.topics_max;
+    bool known = world_topic(world, index) != NULL;
+    bool no_room = world->engine.locals.subscriptions.used == world->plan.subscriptions_max && !reader->asked_on[index];
+    struct subscribe_ask ask = { .topic = name, .mode = every ? MODE_EVERY : MODE_LATEST, .snapshot = snapshot, .resume = resume_epoch != NULL,
+                                 .resume_epoch = span_of_string(resume_epoch), .resume_seq = resume_seq };
+    struct subscribe_reply reply;
+    enum subscribe_verdict verdict = engine_subscribe(&world->engine, conn_index, &ask, &reply);
+    enum subscribe_verdict right = full && !known ? SUBSCRIBE_TOPICS_FULL : no_room ? SUBSCRIBE_FULL : SUBSCRIBE_DONE;
+    if (verdict != right) fault_say(&world->fault, "%.*s: subscribe was answered %d, not %d", (int)name.size, name.bytes, (int)verdict, (int)right);
+    if (verdict != SUBSCRIBE_DONE) {
+        world->refused++;
+        return;
+    }
+    if (reply.again != reader->asked_on[index]) fault_say(&world->fault, "%.*s: subscribed %s", (int)name.size, name.bytes, reply.again ? "again, it says" : "anew, it says");
+    if (!reply.again) conn->caught_up[index] = false;
+    reader_subscribes(reader, index, every, snapshot, resume_epoch, resume_seq);
+    if (world_breaks(world, BREAK_ACK_STALE) && reply.seq > 0) reply.seq--;
+    text_print(&world->message, "{\"op\":\"subscribed\",\"topics\":[{\"topic\":\"%.*s\"", (int)name.size, name.bytes);
+    if (reply.born) text_print(&world->message, ",\"epoch\":\"%.8s\"", reply.epoch);
+    text_print(&world->message, ",\"seq\":%llu%s}]}", (number)reply.seq, reply.resumed ? ",\"resumed\":true" : "");
+    conn_add(world, conn_index);
+}
+
+void world_unsubscribe(struct world *world, uint32_t conn_index, uint32_t index)
+{
+    struct sim_conn *conn = world_conn(world, conn_index);
+    struct span name = topic_name_of(world, index);
+    if (conn->reader->asked_count == ASKED_MAX) return;
+    if (!world_breaks(world, BREAK_UNSUBSCRIBE_FORGOTTEN)) engine_unsubscribe(&world->engine, conn_index, name);
+    else conn->caught_up[index] = false;
+    reader_unsubscribes(conn->reader, index);
+    if (world->breakage != BREAK_UNSUBSCRIBE_FORGOTTEN && engine_follows(&world->engine, conn_index, name)) fault_say(&world->fault, "%.*s: still followed", (int)name.size, name.bytes);
+    text_print(&world->message, "{\"op\":\"unsubscribed\",\"topics\":[\"%.*s\"]}", (int)name.size, name.bytes);
+    conn_add(world, conn_index);
+}
+
+static void expect_answer(struct world *world, const struct text *answer, const struct text *expected)
+{
+    if (!span_equals(text_span(answer), text_span(expected)))
+        fault_say(&world->fault, "a query was answered %.150s, not %.150s", answer->size ? answer->bytes : "", expected->size ? expected->bytes : "");
+}
+
+/* Asks for the newest update and for some of the history; both stand in the history here. */
+void world_query(struct world *world, uint32_t index)
+{
+    const struct past_topic *topic = &world->history.topics[index];
+    struct text answer = { 0 }, expected = { 0 };
+    struct query_reply reply;
+    struct query_ask ask = { .kind = QUERY_NEWEST, .topic = topic_name_of(world, index) };
+    CHECK(engine_query(&world->engine, &ask, &reply, &answer) == LINK_DONE);
+    if (reply.found != (topic->newest > 0)) fault_say(&world->fault, "%s: a query %s it", topic->name, reply.found ? "found" : "did not find");
+    if (topic->newest > 0) {
+        history_message(&world->history, index, topic->newest, &expected);
+        text_cut(&expected, 0, strlen("{\"topic\":\"\"") + strlen(topic->name));
+        struct text whole = { 0 };
+        text_print(&whole, "{\"topic\":\"%s\",\"epoch\":\"%s\"", topic->name, topic->epoch);
+        text_add(&whole, text_span(&expected));
+        expect_answer(world, &answer, &whole);
+        text_free(&whole);
+    }
+    answer.size = expected.size = 0;
+    ask = (struct query_ask){ .kind = QUERY_HISTORY, .topic = topic_name_of(world, index), .limit = 1 + world_random(world, 5), .bytes_max = 1 << 20 };
+    ask.after_seq = topic->newest > 0 ? topic->floor - 1 + world_random(world, (uint32_t)(topic->newest - topic->floor) + 3) : 0;
+    CHECK(engine_query(&world->engine, &ask, &reply, &answer) == LINK_DONE);
+    if (topic->newest > 0) {
+        text_print(&expected, "{\"topic\":\"%s\",\"epoch\":\"%s\",\"updates\":[", topic->name, topic->epoch);
+        for (uint64_t seq = ask.after_seq + 1; seq <= topic->newest && seq <= ask.after_seq + ask.limit; seq++) {
+            if (seq > ask.after_seq + 1) text_add_char(&expected, ',');
+            size_t start = expected.size;
+            history_message(&world->history, index, seq, &expected);
+            text_cut(&expected, start + 1, strlen("\"topic\":\"\",") + strlen(topic->name));
+        }
+        text_add_string(&expected, "]}");
+        expect_answer(world, &answer, &expected);
+    }
+    text_free(&answer);
+    text_free(&expected);
+}
+
+/* ---- the end ---------------------------------------------------------------------------------------------------------- */
+
+void world_time(struct world *world, uint64_t mono_us, int64_t wall_us)
+{
+    world->clock.mono_us += mono_us;
+    world->clock.wall_us += (uint64_t)wall_us;
+}
+
+void world_settle_down(struct world *world)
+{
+    enum { TURNS_MAX = 5000 };
+    for (uint32_t turn = 0; turn < TURNS_MAX && !fault_found(&world->fault); turn++) {
+        bool rest = true;
+        for (uint32_t i = 0; (i = bitset_next(&world->live, i)) != BITSET_NONE; i++) {
+            struct sim_conn *conn = world_conn(world, i);
+            conn->broken = false;
+            if (conn->subscriber.blocked) world_room(world, i, world_chance(world, 3) ? UINT64_MAX : 1 + world_random(world, 70000));
+            rest = rest && !conn->subscriber.blocked && !bitset_has(&world->ready, i) && out_waiting(conn) == 0;
+        }
+        if (rest) break;
+        world_time(world, 1000, 1000);
+        world_turn(world);
+    }
+    for (uint32_t i = 0; (i = bitset_next(&world->live, i)) != BITSET_NONE; i++) reader_at_rest(world_conn(world, i)->reader);
+}
+
+void world_end(struct world *world)
+{
+    world_settle_down(world);
+    for (uint32_t i = 0; (i = bitset_next(&world->live, i)) != BITSET_NONE && !fault_found(&world->fault); i++)
+        if (!world_breaks(world, BREAK_SUBSCRIPTION_LEAKED)) world_disconnect(world, i);
+    if (fault_found(&world->fault)) return;
+    engine_tell(&world->engine);
+    engine_trim(&world->engine);
+    world_check_leaks(world);
+}

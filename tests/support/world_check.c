@@ -1,0 +1,157 @@
+/* What must be so between two turns: lists, counts, memory, windows. See world.h. */
+#include "tests/support/world.h"
+
+#include "core/base/siphash.h"
+
+typedef unsigned long long number;
+
+/* ---- windows ----------------------------------------------------------------------------------------------------------- */
+
+/* Whether even without its oldest segment it would hold all that it must: then that should have been trimmed. */
+static bool holds_too_much(const struct world *world, const struct past_topic *past, const struct log *log)
+{
+    uint32_t number_second = log->ends.tail.at.segment + 1;
+    if (number_second > log->ends.head.segment) return false;
+    uint64_t second_seq = chain_at(&log->chain, number_second)->segment->first_seq;
+    if (history_bytes_from(past, second_seq) >= world->history.window_bytes) return true;
+    return !past->keyed && past->newest - second_seq + 1 >= world->history.window_updates;
+}
+
+void world_check_windows(struct world *world)
+{
+    for (uint32_t i = 0; i < world->history.topics_count; i++) {
+        const struct past_topic *past = &world->history.topics[i];
+        const struct topic *topic = world_topic(world, i);
+        if (past->newest == 0) continue;
+        if (!topic || log_newest_seq(&topic->json) != past->newest) {
+            fault_say(&world->fault, "%s: its newest is %llu, but home does not know it", past->name, (number)past->newest);
+            return;
+        }
+        if (topic->json.ends.tail.seq > past->floor)
+            fault_say(&world->fault, "%s: the window begins with %llu, but must hold all from %llu to %llu", past->name, (number)topic->json.ends.tail.seq, (number)past->floor, (number)past->newest);
+        if (topic->json.window_bytes != history_bytes_from(past, topic->json.ends.tail.seq))
+            fault_say(&world->fault, "%s: counts %llu bytes in its window of %llu", past->name, (number)topic->json.window_bytes, (number)history_bytes_from(past, topic->json.ends.tail.seq));
+        if (world->breakage == BREAK_NOTHING && holds_too_much(world, past, &topic->json)) fault_say(&world->fault, "%s: the window holds a segment that it need not", past->name);
+    }
+}
+
+/* ---- memory ------------------------------------------------------------------------------------------------------------ */
+
+static void check_memory(struct world *world)
+{
+    const struct home *home = &world->engine.home;
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < world->history.topics_count; i++) {
+        const struct topic *topic = world_topic(world, i);
+        if (!topic) continue;
+        const struct chain *chain = &topic->json.chain;
+        for (uint32_t n = 0; n < chain->count; n++) bytes += sizeof(struct segment) + chain_at(chain, chain->number + n)->segment->size;
+    }
+    if (bytes != home->store.bytes_used) fault_say(&world->fault, "the logs hold %llu bytes, but %llu count as used", (number)bytes, (number)home->store.bytes_used);
+    if (home->store.bytes_used > home->store.bytes_max) fault_say(&world->fault, "the logs hold more than their budget");
+}
+
+/* ---- lists ------------------------------------------------------------------------------------------------------------- */
+
+static uint32_t ring_length(struct world *world, const struct subscription_ring *ring, enum subscription_list list)
+{
+    const struct pool *pool = &world->engine.locals.subscriptions;
+    uint32_t length = 0, before = POOL_NONE;
+    for (uint32_t at = ring->first; at != POOL_NONE; before = at, at = subscription_at(pool, at)->next) {
+        const struct subscription *subscription = subscription_at(pool, at);
+        if (subscription->list != list || subscription->prev != before || ++length > pool->used) {
+            fault_say(&world->fault, "a list of subscriptions is torn");
+            return 0;
+        }
+    }
+    if (ring->last != before) fault_say(&world->fault, "a list's last is not its last");
+    return length;
+}
+
+static void check_subscription(struct world *world, const struct sim_conn *conn, const struct subscription *subscription)
+{
+    const struct local_topic *local = local_topic_at(&world->engine.locals, subscription->local);
+    bool caught_up = subscription->life == local->life && subscription->next_seq > local->ends.last.seq;
+    if ((subscription->list == IN_WAITING) != caught_up && !(caught_up && subscription->list == IN_DIRTY))
+        fault_say(&world->fault, "%.*s: a subscription waits, and there is news for it", (int)local->name_bytes, local->name);
+    if (subscription->life == local->life && subscription->next_seq > local->ends.last.seq + 1)
+        fault_say(&world->fault, "%.*s: a cursor is beyond the head", (int)local->name_bytes, local->name);
+    if (!conn->reader->asked_on[history_find(&world->history, local_topic_name(local))]) fault_say(&world->fault, "a subscription that nobody asked for");
+}
+
+static uint32_t check_conn(struct world *world, uint32_t index)
+{
+    const struct sim_conn *conn = world_conn(world, index);
+    const struct pool *pool = &world->engine.locals.subscriptions;
+    uint32_t count = 0, dirty = 0;
+    for (uint32_t at = conn->subscriber.siblings_first; at != POOL_NONE; at = subscription_at(pool, at)->sibling_next) {
+        const struct subscription *subscription = subscription_at(pool, at);
+        if (subscription->subscriber != index) fault_say(&world->fault, "a sibling of another subscriber");
+        check_subscription(world, conn, subscription);
+        count++;
+        dirty += subscription->list == IN_DIRTY;
+    }
+    if (count != conn->subscriber.subscriptions_count) fault_say(&world->fault, "a subscriber counts %u subscriptions and has %u", conn->subscriber.subscriptions_count, count);
+    if (ring_length(world, &conn->subscriber.dirty, IN_DIRTY) != dirty) fault_say(&world->fault, "a dirty list lacks one");
+    uint32_t asked = 0;
+    for (uint32_t i = 0; i < world->history.topics_count; i++) asked += conn->reader->asked_on[i];
+    if (asked != count) fault_say(&world->fault, "a subscriber has %u subscriptions, but asked for %u", count, asked);
+    return count;
+}
+
+static void check_local(struct world *world, const struct local_topic *local, uint32_t past)
+{
+    const struct topic *topic = world_topic(world, past);
+    if (!topic) {
+        fault_say(&world->fault, "%s is followed, and home does not know it", world->history.topics[past].name);
+        return;
+    }
+    if (local->subscriptions_count == 0) fault_say(&world->fault, "%s is followed by nobody", world->history.topics[past].name);
+    if (local->chain.count > 0 && (!chain_holds(&topic->json.chain, local->chain.number) || !chain_holds(&topic->json.chain, local->chain.number + local->chain.count - 1)))
+        fault_say(&world->fault, "%s: segments are read that home gave back", world->history.topics[past].name);
+    ring_length(world, &local->waiting, IN_WAITING);
+}
+
+void world_check(struct world *world)
+{
+    struct engine *engine = &world->engine;
+    uint32_t subscriptions = 0, followed = 0;
+    for (uint32_t i = 0; (i = bitset_next(&world->live, i)) != BITSET_NONE; i++) subscriptions += check_conn(world, i);
+    for (uint32_t past = 0; past < world->history.topics_count; past++) {
+        struct span name = span_of_string(world->history.topics[past].name);
+        uint32_t local = locals_find(&engine->locals, name, siphash(engine->settings.hash_key, name));
+        if (local == POOL_NONE) continue;
+        followed++;
+        check_local(world, local_topic_at(&engine->locals, local), past);
+    }
+    if (subscriptions != engine->locals.subscriptions.used || subscriptions != engine->by_pair.count || subscriptions != counter_read(&world->counters, COUNTER_SUBSCRIPTIONS))
+        fault_say(&world->fault, "%u subscriptions, but %u are out, %u known by pair", subscriptions, engine->locals.subscriptions.used, engine->by_pair.count);
+    if (followed != engine->locals.topics.used || followed != engine->locals.by_name.count) fault_say(&world->fault, "%u topics are followed, but %u are out", followed, engine->locals.topics.used);
+    if (engine->home.topics.used != engine->home.by_name.count || engine->home.topics.used != counter_read(&world->counters, COUNTER_TOPICS))
+        fault_say(&world->fault, "home knows %u topics by name, but %u are out", engine->home.by_name.count, engine->home.topics.used);
+    check_memory(world);
+}
+
+void world_check_leaks(struct world *world)
+{
+    struct engine *engine = &world->engine;
+    world_check(world);
+    if (engine->locals.subscriptions.used > 0 || engine->locals.topics.used > 0) fault_say(&world->fault, "%u subscriptions and %u followed topics leaked", engine->locals.subscriptions.used, engine->locals.topics.used);
+    /* Quiet topics that were never published to are forgotten within a few sweeps. */
+    uint32_t published = 0;
+    for (int i = 0; i < 50; i++) {
+        world_time(world, 100000, 100000);
+        engine_trim(engine);
+    }
+    history_trim(&world->history, world->clock.wall_us);
+    world_check_windows(world);
+    for (uint32_t past = 0; past < world->history.topics_count; past++) {
+        if (world->history.topics[past].newest == 0) continue;
+        published++;
+        const struct log *log = &world_topic(world, past)->json;
+        if (log->chain.number != log->ends.tail.at.segment) fault_say(&world->fault, "%s: trimmed segments were never given back", world->history.topics[past].name);
+    }
+    if (engine->home.topics.used != published) fault_say(&world->fault, "%u topics were published to, but %u are known", published, engine->home.topics.used);
+    if (engine->home.to_tell[0].first != POOL_NONE || engine->home.to_trim.first != POOL_NONE) fault_say(&world->fault, "a topic is still to be told or trimmed");
+    check_memory(world);
+}
