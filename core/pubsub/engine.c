@@ -45,6 +45,12 @@ enum link_result engine_publish(struct engine *engine, struct publish_ask *ask, 
     return link_publish(link_of(engine, ask->hash), ask, reply);
 }
 
+enum link_result engine_delete(struct engine *engine, struct delete_ask *ask, struct delete_reply *reply)
+{
+    ask->hash = name_hash(engine, ask->topic);
+    return link_delete(link_of(engine, ask->hash), ask, reply);
+}
+
 enum link_result engine_query(struct engine *engine, struct query_ask *ask, struct query_reply *reply, struct text *answer)
 {
     if (ask->kind == QUERY_NAMES) return link_query(&engine->self, ask, reply, answer);
@@ -132,6 +138,7 @@ static void set_cursor(struct subscription *subscription, const struct local_top
     if (known && ask->resume_seq <= ends->last.seq) {
         reply->resumed = true;
         subscription->next_seq = ask->resume_seq + 1;
+        subscription->skips = true; /* latest: the newest, if newer */
     } else if (ask->snapshot) {
         subscription->next_seq = ends->key.seq;
         subscription->at = ends->key.at;
@@ -186,7 +193,9 @@ enum subscribe_verdict engine_subscribe(struct engine *engine, uint32_t subscrib
 
     uint32_t index = find_subscription(engine, subscriber_index, local_index);
     if (index != POOL_NONE) {
-        subscription_at(&engine->locals.subscriptions, index)->mode = (uint8_t)ask->mode;
+        struct subscription *known = subscription_at(&engine->locals.subscriptions, index);
+        if (known->mode == MODE_EVERY && ask->mode == MODE_LATEST) known->skips = true;
+        known->mode = (uint8_t)ask->mode;
         reply_with(reply, local);
         reply->again = true;
         return SUBSCRIBE_DONE;
