@@ -367,6 +367,7 @@ void conn_on_full(struct shard *shard, struct conn *conn, bool progress)
     if (conn->state == CONN_JOINING) return;
     if (progress || conn->blocked_ms == 0) conn->blocked_ms = shard_now_ms(shard);
     conn->subscriber.blocked = true;
+    conn->subscriber.behind = true;
     bitset_remove(&shard->ready, conn_index(shard, conn));
     ring_poll_room(&shard->ring, conn->file, op_begin(shard, conn, OP_ROOM));
     uint64_t due_ms = conn->blocked_ms + shard->settings->deadline_write_ms;

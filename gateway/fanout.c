@@ -69,7 +69,7 @@ static uint32_t take_ranges(struct shard *shard, struct conn *conn)
         struct subscription *subscription = subscription_at(&engine->locals.subscriptions, index);
         struct local_topic *local = local_topic_at(&engine->locals, subscription->local);
         struct cursor_news news;
-        bool pending = cursor_advance(local, subscription, &shard->counters, &news);
+        bool pending = cursor_advance(local, subscription, conn->subscriber.behind, &shard->counters, &news);
         tell_news(shard, conn, local, &news);
         if (!pending) {
             engine_sent(engine, index, (struct mark){ subscription->at, subscription->next_seq });
@@ -152,6 +152,7 @@ static void settle_whole(struct shard *shard, struct conn *conn, const struct st
     const struct staged_range *ranges = &shard->fanout->ranges[staged->ranges_first];
     conn->out_sent += (uint32_t)staged->out_bytes;
     for (uint32_t i = 0; i < staged->ranges_count; i++) engine_sent(&shard->engine, ranges[i].subscription, ranges[i].range.to);
+    if (conn->subscriber.dirty.first == POOL_NONE) conn->subscriber.behind = false; /* it has caught up */
     conn_on_sent(shard, conn);
     if (conn->state != CONN_JOINING && (conn->subscriber.dirty.first != POOL_NONE || conn_out_waiting(conn) > 0))
         bitset_add(&shard->ready, conn_index(shard, conn));

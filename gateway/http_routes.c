@@ -169,6 +169,22 @@ static void post_topic(const struct http_call *call)
     else post(call, BODY_PUBLISH, key);
 }
 
+static void delete_topic(const struct http_call *call)
+{
+    const char *why;
+    const char *code = publish_forbidden(call->shard->settings, call->rights, call->credential, &why);
+    if (!code && (why = topic_name_fault(call->topic))) code = "bad_topic";
+    if (code) {
+        call_error(call, code, why);
+        return;
+    }
+    struct delete_ask ask = { .topic = call->topic };
+    struct delete_reply reply;
+    if (engine_delete(&call->shard->engine, &ask, &reply) != LINK_DONE) call_error(call, "busy", "the topic's shard has no room for another request");
+    else if (!reply.found) call_error(call, "not_found", "the topic has no update");
+    else call_answer(call, 204, NULL, NULL, SPAN_NONE);
+}
+
 static void post_many(const struct http_call *call)
 {
     post(call, BODY_LINES, false);
@@ -211,19 +227,20 @@ static const struct route {
     const char *path;
     void (*get)(const struct http_call *);
     void (*post)(const struct http_call *);
+    void (*delete)(const struct http_call *);
     bool open; /* does not look at credentials */
 } routes[] = {
-    { "/v1/ws", upgrade_session, NULL, false },
-    { "/v1/echo", upgrade_echo, NULL, false },
-    { "/v1/topics", http_get_names, NULL, false },
-    { "/v1/topics/<topic>", http_get_newest, post_topic, false },
-    { "/v1/topics/<topic>/history", http_get_history, NULL, false },
-    { "/v1/last", http_get_last, NULL, false },
-    { "/v1/publish", NULL, post_many, false },
-    { "/healthz", get_health, NULL, true },
-    { "/readyz", get_ready, NULL, true },
-    { "/metrics", http_get_metrics, NULL, false },
-    { "/", get_board, NULL, true },
+    { "/v1/ws", upgrade_session, NULL, NULL, false },
+    { "/v1/echo", upgrade_echo, NULL, NULL, false },
+    { "/v1/topics", http_get_names, NULL, NULL, false },
+    { "/v1/topics/<topic>", http_get_newest, post_topic, delete_topic, false },
+    { "/v1/topics/<topic>/history", http_get_history, NULL, NULL, false },
+    { "/v1/last", http_get_last, NULL, NULL, false },
+    { "/v1/publish", NULL, post_many, NULL, false },
+    { "/healthz", get_health, NULL, NULL, true },
+    { "/readyz", get_ready, NULL, NULL, true },
+    { "/metrics", http_get_metrics, NULL, NULL, false },
+    { "/", get_board, NULL, NULL, true },
 };
 enum { ROUTES_COUNT = sizeof routes / sizeof *routes };
 
@@ -251,11 +268,12 @@ static void answer_options(const struct http_call *call, const char *allow)
 
 static void dispatch(struct http_call *call, const struct route *route)
 {
-    const char *allow = route->get && route->post ? "Allow: GET, HEAD, POST, OPTIONS\r\n" : route->get ? "Allow: GET, HEAD, OPTIONS\r\n" : "Allow: POST, OPTIONS\r\n";
+    const char *allow = route->delete ? "Allow: GET, HEAD, POST, DELETE, OPTIONS\r\n" : route->get ? "Allow: GET, HEAD, OPTIONS\r\n" : "Allow: POST, OPTIONS\r\n";
     enum http_method method = call->request->method;
     if (method == HTTP_OPTIONS) answer_options(call, allow);
     else if ((method == HTTP_GET || method == HTTP_HEAD) && route->get) route->get(call);
     else if (method == HTTP_POST && route->post) route->post(call);
+    else if (method == HTTP_DELETE && route->delete) route->delete(call);
     else call_refuse(call, 405, "bad_request", "this path does not know that method", allow);
 }
 

@@ -57,6 +57,7 @@ static void serve_signals(struct shard *shard, const sigset_t *signals)
         int signal = sigtimedwait(signals, NULL, draining ? &wait : NULL);
         if (signal == SIGUSR1) shard_command(shard, COMMAND_DUMP);
         if (signal != SIGTERM && signal != SIGINT) continue;
+        demo_stop();
         shard_command(shard, draining ? COMMAND_STOP : COMMAND_DRAIN);
         draining = true;
     }
@@ -89,7 +90,6 @@ static int serve(int argc, char **argv)
     tell_start(&shard);
     if (settings.demo) demo_start(settings.listen, settings.publish_key);
     serve_signals(&shard, &signals);
-    demo_stop();
     shard_join(&shard);
     shard_deinit(&shard);
     fprintf(stderr, "ringcast: ended\n");

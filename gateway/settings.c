@@ -35,6 +35,7 @@ static const struct setting table[] = {
     { "topics.window", KIND_COUNT, AT(topics_window), 1, 1000000000, "1000", "updates that a topic keeps at least, as far as bytes and age allow" },
     { "topics.window-bytes", KIND_BYTES, AT(topics_window_bytes), 1024, 64 * KIB * MIB, "1M", "bytes that a topic keeps at most, give or take a segment" },
     { "topics.window-age", KIND_TIME, AT(topics_window_age_ms), 1000, 24 * 365 * HOURS, "5m", "age after which an update need not be kept" },
+    { "topics.ttl", KIND_TIME, AT(topics_ttl_ms), 1000, 24 * 365 * HOURS, "24h", "a topic that nobody follows is forgotten so long after its newest update" },
     { "limits.connections", KIND_COUNT, AT(limits_connections), 1, 1000000, "16000", "connections in all, also bounded by the limit of open files" },
     { "limits.topics", KIND_COUNT, AT(limits_topics), 1, 10000000, "1000000", "topics in all" },
     { "limits.subscriptions", KIND_COUNT, AT(limits_subscriptions), 1, 1000000, "10000", "subscriptions of one connection" },

@@ -43,6 +43,7 @@ static int init_engine(struct shard *shard)
         .home = {
             .topics_max = (uint32_t)settings->limits_topics,
             .log_bytes_max = settings->limits_log_bytes,
+            .topic_ttl_us = settings->topics_ttl_ms * 1000,
             .window = { settings->topics_window, settings->topics_window_bytes, settings->topics_window_age_ms * 1000 },
         },
     };

@@ -31,7 +31,7 @@ int chain_push(struct chain *chain, struct chain_link link)
         int error = grow(chain);
         if (error) return error;
     }
-    if (chain->count == 0) chain->number = link.segment->number;
+    if (chain->count == 0) chain->number = link.segment->number; /* a side that held nothing begins where it is told */
     CHECK(link.segment->number == chain->number + chain->count);
     chain->count++;
     *chain_at(chain, link.segment->number) = link;

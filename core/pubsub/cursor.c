@@ -17,7 +17,27 @@ static void leave_behind(const struct local_topic *local, struct subscription *s
     counter_add(counters, COUNTER_GAP_UPDATES, lost);
 }
 
-bool cursor_advance(const struct local_topic *local, struct subscription *subscription, struct counters *counters, struct cursor_news *news)
+/* More than one pass may carry is pending: even a reader that takes all would be sent old values first. */
+static bool far_behind(const struct local_topic *local, const struct subscription *subscription)
+{
+    const struct ends *ends = &local->ends;
+    if (subscription->next_seq < ends->tail.seq || !chain_holds(&local->chain, subscription->at.segment)) return true;
+    if (subscription->at.segment == ends->head.segment) return ends->head.offset - subscription->at.offset > RANGE_BYTES_MAX;
+    uint64_t bytes = ends->head.offset;
+    for (uint32_t number = subscription->at.segment; number != ends->head.segment && bytes <= RANGE_BYTES_MAX; number++)
+        bytes += chain_at(&local->chain, number)->end - (number == subscription->at.segment ? subscription->at.offset : 0);
+    return bytes > RANGE_BYTES_MAX;
+}
+
+/* Whether a newer key takes the place of what lies before it. */
+static bool is_superseded(const struct local_topic *local, const struct subscription *subscription, bool behind)
+{
+    const struct ends *ends = &local->ends;
+    if (subscription->mode != MODE_LATEST || ends->key.seq <= subscription->next_seq || ends->key.seq < ends->tail.seq) return false;
+    return behind || subscription->skips || far_behind(local, subscription);
+}
+
+bool cursor_advance(const struct local_topic *local, struct subscription *subscription, bool behind, struct counters *counters, struct cursor_news *news)
 {
     const struct ends *ends = &local->ends;
     *news = (struct cursor_news){ 0 };
@@ -31,7 +51,9 @@ bool cursor_advance(const struct local_topic *local, struct subscription *subscr
     }
     if (subscription->next_seq > ends->last.seq) return false;
 
-    if (subscription->mode == MODE_LATEST && ends->key.seq > subscription->next_seq && ends->key.seq >= ends->tail.seq) {
+    bool superseded = is_superseded(local, subscription, behind);
+    subscription->skips = false;
+    if (superseded) {
         counter_add(counters, COUNTER_UPDATES_SUPERSEDED, ends->key.seq - subscription->next_seq);
         subscription->next_seq = ends->key.seq;
         subscription->at = ends->key.at;

@@ -1,4 +1,5 @@
-/* What a subscription is to be sent next: from its cursor to the head (`every`), or from the newest key (`latest`).
+/* What a subscription is to be sent next: from its cursor to the head, or, in mode `latest` and where the subscriber is behind,
+ * from the newest key: who keeps up misses nothing, who doesn't gets what is newest when there is room.
  *
  * Fan-out, catching up, conflation, snapshot, resume and gap detection are this one act. Nothing here sends: the caller tells
  * the news, sends the pieces and then moves the cursor by what the kernel took. Its shard's thread only. */
@@ -29,8 +30,8 @@ struct piece {
 #define RANGE_BYTES_MAX (64u * 1024u) /* of one subscription in one pass; a single larger frame is taken whole (MEASURED.md, taught 2) */
 
 /* Brings the cursor to where sending goes on: over what the window no longer holds, over what is superseded, into the topic's
- * new life. The caller must tell *news: the cursor is behind it already. False: it is caught up, nothing is to be sent. */
-bool cursor_advance(const struct local_topic *local, struct subscription *subscription, struct counters *counters, struct cursor_news *news);
+ * new life. behind: the subscriber could not take all that was pending (struct subscriber). The caller must tell *news: the cursor is behind it already. False: it is caught up, nothing is to be sent. */
+bool cursor_advance(const struct local_topic *local, struct subscription *subscription, bool behind, struct counters *counters, struct cursor_news *news);
 
 /* The range from the cursor on, after cursor_advance() said true; at most RANGE_BYTES_MAX, but at least one frame. */
 struct range cursor_cut(struct local_topic *local, const struct subscription *subscription);

@@ -45,6 +45,12 @@ enum link_result engine_publish(struct engine *engine, struct publish_ask *ask, 
     return link_publish(link_of(engine, ask->hash), ask, reply);
 }
 
+enum link_result engine_delete(struct engine *engine, struct delete_ask *ask, struct delete_reply *reply)
+{
+    ask->hash = name_hash(engine, ask->topic);
+    return link_delete(link_of(engine, ask->hash), ask, reply);
+}
+
 enum link_result engine_query(struct engine *engine, struct query_ask *ask, struct query_reply *reply, struct text *answer)
 {
     if (ask->kind == QUERY_NAMES) return link_query(&engine->self, ask, reply, answer);
@@ -132,6 +138,7 @@ static void set_cursor(struct subscription *subscription, const struct local_top
     if (known && ask->resume_seq <= ends->last.seq) {
         reply->resumed = true;
         subscription->next_seq = ask->resume_seq + 1;
+        subscription->skips = true; /* latest: the newest, if newer */
     } else if (ask->snapshot) {
         subscription->next_seq = ends->key.seq;
         subscription->at = ends->key.at;
@@ -144,6 +151,7 @@ static void set_cursor(struct subscription *subscription, const struct local_top
 /* The position is kept: `every` goes on from the last sent, so a jump that was not sent yet is taken back. */
 static void set_mode(struct subscription *subscription, enum mode mode)
 {
+    if (subscription->mode == MODE_EVERY && mode == MODE_LATEST) subscription->skips = true;
     subscription->mode = (uint8_t)mode;
     if (mode == MODE_LATEST || subscription->due_seq == subscription->next_seq) return;
     subscription->next_seq = subscription->due_seq;

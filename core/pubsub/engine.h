@@ -37,6 +37,7 @@ void engine_deinit(struct engine *engine);
 
 /* ask->hash is filled in here. */
 enum link_result engine_publish(struct engine *engine, struct publish_ask *ask, struct publish_reply *reply);
+enum link_result engine_delete(struct engine *engine, struct delete_ask *ask, struct delete_reply *reply);
 /* Likewise; NAMES are asked of this shard. */
 enum link_result engine_query(struct engine *engine, struct query_ask *ask, struct query_reply *reply, struct text *answer);
 

@@ -99,6 +99,13 @@ static void mark_to_tell(struct home *home, struct topic *topic, uint32_t index,
     list->last = index;
 }
 
+static void mark_to_tell_all(struct home *home, struct topic *topic, uint32_t index)
+{
+    if (!topic->interests) return;
+    for (uint32_t shard = 0; shard < home->shards_count; shard++)
+        if (topic->interests[shard].on) mark_to_tell(home, topic, index, shard);
+}
+
 static void mark_to_trim(struct home *home, struct topic *topic, uint32_t index)
 {
     if (topic->to_trim) return;
@@ -126,9 +133,7 @@ static void trim(struct home *home, struct topic *topic, uint32_t index, const s
     uint32_t trimmed = log_trim(&topic->json, window, home->clock->wall_us);
     if (trimmed == 0) return;
     counter_add(home->counters, COUNTER_SEGMENTS_TRIMMED, trimmed);
-    if (topic->interests)
-        for (uint32_t shard = 0; shard < home->shards_count; shard++)
-            if (topic->interests[shard].on) mark_to_tell(home, topic, index, shard); /* its tail moved, and it returns its loans so */
+    mark_to_tell_all(home, topic, index); /* its tail moved, and the loans come back so */
     release(home, topic);
 }
 
@@ -181,15 +186,27 @@ void home_publish(struct home *home, const struct publish_ask *ask, struct publi
         reply->verdict = PUBLISH_BUSY;
         return;
     }
-    if (topic->interests)
-        for (uint32_t shard = 0; shard < home->shards_count; shard++)
-            if (topic->interests[shard].on) mark_to_tell(home, topic, index, shard);
+    mark_to_tell_all(home, topic, index);
     mark_to_trim(home, topic, index);
     counter_add(home->counters, COUNTER_UPDATES_IN, 1);
 
     reply->verdict = PUBLISH_DONE;
     reply->seq = log_newest_seq(&topic->json);
     memcpy(reply->epoch, topic->epoch, EPOCH_BYTES);
+}
+
+bool home_delete(struct home *home, struct span name, uint64_t hash)
+{
+    uint32_t index = find_index(home, name, (uint32_t)hash);
+    if (index == POOL_NONE) return false;
+    struct topic *topic = topic_at(home, index);
+    if (log_newest_seq(&topic->json) == 0) return false;
+    log_forget(&topic->json);
+    names_remove(&home->names, topic_name(topic));
+    name_epoch(home, topic->epoch);
+    mark_to_tell_all(home, topic, index);
+    release(home, topic);
+    return true;
 }
 
 /* Tells one shard of one topic: all its segments from the newest told one on, then its ends. False: no room. */
@@ -273,10 +290,11 @@ void home_tell_topic(struct home *home, uint32_t shard, struct span name, uint64
 
 enum { SWEEP_INTERVAL_US = 100000, SWEEP_TOPICS = 256 };
 
-/* A topic that only subscribers knew, and that nobody follows any more. */
+/* A topic that nobody follows, and that was never published to or not for long. */
 static bool is_forgotten(const struct home *home, const struct topic *topic)
 {
-    if (log_newest_seq(&topic->json) > 0) return false;
+    if (log_newest_seq(&topic->json) > 0 && home->clock->wall_us - topic->ts_us < home->settings.topic_ttl_us) return false;
+    if (topic->to_trim) return false;
     if (topic->interests)
         for (uint32_t shard = 0; shard < home->shards_count; shard++)
             if (topic->interests[shard].on || topic->interests[shard].to_tell) return false;
@@ -286,6 +304,7 @@ static bool is_forgotten(const struct home *home, const struct topic *topic)
 static void forget(struct home *home, struct topic *topic, uint32_t index)
 {
     table_remove(&home->by_name, topic->hash, index);
+    if (log_newest_seq(&topic->json) > 0) names_remove(&home->names, topic_name(topic));
     log_deinit(&topic->json, &home->store);
     free(topic->interests);
     free(topic->name);
@@ -293,7 +312,7 @@ static void forget(struct home *home, struct topic *topic, uint32_t index)
     counter_sub(home->counters, COUNTER_TOPICS, 1);
 }
 
-/* Quiet topics lose what is too old without an append, and those never published to are forgotten: a few ten times a second. */
+/* Quiet topics lose what is too old without an append, and those that nobody needs are forgotten: a few ten times a second. */
 static void sweep(struct home *home)
 {
     if (home->clock->mono_us - home->sweep_us < SWEEP_INTERVAL_US) return;

@@ -17,6 +17,7 @@
 struct home_settings {
     uint32_t      topics_max;
     uint64_t      log_bytes_max; /* budget of all logs, in allocated bytes */
+    uint64_t      topic_ttl_us;  /* a topic that nobody follows is forgotten so long after its newest update */
     struct window window;
 };
 
@@ -48,6 +49,8 @@ int  home_init(struct home *home, const struct home_settings *settings, struct l
 void home_deinit(struct home *home);
 
 void home_publish(struct home *home, const struct publish_ask *ask, struct publish_reply *reply);
+/* Forgets a topic's updates: its numbering begins anew, in a new epoch. False: it had none. */
+bool home_delete(struct home *home, struct span topic, uint64_t hash);
 /* False: the topic is new and limits.topics is reached. */
 bool home_interest(struct home *home, uint32_t shard, const struct interest_ask *ask);
 void home_uninterest(struct home *home, uint32_t shard, struct span topic, uint64_t hash, uint32_t generation);

@@ -10,6 +10,12 @@ enum link_result link_publish(struct link *link, const struct publish_ask *ask, 
     return LINK_DONE;
 }
 
+enum link_result link_delete(struct link *link, const struct delete_ask *ask, struct delete_reply *reply)
+{
+    reply->found = home_delete(link->home, ask->topic, ask->hash);
+    return LINK_DONE;
+}
+
 enum link_result link_query(struct link *link, const struct query_ask *ask, struct query_reply *reply, struct text *answer)
 {
     home_query(link->home, ask, reply, answer);

@@ -42,6 +42,16 @@ struct publish_reply {
     uint64_t             seq;
 };
 
+/* "Forget the topic": its next life has a new epoch. */
+struct delete_ask {
+    struct span topic;
+    uint64_t    hash;
+};
+
+struct delete_reply {
+    bool found; /* it had an update */
+};
+
 /* A reading of what homes hold, for HTTP. The answer is JSON text, rendered at home, where the log is. */
 enum query_kind {
     QUERY_NEWEST,  /* {"topic":…,"epoch":…,"seq":…,"ts":…,"data":…} */
@@ -93,6 +103,7 @@ struct link {
 };
 
 enum link_result link_publish(struct link *link, const struct publish_ask *ask, struct publish_reply *reply);
+enum link_result link_delete(struct link *link, const struct delete_ask *ask, struct delete_reply *reply);
 /* Appends the answer to `answer`. */
 enum link_result link_query(struct link *link, const struct query_ask *ask, struct query_reply *reply, struct text *answer);
 enum link_result link_interest(struct link *link, const struct interest_ask *ask);

@@ -101,14 +101,20 @@ uint32_t locals_told(struct locals *locals, const struct notice *notice)
 {
     struct local_topic *local = local_topic_at(locals, notice->local);
     if (local->generation != notice->generation) return UINT32_MAX; /* of an interest that is over: nothing is held */
-    bool new_life = notice->ends.last.seq > 0 && memcmp(local->epoch, notice->epoch, EPOCH_BYTES) != 0;
+    if (notice->ends.last.seq == 0) { /* not born yet, or forgotten */
+        while (local->chain.count > 0) chain_drop_first(&local->chain);
+        local->ends = notice->ends;
+        local->memo_bytes = 0;
+        return local->chain.number;
+    }
+    bool new_life = local->life == 0 || memcmp(local->epoch, notice->epoch, EPOCH_BYTES) != 0;
     if (new_life) {
         while (local->chain.count > 0) chain_drop_first(&local->chain);
         memcpy(local->epoch, notice->epoch, EPOCH_BYTES);
         local->life++;
     }
     take_segments(local, notice);
-    if (notice->more || notice->ends.last.seq == 0) return local->chain.number;
+    if (notice->more) return local->chain.number;
 
     bool news = new_life || notice->ends.last.seq != local->ends.last.seq;
     local->ends = notice->ends;

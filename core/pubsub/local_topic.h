@@ -19,7 +19,7 @@ struct local_topic {
     struct ends              ends;    /* as told last */
     struct subscription_ring waiting; /* subscriptions that are caught up */
     uint32_t                 subscriptions_count;
-    uint32_t                 life;    /* 0 until born; counts epochs, so that a cursor of an older one is known */
+    uint32_t                 life;    /* 0 until born for the first time; counts epochs, so that a cursor of an older one is known */
     char                     epoch[EPOCH_BYTES];
     /* Where a cut of a long range ended, for the next subscription that begins at the same place. */
     struct mark              memo_from, memo_to;
@@ -52,7 +52,7 @@ static inline struct span local_topic_name(const struct local_topic *local)
 
 static inline bool local_topic_born(const struct local_topic *local)
 {
-    return local->life > 0;
+    return local->ends.last.seq > 0;
 }
 
 /* POOL_NONE: not followed here. */

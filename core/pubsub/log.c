@@ -32,7 +32,7 @@ static uint64_t age_us(uint64_t since_us, uint64_t now_us)
  * a quarter of the window's bytes, so that trimming by whole segments stays near that bound. */
 static uint32_t next_segment_bytes(const struct log *log, const struct window *window, uint64_t now_us)
 {
-    if (log->chain.count == 0) return SEGMENT_BYTES_MIN;
+    if (log->ends.last.seq == 0) return SEGMENT_BYTES_MIN;
     uint64_t bytes = log->newest_total, took_us = age_us(log->newest_opened_us, now_us);
     if (took_us < 1000000) bytes *= 2;
     else if (took_us > 10000000) bytes /= 2;
@@ -44,11 +44,11 @@ static uint32_t next_segment_bytes(const struct log *log, const struct window *w
 char *log_reserve(struct log *log, struct segment_store *store, const struct window *window, size_t bytes, uint64_t now_us)
 {
     struct ends *ends = &log->ends;
-    if (log->chain.count > 0) {
+    if (ends->last.seq > 0) {
         const struct segment *newest = chain_at(&log->chain, ends->head.segment)->segment;
         if (newest->size - ends->head.offset >= bytes) return (char *)(uintptr_t)newest->bytes + ends->head.offset; /* above the head it is ours */
     }
-    uint32_t number = log->chain.count > 0 ? ends->head.segment + 1 : 0;
+    uint32_t number = log->chain.number + log->chain.count;
     struct segment *segment = segment_take(store, number, ends->last.seq + 1, bytes, next_segment_bytes(log, window, now_us));
     if (!segment) return NULL;
     if (chain_push(&log->chain, (struct chain_link){ .segment = segment, .first_key = NO_KEY })) {
@@ -123,8 +123,16 @@ uint32_t log_trim(struct log *log, const struct window *window, uint64_t now_us)
     return trimmed;
 }
 
+void log_forget(struct log *log)
+{
+    log->ends = (struct ends){ 0 };
+    log->window_bytes = 0;
+    log->keyed = false;
+}
+
 void log_release(struct log *log, struct segment_store *store, uint32_t held_from)
 {
-    while (log->chain.count > 0 && log->chain.number != log->ends.tail.at.segment && log->chain.number < held_from)
+    bool empty = log->ends.last.seq == 0; /* then all of it was trimmed */
+    while (log->chain.count > 0 && (empty || log->chain.number != log->ends.tail.at.segment) && log->chain.number < held_from)
         segment_give(store, chain_drop_first(&log->chain).segment);
 }

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "core/base/check.h"
+
 void names_deinit(struct names *names)
 {
     free(names->list);
@@ -47,4 +49,12 @@ uint32_t names_seek(struct names *names, struct span prefix, struct span after)
         else high = middle;
     }
     return low;
+}
+
+void names_remove(struct names *names, struct span name)
+{
+    uint32_t at = names_seek(names, name, SPAN_NONE);
+    CHECK(at < names->count && span_equals(names->list[at], name));
+    memmove(&names->list[at], &names->list[at + 1], (names->count - at - 1) * sizeof *names->list);
+    names->sorted = --names->count;
 }

@@ -17,6 +17,9 @@ void names_deinit(struct names *names);
 /* 0 or -ENOMEM. */
 int names_add(struct names *names, struct span name);
 
+/* Takes a name out; it must be there. Costs a move of those behind it. */
+void names_remove(struct names *names, struct span name);
+
 /* Index of the first name greater than `after` and not below `prefix`; names from there on are in order, names->count of them.
  * Sorts first where something was added. */
 uint32_t names_seek(struct names *names, struct span prefix, struct span after);

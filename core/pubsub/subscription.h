@@ -28,6 +28,7 @@ struct subscription {
     uint32_t        sibling_next, sibling_prev; /* all of one subscriber's, in the order of subscribing */
     uint8_t         mode;       /* enum mode */
     uint8_t         list;       /* enum subscription_list */
+    bool            skips;      /* latest: it goes on with the newest key whatever lies between (resumed, or was `every`) */
 };
 static_assert(sizeof(struct subscription) <= 56, "a million of them are promised");
 
@@ -42,6 +43,7 @@ struct subscriber {
     struct subscription_ring dirty;
     uint32_t                 siblings_first, siblings_last;
     uint32_t                 subscriptions_count;
+    bool                     behind;  /* the caller's: it could not take all that was pending, and has not caught up since */
     bool                     blocked; /* the caller's: it can take nothing now; its news wait, and it is not made ready */
 };
 

@@ -185,6 +185,8 @@ static void live(uint64_t seed, enum breakage breakage, struct fault *fault)
         plan.home.window = (struct window){ 1, 1 << 20, 300000000 };
         plan.home.log_bytes_max = 64 << 20;
     }
+    bool of_deltas = breakage == BREAK_NOTHING || breakage == BREAK_KEY_SKIPPED;
+    if (!of_deltas) manner.keyed_topics = 0; /* so that what is lost is lost in every mode alike */
     if (breakage == BREAK_WINDOW_SHORT) plan.home.window = (struct window){ 1000, 1 << 20, 300000000 };
     struct world *world = world_make(&plan, random);
     world->breakage = breakage;

@@ -189,7 +189,8 @@ void reader_receives(struct reader *reader, struct span bytes)
         struct ws_header header;
         const char *why = "";
         enum decode decoded = ws_frame_decode(rest, false, false, &header, &why);
-        if (decoded == DECODE_BAD || (decoded == DECODE_DONE && (header.opcode != WS_TEXT || !header.fin))) fault_say(reader->fault, "a torn frame: %s", why);
+        if (decoded == DECODE_BAD || (decoded == DECODE_DONE && (header.opcode != WS_TEXT || !header.fin)))
+            fault_say(reader->fault, "%s: %s", (unsigned char)*rest.bytes == POISON_BYTE ? "poisoned bytes" : "a torn frame", why);
         if (decoded != DECODE_DONE || rest.size < header.header_bytes + header.payload_bytes) break;
         on_message(reader, span_of(rest.bytes + header.header_bytes, header.payload_bytes));
         at += header.header_bytes + header.payload_bytes;

@@ -117,7 +117,7 @@ static uint64_t segment_bytes_least(struct span name, size_t data_bytes)
 {
     enum { AROUND_LEAST = 16 + 2 + 36, CLASSES_END = 256 * 1024 };
     uint64_t bytes = AROUND_LEAST + name.size + data_bytes, class = 1024;
-    if (bytes > CLASSES_END) return bytes;
+    if (bytes > CLASSES_END) return (bytes + 4095) / 4096 * 4096;
     while (class < bytes) class *= 2;
     return class;
 }
