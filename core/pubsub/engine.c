@@ -138,7 +138,7 @@ static void set_cursor(struct subscription *subscription, const struct local_top
     if (known && ask->resume_seq <= ends->last.seq) {
         reply->resumed = true;
         subscription->next_seq = ask->resume_seq + 1;
-        subscription->skips = true; /* latest: the newest, if newer */
+        subscription->skips = ask->resume_seq < ends->last.seq; /* latest: the newest, if newer */
     } else if (ask->snapshot) {
         subscription->next_seq = ends->key.seq;
         subscription->at = ends->key.at;
@@ -151,7 +151,7 @@ static void set_cursor(struct subscription *subscription, const struct local_top
 /* The position is kept: `every` goes on from the last sent, so a jump that was not sent yet is taken back. */
 static void set_mode(struct subscription *subscription, enum mode mode)
 {
-    if (subscription->mode == MODE_EVERY && mode == MODE_LATEST) subscription->skips = true;
+    if (subscription->mode == MODE_EVERY && mode == MODE_LATEST && subscription->list == IN_DIRTY) subscription->skips = true;
     subscription->mode = (uint8_t)mode;
     if (mode == MODE_LATEST || subscription->due_seq == subscription->next_seq) return;
     subscription->next_seq = subscription->due_seq;
