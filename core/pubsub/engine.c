@@ -108,7 +108,7 @@ static void enlist(struct engine *engine, uint32_t index)
 {
     struct subscription *subscription = subscription_at(&engine->locals.subscriptions, index);
     struct local_topic *local = local_topic_at(&engine->locals, subscription->local);
-    bool caught_up = subscription->life == local->life && subscription->next_seq > local->ends.last.seq;
+    bool caught_up = !local_topic_born(local) || (subscription->life == local->life && subscription->next_seq > local->ends.last.seq);
     if (caught_up) {
         subscription_push_last(&engine->locals.subscriptions, &local->waiting, index, IN_WAITING);
         return;

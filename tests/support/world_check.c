@@ -99,7 +99,7 @@ static uint32_t ring_length(struct world *world, const struct subscription_ring 
 static void check_subscription(struct world *world, const struct sim_conn *conn, const struct subscription *subscription)
 {
     const struct local_topic *local = local_topic_at(&world->engine.locals, subscription->local);
-    bool caught_up = subscription->life == local->life && subscription->next_seq > local->ends.last.seq;
+    bool caught_up = !local_topic_born(local) || (subscription->life == local->life && subscription->next_seq > local->ends.last.seq);
     if ((subscription->list == IN_WAITING) != caught_up && !(caught_up && subscription->list == IN_DIRTY))
         fault_say(&world->fault, "%.*s: a subscription waits, and there is news for it", (int)local->name_bytes, local->name);
     if (local_topic_born(local) && subscription->life == local->life && subscription->next_seq > local->ends.last.seq + 1)
