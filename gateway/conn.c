@@ -1,6 +1,7 @@
 #include "gateway/conn.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 
 #include "core/base/check.h"
@@ -78,7 +79,8 @@ static void arm_recv(struct shard *shard, struct conn *conn)
 
 static void arm_timer(struct shard *shard, struct conn *conn, uint64_t due_ms)
 {
-    wheel_arm(&shard->wheel, &conn->timer, due_ms);
+    bool again_first = conn->again_ms && conn->again_ms < due_ms;
+    wheel_arm(&shard->wheel, &conn->timer, again_first ? conn->again_ms : due_ms);
 }
 
 void conn_deadline(struct shard *shard, struct conn *conn, uint64_t after_ms)
@@ -90,7 +92,11 @@ void conn_deadline(struct shard *shard, struct conn *conn, uint64_t after_ms)
 void conn_accepted(struct shard *shard, uint32_t file)
 {
     uint32_t index = pool_take(&shard->conns);
-    CHECK(index != POOL_NONE); /* as many as there are slots in the table */
+    if (index == POOL_NONE) { /* a slot of the table is free before we are told that its last connection is gone */
+        counter_add(&shard->counters, COUNTER_CONNECTIONS_REFUSED, 1);
+        ring_close(&shard->ring, file, token_make(OP_NONE, 0, 0));
+        return;
+    }
     struct conn *conn = conn_at(shard, index);
     *conn = (struct conn){ .file = file, .generation = ++shard->generation & TOKEN_GENERATION_MASK, .buffer = NO_BUFFER, .pong_at = NO_PONG };
     subscriber_init(&conn->subscriber);
@@ -102,7 +108,7 @@ void conn_accepted(struct shard *shard, uint32_t file)
     conn_deadline(shard, conn, shard->settings->deadline_head_ms);
     counter_add(&shard->counters, COUNTER_ACCEPTED, 1);
     counter_add(&shard->counters, COUNTER_CONNECTIONS_OPEN, 1);
-    if (shard->conns.used > shard->settings->limits_connections) {
+    if (shard->conns.used > shard->connections_max) {
         counter_add(&shard->counters, COUNTER_CONNECTIONS_REFUSED, 1);
         http_refuse_full(shard, conn);
     }
@@ -208,6 +214,10 @@ void conn_on_recv(struct shard *shard, struct conn *conn, const struct completio
             counter_add(&shard->counters, COUNTER_RECEIVE_STARVED, 1);
             list_push(shard, &shard->starved, conn);
         } else if (result == -EINTR || result == -EAGAIN) arm_recv(shard, conn);
+        else if (result == 0 && conn_out_waiting(conn) > 0 && (conn->state == CONN_HTTP || conn->state == CONN_LINGER)) {
+            conn->end_at_rest = true; /* it has asked all, and still reads: its answers go out first */
+            conn_linger(shard, conn);
+        }
         else conn_join(shard, conn, result == 0 ? WHY_PEER_LEFT : WHY_RECV_FAILED);
         return;
     }
@@ -222,7 +232,8 @@ void conn_on_recv(struct shard *shard, struct conn *conn, const struct completio
 
 void conns_rearm(struct shard *shard)
 {
-    for (struct conn *conn; (conn = list_pop(shard, &shard->starved));) arm_recv(shard, conn);
+    uint32_t free = RECV_BUFFERS_COUNT - shard->recv_buffers.out; /* more would only starve again */
+    for (struct conn *conn; free > 0 && (conn = list_pop(shard, &shard->starved)); free--) arm_recv(shard, conn);
 }
 
 static char *input_bytes(const struct shard *shard, const struct conn *conn)
@@ -265,21 +276,20 @@ static bool replies_wait(const struct conn *conn)
 static size_t consume(struct shard *shard, struct conn *conn)
 {
     uint32_t before = conn->input_at;
-    while (conn->state != CONN_JOINING && !replies_wait(conn)) {
-        if (ws_lines_wait(conn)) ws_feed_lines(shard, conn);
+    size_t of_lines = 0;
+    while (conn->state != CONN_JOINING && !replies_wait(conn) && of_lines == 0) {
+        if (ws_lines_wait(conn)) of_lines = ws_feed_lines(shard, conn);
         else if (conn->input_at < conn->input_size)
             conn->input_at += (uint32_t)feed(shard, conn, input_bytes(shard, conn) + conn->input_at, conn->input_size - conn->input_at);
         else break;
     }
     if (conn->state == CONN_JOINING) return 0;
-    size_t consumed = conn->input_at - before;
-    if (conn->input_at == conn->input_size) {
-        give_buffer(shard, conn);
-        if (replies_wait(conn)) conn->paused = true; /* not re-arming is pausing */
-        else arm_recv(shard, conn);
-    } else {
-        pause_receiving(shard, conn);
-    }
+    size_t consumed = conn->input_at - before + of_lines;
+    bool more = conn->input_at < conn->input_size;
+    if (!more) give_buffer(shard, conn);
+    if (replies_wait(conn)) pause_receiving(shard, conn); /* not re-arming is pausing */
+    else if (more || ws_lines_wait(conn)) list_push(shard, &shard->input, conn); /* the others first */
+    else arm_recv(shard, conn);
     return consumed;
 }
 
@@ -334,6 +344,16 @@ void conn_add_pong(struct shard *shard, struct conn *conn, struct span payload)
     conn->pong_at = at;
 }
 
+void conn_out_taken(struct conn *conn, size_t bytes)
+{
+    conn->out_sent += (uint32_t)bytes;
+    /* A peer may leave some of it for ever while more is queued: cut, it holds no more than what waits and as much again. */
+    if (conn->out_sent == 0 || conn->out_sent < conn->out.size - conn->out_sent) return;
+    text_cut(&conn->out, 0, conn->out_sent);
+    conn->pong_at = conn->pong_at != NO_PONG && conn->pong_at >= conn->out_sent ? conn->pong_at - conn->out_sent : NO_PONG;
+    conn->out_sent = 0;
+}
+
 /* The last byte is out. */
 static void end_sending(struct shard *shard, struct conn *conn)
 {
@@ -343,6 +363,7 @@ static void end_sending(struct shard *shard, struct conn *conn)
     }
     if (conn->shut) return;
     conn->shut = true;
+    conn_deadline(shard, conn, shard->settings->deadline_close_ms);
     ring_shutdown(&shard->ring, conn->file, op_begin(shard, conn, OP_SHUTDOWN));
 }
 
@@ -350,10 +371,8 @@ void conn_on_sent(struct shard *shard, struct conn *conn)
 {
     if (conn->state == CONN_JOINING) return;
     conn->blocked_ms = 0;
-    if (conn->out_sent == conn->out.size) {
+    if (conn->out.size == 0) {
         text_free(&conn->out); /* at rest a connection owns no buffer */
-        conn->out_sent = 0;
-        conn->pong_at = NO_PONG;
         if (conn->state == CONN_LINGER) {
             end_sending(shard, conn);
             return;
@@ -375,12 +394,28 @@ void conn_on_full(struct shard *shard, struct conn *conn, bool progress)
     if (conn->paused && !replies_wait(conn)) resume_receiving(shard, conn);
 }
 
-void conn_on_room(struct shard *shard, struct conn *conn)
+static void unblock(struct shard *shard, struct conn *conn)
 {
+    conn->subscriber.blocked = false;
+    conn->again_ms = 0;
+    bitset_add(&shard->ready, conn_index(shard, conn));
+}
+
+void conn_on_room(struct shard *shard, struct conn *conn, const struct completion *completion)
+{
+    enum { TRY_AGAIN_MS_MAX = 250 };
     conn_on_over(shard, conn, OP_ROOM);
     if (conn->state == CONN_JOINING) return;
-    conn->subscriber.blocked = false;
-    bitset_add(&shard->ready, conn_index(shard, conn));
+    bool peer_ended_only = completion->result > 0 && !(completion->result & (POLLOUT | POLLERR | POLLHUP));
+    if (!peer_ended_only) {
+        unblock(shard, conn);
+        return;
+    }
+    /* It reads still, but its end was sent, and with that every poll is over at once: the timer tries again, after as long as
+     * it has been stuck already. */
+    uint64_t now_ms = shard_now_ms(shard), after_ms = now_ms - conn->blocked_ms + 1;
+    conn->again_ms = now_ms + (after_ms < TRY_AGAIN_MS_MAX ? after_ms : TRY_AGAIN_MS_MAX);
+    if (conn->timer.due_ms > conn->again_ms) arm_timer(shard, conn, conn->again_ms);
 }
 
 /* Closing. */
@@ -487,8 +522,11 @@ static void check_life(struct shard *shard, struct conn *conn)
 void conn_on_timer(struct shard *shard, struct conn *conn)
 {
     uint64_t now_ms = shard_now_ms(shard);
+    if (conn->again_ms && now_ms >= conn->again_ms) unblock(shard, conn);
     if (conn->state == CONN_OPEN) check_life(shard, conn);
     else if (now_ms < conn->deadline_ms) arm_timer(shard, conn, conn->deadline_ms);
     else if (conn->state == CONN_HTTP) http_on_deadline(shard, conn);
+    else if (conn->state == CONN_LINGER && conn->blocked_ms && now_ms - conn->blocked_ms < shard->settings->deadline_write_ms)
+        arm_timer(shard, conn, conn->blocked_ms + shard->settings->deadline_write_ms); /* it still takes its last answer, slowly */
     else conn_join(shard, conn, WHY_DEADLINE);
 }

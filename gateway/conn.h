@@ -48,7 +48,7 @@ struct conn {
     bool              listed;     /* stands in the shard's input or starved list */
     bool              ping_sent;  /* a ping went out since something was received */
     bool              shut;       /* our side was shut down */
-    bool              end_at_rest; /* LINGER: both close frames were exchanged, so that it ends when the last byte is out */
+    bool              end_at_rest; /* LINGER: the peer has ended too (both close frames were exchanged, or its end came), so that it ends when the last byte is out */
     uint16_t          buffer;     /* the receive buffer it holds, NO_BUFFER */
     uint16_t          close_code; /* why we close, for the log and the counters */
     uint32_t          input_at, input_size; /* bytes of that buffer, or of `held`, not yet consumed: [at, size) */
@@ -57,6 +57,7 @@ struct conn {
     uint64_t          received_ms; /* when bytes came last */
     uint64_t          message_ms;  /* when a message was sent last (pings don't count) */
     uint64_t          blocked_ms;  /* since when its socket takes nothing */
+    uint64_t          again_ms;    /* when a full socket that can't be polled is tried again; 0: it is polled */
     uint64_t          deadline_ms; /* in states that have one: HTTP, CLOSING, LINGER */
     char             *held;        /* owned copy of input that waits while paused, so that it holds no receive buffer; or NULL */
     struct ws_reader *reader;      /* of an incomplete frame or message; or NULL */
@@ -87,14 +88,14 @@ void conn_accepted(struct shard *shard, uint32_t file);
 
 /* Completions. */
 void conn_on_recv(struct shard *shard, struct conn *conn, const struct completion *completion);
-void conn_on_room(struct shard *shard, struct conn *conn); /* or an error, which shows in the next send */
+void conn_on_room(struct shard *shard, struct conn *conn, const struct completion *completion); /* or an error, which shows in the next send */
 void conn_on_over(struct shard *shard, struct conn *conn, enum operation operation);
 /* Its timer fired. */
 void conn_on_timer(struct shard *shard, struct conn *conn);
 
 /* Consumes some of the input of those who have any, at most `bytes_max`; returns how much it was. */
 size_t conns_consume(struct shard *shard, size_t bytes_max);
-/* Receive buffers are free again: arms those who found none. */
+/* Receive buffers are free again: arms as many of those who found none. */
 void conns_rearm(struct shard *shard);
 
 /* States. */
@@ -114,6 +115,8 @@ void conn_add_message(struct shard *shard, struct conn *conn, struct span text);
 void conn_add_frame(struct shard *shard, struct conn *conn, enum ws_opcode opcode, struct span payload);
 void conn_add_pong(struct shard *shard, struct conn *conn, struct span payload);
 
+/* So many bytes of `out` were taken: they are gone, at once or when they are the most of it. */
+void conn_out_taken(struct conn *conn, size_t bytes);
 /* A flush is over with it: all that was queued and staged was taken, or the socket is full. */
 void conn_on_sent(struct shard *shard, struct conn *conn);
 void conn_on_full(struct shard *shard, struct conn *conn, bool progress);

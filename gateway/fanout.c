@@ -64,7 +64,8 @@ static uint32_t take_ranges(struct shard *shard, struct conn *conn)
     struct engine *engine = &shard->engine;
     uint32_t first = fanout->ranges_count;
     uint64_t bytes = 0;
-    while (bytes < SEND_BYTES_MAX && fanout->ranges_count < RANGES_MAX && fanout->ranges_count - first < BATCH_SEND_PIECES_MAX / 2) {
+    /* Each range may bring a gap to be told. Where enough is queued that goes out alone first: what a peer is told can't pile up. */
+    while (conn_out_waiting(conn) <= CONN_OUT_MAX && bytes < SEND_BYTES_MAX && fanout->ranges_count < RANGES_MAX && fanout->ranges_count - first < BATCH_SEND_PIECES_MAX / 2) {
         uint32_t index = engine_take_dirty(engine, &conn->subscriber);
         if (index == POOL_NONE) break;
         struct subscription *subscription = subscription_at(&engine->locals.subscriptions, index);
@@ -103,7 +104,7 @@ static void stage(struct shard *shard, struct conn *conn)
         for (uint32_t p = 0; p < count; p++) send_batch_add(batch, pieces[p].bytes, pieces[p].size);
     }
     if (staged->ranges_count > 0) conn->message_ms = shard_now_ms(shard);
-    send_batch_end(batch);
+    if (send_batch_end(batch) == 0) conn->blocked_ms = 0; /* what it had no room for is not wanted any more */
 }
 
 /* The rest of a frame that was cut goes out before anything else, whatever becomes of its log meanwhile. */
@@ -121,11 +122,7 @@ static void settle_short(struct shard *shard, struct conn *conn, const struct st
     uint64_t of_out = taken < staged->out_bytes ? taken : staged->out_bytes;
     bool progress = taken > 0;
     taken -= of_out;
-    conn->out_sent += (uint32_t)of_out;
-    if (conn->out_sent == conn->out.size) {
-        conn->out.size = conn->out_sent = 0;
-        conn->pong_at = NO_PONG;
-    }
+    conn_out_taken(conn, of_out);
     uint32_t whole = 0;
     for (; whole < staged->ranges_count && taken >= ranges[whole].range.bytes; whole++) {
         taken -= ranges[whole].range.bytes;
@@ -151,7 +148,7 @@ static void settle_short(struct shard *shard, struct conn *conn, const struct st
 static void settle_whole(struct shard *shard, struct conn *conn, const struct staged_send *staged)
 {
     const struct staged_range *ranges = &shard->fanout->ranges[staged->ranges_first];
-    conn->out_sent += (uint32_t)staged->out_bytes;
+    conn_out_taken(conn, staged->out_bytes);
     for (uint32_t i = 0; i < staged->ranges_count; i++) engine_sent(&shard->engine, ranges[i].subscription, ranges[i].range.to);
     if (conn->subscriber.dirty.first == POOL_NONE) conn->subscriber.behind = false; /* it has caught up */
     conn_on_sent(shard, conn);

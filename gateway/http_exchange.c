@@ -72,6 +72,7 @@ static void end_body(struct shard *shard, struct conn *conn, struct span last)
     struct text body = { 0 };
     if (exchange->use == BODY_DISCARD) {
         answer.status = exchange->status;
+        answer.type = exchange->type;
         answer.headers = exchange->headers;
         text_add(&body, text_span(&exchange->answer));
     } else if (exchange->use == BODY_LINES) {

@@ -28,7 +28,7 @@ struct http_exchange {
     bool                credential;
     uint16_t            status;    /* DISCARD: of the answer */
     struct text         answer;    /* DISCARD: its body; LINES: the errors */
-    const char         *headers;   /* DISCARD: of the answer, a literal */
+    const char         *type, *headers; /* DISCARD: of the answer, literals; or NULL */
     struct text         body;      /* PUBLISH: what came; LINES: of a line that is incomplete */
     char                topic[TOPIC_NAME_BYTES_MAX * 3 + 1]; /* PUBLISH: decoded; maybe not valid */
     uint32_t            topic_bytes;

@@ -45,6 +45,7 @@ void call_answer(const struct http_call *call, uint16_t status, const char *type
         if (!request->chunked && request->content_length <= call->shard->settings->limits_body) {
             struct http_exchange *exchange = http_expect_body(call->shard, call->conn, request, BODY_DISCARD);
             exchange->status = status;
+            exchange->type = type;
             exchange->headers = headers;
             text_add(&exchange->answer, body);
             return;

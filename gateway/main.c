@@ -58,7 +58,7 @@ static void serve_signals(struct shard *shard, const sigset_t *signals)
         if (signal == SIGUSR1) shard_command(shard, COMMAND_DUMP);
         if (signal != SIGTERM && signal != SIGINT) continue;
         demo_stop();
-        shard_command(shard, draining ? COMMAND_STOP : COMMAND_DRAIN);
+        while (!shard_command(shard, draining ? COMMAND_STOP : COMMAND_DRAIN)) nanosleep(&wait, NULL); /* behind many dumps; not to be lost */
         draining = true;
     }
 }

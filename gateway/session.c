@@ -402,10 +402,13 @@ static size_t whole_line(struct span text)
     return bytes < text.size ? bytes + 1 : bytes;
 }
 
+/* So that a message of a megabyte of updates is not one turn, in which it would outrun those who read. */
+enum { LINES_BYTES_MAX = 16 * 1024 };
+
 size_t session_on_lines(struct shard *shard, struct conn *conn, struct span text, uint32_t *line)
 {
     size_t served = 0;
-    while (served < text.size && conn->state == CONN_OPEN && conn_out_waiting(conn) <= CONN_OUT_MAX) {
+    while (served < text.size && served < LINES_BYTES_MAX && conn->state == CONN_OPEN && conn_out_waiting(conn) <= CONN_OUT_MAX) {
         struct span rest = span_skip(text, served);
         on_line(shard, conn, span_of(rest.bytes, line_bytes(rest)), ++*line);
         served += whole_line(rest);

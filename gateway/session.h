@@ -16,11 +16,11 @@ struct session_query {
 /* The 101 is queued: hello, the subscriptions of the query or what is wrong with it. */
 void session_begin(struct shard *shard, struct conn *conn, const struct session_query *query);
 
-/* One message: one request, or one on each line. It stops early where replies wait for room.
+/* One message: one request, or one on each line. It stops early where replies wait for room, or lines are many.
  *   line      out: how many lines were served; to be handed to session_on_lines()
  *   returns   how many bytes were served; all of them, or the rest is to come again by session_on_lines() */
 size_t session_on_message(struct shard *shard, struct conn *conn, struct span text, uint32_t *line);
-/* The rest of a message, from the start of a line on. */
+/* The rest of a message, from the start of a line on: as much as one turn should take of one connection. */
 size_t session_on_lines(struct shard *shard, struct conn *conn, struct span text, uint32_t *line);
 
 /* What a token allows: rights, and true where it is a right one at all. */

@@ -61,6 +61,8 @@ int shard_init(struct shard *shard, uint32_t index, const struct settings *setti
     *shard = (struct shard){ .index = index, .settings = settings, .input = { POOL_NONE, POOL_NONE }, .starved = { POOL_NONE, POOL_NONE } };
     if (listener_open(&shard->listener, settings->listen, (uint32_t)settings->socket_backlog, why, why_size)) return -1;
     uint32_t files_max = files_limit(settings->limits_connections);
+    uint32_t spare = files_max / 2 < FILES_SPARE ? files_max / 2 : FILES_SPARE, most = (uint32_t)settings->limits_connections;
+    shard->connections_max = most < files_max - spare ? most : files_max - spare;
     clock_tick(&shard->clock);
     random_fill(&shard->random_state, sizeof shard->random_state);
     wheel_init(&shard->wheel, shard_now_ms(shard));
@@ -191,7 +193,7 @@ static void on_completion(struct shard *shard, const struct completion *completi
     struct conn *conn = conn_at(shard, token_index(completion->token));
     CHECK(conn->generation == token_generation(completion->token)); /* it is not freed before its last completion */
     if (operation == OP_RECV) conn_on_recv(shard, conn, completion);
-    else if (operation == OP_ROOM) conn_on_room(shard, conn);
+    else if (operation == OP_ROOM) conn_on_room(shard, conn, completion);
     else conn_on_over(shard, conn, operation);
 }
 
@@ -225,7 +227,7 @@ static void on_timer(void *context, struct timer *timer)
 /* How long the shard may sleep: not at all while there is something left to do. */
 static int64_t sleep_ms(struct shard *shard, bool busy)
 {
-    if (busy || shard->input.first != POOL_NONE) return 0;
+    if (busy || shard->input.first != POOL_NONE || shard->starved.first != POOL_NONE) return 0;
     uint64_t now_ms = shard_now_ms(shard);
     int64_t timer_ms = wheel_next_ms(&shard->wheel, now_ms);
     int64_t drain_ms = shard->state == SHARD_DRAINING && shard->drain_until_ms > now_ms ? (int64_t)(shard->drain_until_ms - now_ms) : -1;
@@ -316,9 +318,10 @@ bool shard_has_ended(struct shard *shard, uint32_t wait_ms)
     return sem_timedwait(&shard->ended, &until) == 0;
 }
 
-void shard_command(struct shard *shard, enum command command)
+bool shard_command(struct shard *shard, enum command command)
 {
-    if (!spsc_stage(&shard->commands_in, &command)) return; /* it has eight of them to look at */
+    if (!spsc_stage(&shard->commands_in, &command)) return false; /* it has eight of them to look at */
     spsc_publish(&shard->commands_in);
     if (wake_needed(&shard->wake)) wake_send(&shard->wake);
+    return true;
 }

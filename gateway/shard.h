@@ -38,6 +38,7 @@ enum { SHARD_OPEN, SHARD_DRAINING, SHARD_ENDED };
 
 struct shard {
     uint32_t               index;
+    uint32_t               connections_max; /* those beyond it are told so: limits.connections, or what the limit of open files allows */
     const struct settings *settings;
     struct clock           clock;
     struct counters        counters;
@@ -82,8 +83,8 @@ int  shard_start(struct shard *shard, char *why, int why_size);
 /* By the main thread: waits for its end. */
 void shard_join(struct shard *shard);
 
-/* By the main thread: hands a command over and wakes the shard. */
-void shard_command(struct shard *shard, enum command command);
+/* By the main thread: hands a command over and wakes the shard; false: it has too many to look at already. */
+bool shard_command(struct shard *shard, enum command command);
 /* By the main thread: whether it has ended, within wait_ms. */
 bool shard_has_ended(struct shard *shard, uint32_t wait_ms);
 

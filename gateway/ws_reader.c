@@ -19,7 +19,7 @@ struct ws_reader {
     struct utf8      utf8;          /* of the message */
     struct text      message;
     char             control[WS_CONTROL_BYTES_MAX];
-    struct text      lines;         /* of a whole message: those not served yet, as its replies wait for room */
+    struct text      lines;         /* of a whole message: those not served yet */
     uint32_t         line;          /* how many of it were served */
 };
 
@@ -92,7 +92,7 @@ bool ws_lines_wait(const struct conn *conn)
     return conn->reader && conn->reader->lines.size > 0;
 }
 
-void ws_feed_lines(struct shard *shard, struct conn *conn)
+size_t ws_feed_lines(struct shard *shard, struct conn *conn)
 {
     struct ws_reader *reader = conn->reader;
     struct text lines = reader->lines; /* the reader may be freed under it by a close */
@@ -102,11 +102,12 @@ void ws_feed_lines(struct shard *shard, struct conn *conn)
     if (served == lines.size || conn->state != CONN_OPEN) {
         text_free(&lines);
         rest(conn);
-        return;
+        return served;
     }
     text_cut(&lines, 0, served);
     reader->lines = lines;
     reader->line = line;
+    return served;
 }
 
 /* What a frame's header may say at this point of the stream; false: the connection was failed. */

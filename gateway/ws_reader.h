@@ -11,10 +11,10 @@
  * Returns how many were consumed: at least one. */
 size_t ws_feed(struct shard *shard, struct conn *conn, char *bytes, size_t size);
 
-/* A message of which some lines are not served yet, because its replies waited for room. */
+/* A message of which some lines are not served yet, because its replies waited for room or they are many. */
 bool ws_lines_wait(const struct conn *conn);
-/* Goes on with them, as far as the replies' room allows. */
-void ws_feed_lines(struct shard *shard, struct conn *conn);
+/* Goes on with them, as far as the replies' room and one turn's share allow. Returns the bytes served: at least one. */
+size_t ws_feed_lines(struct shard *shard, struct conn *conn);
 
 void ws_reader_free(struct conn *conn);
 

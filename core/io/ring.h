@@ -40,7 +40,7 @@ void ring_deinit(struct ring *ring);
 /* Stages. Each is in the kernel's hands from the next submit on, and may be earlier where the queue is full. */
 void ring_accept(struct ring *ring, int listener, uint64_t token);             /* multishot: results are files */
 void ring_recv(struct ring *ring, uint32_t file, uint16_t group, uint64_t token); /* once, into a provided buffer */
-void ring_poll_room(struct ring *ring, uint32_t file, uint64_t token);         /* once: there is room, or an error */
+void ring_poll_room(struct ring *ring, uint32_t file, uint64_t token);         /* once: there is room, an error, or the peer ended its side (the kernel always adds that); the result tells */
 void ring_read(struct ring *ring, int descriptor, void *bytes, uint32_t size, uint64_t token);
 void ring_cancel(struct ring *ring, uint64_t target, uint64_t token);          /* the target completes too, if it was still there */
 void ring_shutdown(struct ring *ring, uint32_t file, uint64_t token);          /* of the sending side */

@@ -86,7 +86,7 @@ static void set_cursor(struct subscription *subscription, const struct local_top
     if (known && ask->resume_seq <= ends->last.seq) {
         reply->resumed = true;
         subscription->next_seq = ask->resume_seq + 1;
-        subscription->skips = true; /* latest: the newest, if newer */
+        subscription->skips = ask->resume_seq < ends->last.seq; /* latest: the newest, if newer */
     } else if (ask->snapshot) {
         subscription->next_seq = ends->key.seq;
         subscription->at = ends->key.at;
@@ -100,7 +100,7 @@ static void set_cursor(struct subscription *subscription, const struct local_top
 void following_set_mode(struct engine *engine, uint32_t index, enum mode mode)
 {
     struct subscription *subscription = subscription_at(&engine->locals.subscriptions, index);
-    if (subscription->mode == MODE_EVERY && mode == MODE_LATEST) subscription->skips = true;
+    if (subscription->mode == MODE_EVERY && mode == MODE_LATEST && subscription->list == IN_DIRTY) subscription->skips = true;
     subscription->mode = (uint8_t)mode;
     if (mode == MODE_LATEST || subscription->jumped == 0) return;
     subscription->next_seq = subscription_due_seq(subscription);

@@ -159,7 +159,7 @@ static bool reclaim(struct home *home, uint64_t bytes)
         uint32_t index = home->by_name.slots[home->reclaim_at++ & home->by_name.mask].index;
         if (index == TABLE_NONE) continue;
         struct topic *topic = topic_at(home, index);
-        if (topic->json.chain.count < 2) continue;
+        if (topic->json.chain.count < (log_newest_seq(&topic->json) > 0 ? 2 : 1)) continue; /* a deleted one may go as a whole */
         trim(home, topic, index, &none);
         home_tell(home); /* loans come back with it */
         release(home, topic);
@@ -364,7 +364,7 @@ enum { SWEEP_INTERVAL_US = 100000, SWEEP_TOPICS = 256 };
 /* A topic that nobody follows, and that was never published to or not for long. */
 static bool is_forgotten(const struct home *home, const struct topic *topic)
 {
-    if (log_newest_seq(&topic->json) > 0 && home->clock->wall_us - topic->ts_us < home->settings.topic_ttl_us) return false;
+    if (log_newest_seq(&topic->json) > 0 && home->clock->wall_us < topic->ts_us + home->settings.topic_ttl_us) return false;
     if (topic->to_trim) return false;
     if (topic->interests)
         for (uint32_t shard = 0; shard < home->shards_count; shard++)

@@ -105,7 +105,7 @@ uint32_t locals_told(struct locals *locals, const struct notice *notice)
         while (local->chain.count > 0) chain_drop_first(&local->chain);
         local->ends = notice->ends;
         local->memo_bytes = 0;
-        return local->chain.number;
+        return UINT32_MAX; /* nothing is held, nor what came and went untold */
     }
     bool new_life = local->life == 0 || memcmp(local->epoch, notice->epoch, EPOCH_BYTES) != 0;
     if (new_life) {

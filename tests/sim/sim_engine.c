@@ -33,6 +33,7 @@ static struct world_plan plan_of(uint64_t *random)
     struct world_plan plan = {
         .home = {
             .topics_max = ONE_OF(random, 3, 8, 100),
+            .topic_ttl_us = ONE_OF(random, 5000000, 3600u * 1000000u),
             .log_bytes_max = ONE_OF(random, 8 << 10, 40 << 10, 300 << 10, 2 << 20, 64 << 20, 64 << 20),
             .window = {
                 .updates_max = ONE_OF(random, 1, 2, 10, 100, 1000),
@@ -60,7 +61,7 @@ struct manner {
     uint32_t large_max;
     uint32_t keyed_topics;   /* the first so many have marks */
     uint32_t mark_odds;
-    bool     clock_jumps;
+    bool     clock_jumps, deletes;
 };
 
 static struct manner manner_of(uint64_t *random)
@@ -73,6 +74,7 @@ static struct manner manner_of(uint64_t *random)
         .keyed_topics = ONE_OF(random, 0, 1, 6),
         .mark_odds = ONE_OF(random, 2, 10, 50),
         .clock_jumps = random_below(random, 4) == 0,
+        .deletes = random_below(random, 2) == 0,
     };
 }
 
@@ -136,8 +138,9 @@ static void subscribe_some(struct world *world)
     const char *epoch = NULL;
     uint64_t seq = 0;
     if (world_chance(world, 3)) {
-        epoch = world_chance(world, 5) ? "notright" : world_chance(world, 10) ? "" : topic->epoch;
-        seq = world_random(world, (uint32_t)topic->newest + 3);
+        const struct past_life *life = world_chance(world, 6) ? &topic->lives[world_random(world, topic->lives_count)] : history_life(&world->history, index);
+        epoch = world_chance(world, 6) ? "notright" : world_chance(world, 10) ? "" : life->epoch;
+        seq = world_random(world, (uint32_t)life->newest + 3);
         if (world_chance(world, 20)) seq = UINT64_MAX;
     }
     world_subscribe(world, conn, index, world_chance(world, 2), !world_chance(world, 3), epoch, seq);
@@ -154,6 +157,8 @@ static void something_happens(struct world *world, const struct manner *manner)
     case 6: if (conn != POOL_NONE) world_unsubscribe(world, conn, some_topic(world)); break;
     case 7: if (world_chance(world, 4)) engine_tell(&world->engine); break; /* telling more often does no harm */
     case 8: if (world_chance(world, 4)) world_query(world, some_topic(world)); break;
+    case 9: if (world_chance(world, 10)) world_query_names(world); break;
+    case 10: if (manner->deletes && world_chance(world, 10)) world_delete(world, some_topic(world)); break;
     default: publish_some(world, manner);
     }
 }
@@ -187,6 +192,7 @@ static void live(uint64_t seed, enum breakage breakage, struct fault *fault)
     }
     bool of_deltas = breakage == BREAK_NOTHING || breakage == BREAK_KEY_SKIPPED;
     if (!of_deltas) manner.keyed_topics = 0; /* so that what is lost is lost in every mode alike */
+    if (breakage != BREAK_NOTHING) manner.deletes = false;
     if (breakage == BREAK_WINDOW_SHORT) plan.home.window = (struct window){ 1000, 1 << 20, 300000000 };
     struct world *world = world_make(&plan, random);
     world->breakage = breakage;
@@ -303,6 +309,7 @@ static void the_judges_see_trimming_before_telling(void **state) { assert_seen(B
 static void the_judges_see_a_foreign_byte(void **state) { assert_seen(BREAK_BYTE_FOREIGN, "not those that were published"); }
 static void the_judges_see_what_is_superseded(void **state) { assert_seen(BREAK_SUPERSEDED_SENT, "is superseded by"); }
 static void the_judges_see_a_jump_to_a_delta(void **state) { assert_seen(BREAK_KEY_SKIPPED, "which is no key"); }
+static void the_judges_see_a_jump_of_one_that_kept_up(void **state) { assert_seen(BREAK_JUMP_NEEDLESS, "although it kept up"); }
 static void the_judges_see_a_window_cut_short(void **state) { assert_seen(BREAK_WINDOW_SHORT, "but must hold all from"); }
 static void the_judges_see_a_wake_that_is_lost(void **state) { assert_seen(BREAK_WAKE_LOST, "nobody sends it anything"); }
 static void the_judges_see_an_ack_of_an_older_moment(void **state) { assert_seen(BREAK_ACK_STALE, "the ack is"); }
@@ -326,6 +333,7 @@ int main(void)
         cmocka_unit_test(the_judges_see_a_foreign_byte),
         cmocka_unit_test(the_judges_see_what_is_superseded),
         cmocka_unit_test(the_judges_see_a_jump_to_a_delta),
+        cmocka_unit_test(the_judges_see_a_jump_of_one_that_kept_up),
         cmocka_unit_test(the_judges_see_a_window_cut_short),
         cmocka_unit_test(the_judges_see_a_wake_that_is_lost),
         cmocka_unit_test(the_judges_see_an_ack_of_an_older_moment),

@@ -5,16 +5,30 @@
 
 void history_free(struct history *history)
 {
-    for (uint32_t i = 0; i < history->topics_count; i++) free(history->topics[i].updates);
+    for (uint32_t i = 0; i < history->topics_count; i++) {
+        struct past_topic *topic = &history->topics[i];
+        for (uint32_t life = 0; life < topic->lives_count; life++) free(topic->lives[life].updates);
+        free(topic->lives);
+    }
     text_free(&history->data);
+}
+
+void history_end_life(struct history *history, uint32_t index, bool forgotten)
+{
+    struct past_topic *topic = &history->topics[index];
+    if (forgotten) topic->ts_us = 0;
+    topic->lives = realloc(topic->lives, (topic->lives_count + 1) * sizeof *topic->lives);
+    if (!topic->lives) abort();
+    topic->lives[topic->lives_count++] = (struct past_life){ .floor_counted = 1, .floor_bytes = 1, .floor = 1 };
 }
 
 uint32_t history_topic(struct history *history, const char *name)
 {
     if (history->topics_count == PAST_TOPICS_MAX || strlen(name) > PAST_NAME_MAX) abort();
     struct past_topic *topic = &history->topics[history->topics_count];
-    *topic = (struct past_topic){ .floor_counted = 1, .floor_bytes = 1, .floor = 1 };
+    *topic = (struct past_topic){ .lives_count = 0 };
     strcpy(topic->name, name);
+    history_end_life(history, history->topics_count, true);
     return history->topics_count++;
 }
 
@@ -33,24 +47,26 @@ static uint32_t frame_bytes(const char *name, uint64_t seq, uint64_t ts_us, size
     return (uint32_t)(header_bytes + message_bytes);
 }
 
-void history_add(struct history *history, uint32_t index, struct span data, bool marked, uint64_t wall_us)
+void history_add(struct history *history, uint32_t index, const char epoch[8], struct span data, bool marked, uint64_t wall_us)
 {
     struct past_topic *topic = &history->topics[index];
-    if (topic->newest == topic->capacity) {
-        topic->capacity = topic->capacity ? topic->capacity * 2 : 64;
-        topic->updates = realloc(topic->updates, topic->capacity * sizeof *topic->updates);
-        if (!topic->updates) abort();
+    struct past_life *life = history_life(history, index);
+    if (life->newest == 0) memcpy(life->epoch, epoch, 8);
+    if (life->newest == life->capacity) {
+        life->capacity = life->capacity ? life->capacity * 2 : 64;
+        life->updates = realloc(life->updates, life->capacity * sizeof *life->updates);
+        if (!life->updates) abort();
     }
-    const struct past_update *before = topic->newest > 0 ? history_at(topic, topic->newest) : NULL;
-    topic->newest++;
-    if (marked) topic->keyed = true;
+    const struct past_update *before = life->newest > 0 ? history_at(life, life->newest) : NULL;
+    life->newest++;
+    if (marked) life->keyed = true;
 
     struct past_update update = { .data_at = history->data.size, .data_bytes = (uint32_t)data.size, .published_us = wall_us };
-    update.ts_us = before && before->ts_us > wall_us ? before->ts_us : wall_us;
-    update.key_seq = marked || !topic->keyed ? topic->newest : before->key_seq;
-    update.frame_bytes = frame_bytes(topic->name, topic->newest, update.ts_us, data.size);
+    update.ts_us = topic->ts_us = topic->ts_us > wall_us ? topic->ts_us : wall_us;
+    update.key_seq = marked || !life->keyed ? life->newest : before->key_seq;
+    update.frame_bytes = frame_bytes(topic->name, life->newest, update.ts_us, data.size);
     update.bytes_before = before ? before->bytes_before + before->frame_bytes : 0;
-    topic->updates[topic->newest - 1] = update;
+    life->updates[life->newest - 1] = update;
 
     text_add(&history->data, data);
     char *copy = history->data.bytes + update.data_at;
@@ -58,47 +74,46 @@ void history_add(struct history *history, uint32_t index, struct span data, bool
         for (char *at = copy; (at = memchr(at, *characters, (size_t)(end - at)));) *at = ' ';
 }
 
-void history_message(const struct history *history, uint32_t index, uint64_t seq, struct text *message)
+void history_message(const struct history *history, uint32_t index, const struct past_life *life, uint64_t seq, struct text *message)
 {
-    const struct past_topic *topic = &history->topics[index];
-    const struct past_update *update = history_at(topic, seq);
-    text_print(message, "{\"topic\":\"%s\",\"seq\":%llu,\"ts\":%llu,\"data\":", topic->name, (unsigned long long)seq, (unsigned long long)update->ts_us);
+    const struct past_update *update = history_at(life, seq);
+    text_print(message, "{\"topic\":\"%s\",\"seq\":%llu,\"ts\":%llu,\"data\":", history->topics[index].name, (unsigned long long)seq, (unsigned long long)update->ts_us);
     text_add(message, span_of(history->data.bytes + update->data_at, update->data_bytes));
     text_add_char(message, '}');
 }
 
-uint64_t history_bytes_from(const struct past_topic *topic, uint64_t seq)
+uint64_t history_bytes_from(const struct past_life *life, uint64_t seq)
 {
-    const struct past_update *newest = history_at(topic, topic->newest);
-    return newest->bytes_before + newest->frame_bytes - history_at(topic, seq)->bytes_before;
+    const struct past_update *newest = history_at(life, life->newest);
+    return newest->bytes_before + newest->frame_bytes - history_at(life, seq)->bytes_before;
 }
 
-static void move_floor(const struct history *history, struct past_topic *topic, uint64_t wall_us)
+static void move_floor(const struct history *history, struct past_life *life, uint64_t wall_us)
 {
-    if (topic->newest - topic->floor_counted >= history->window_updates) topic->floor_counted = topic->newest - history->window_updates + 1;
+    if (life->newest - life->floor_counted >= history->window_updates) life->floor_counted = life->newest - history->window_updates + 1;
     /* Counted from the newest: what is behind one that is too old need not be held either. */
-    for (uint64_t seq = topic->newest; seq >= topic->floor_counted; seq--) {
-        uint64_t published_us = history_at(topic, seq)->published_us;
+    for (uint64_t seq = life->newest; seq >= life->floor_counted; seq--) {
+        uint64_t published_us = history_at(life, seq)->published_us;
         if (wall_us <= published_us || wall_us - published_us <= history->window_age_us) continue;
-        topic->floor_counted = seq < topic->newest ? seq + 1 : seq;
+        life->floor_counted = seq < life->newest ? seq + 1 : seq;
         break;
     }
-    while (topic->floor_bytes < topic->newest && history_bytes_from(topic, topic->floor_bytes) > history->window_bytes) topic->floor_bytes++;
+    while (life->floor_bytes < life->newest && history_bytes_from(life, life->floor_bytes) > history->window_bytes) life->floor_bytes++;
 
-    uint64_t key_seq = history_at(topic, topic->newest)->key_seq;
-    uint64_t floor = topic->floor_counted < key_seq ? topic->floor_counted : key_seq; /* the last key stays, whatever its age */
-    if (floor < topic->floor_bytes) floor = topic->floor_bytes;
-    if (topic->floor < floor) topic->floor = floor;
+    uint64_t key_seq = history_at(life, life->newest)->key_seq;
+    uint64_t floor = life->floor_counted < key_seq ? life->floor_counted : key_seq; /* the last key stays, whatever its age */
+    if (floor < life->floor_bytes) floor = life->floor_bytes;
+    if (life->floor < floor) life->floor = floor;
 }
 
 void history_trim(struct history *history, uint64_t wall_us)
 {
     for (uint32_t i = 0; i < history->topics_count; i++)
-        if (history->topics[i].newest > 0) move_floor(history, &history->topics[i], wall_us);
+        if (history_life(history, i)->newest > 0) move_floor(history, history_life(history, i), wall_us);
 }
 
 void history_pressed(struct history *history)
 {
     for (uint32_t i = 0; i < history->topics_count; i++)
-        if (history->topics[i].newest > 0) history->topics[i].floor = history->topics[i].newest;
+        if (history_life(history, i)->newest > 0) history_life(history, i)->floor = history_life(history, i)->newest;
 }

@@ -17,17 +17,24 @@ struct past_update {
     uint64_t key_seq;      /* the last key at or before it; its own seq where it is key */
 };
 
-#define PAST_NAME_MAX 128
-struct past_topic {
-    char                name[PAST_NAME_MAX + 1];
+/* One life of a topic's numbering, from its birth until it is deleted or forgotten. The newest may be unborn still. */
+struct past_life {
     char                epoch[9];
-    uint64_t            newest; /* seq; 0: nothing yet */
+    uint64_t            newest; /* seq; 0: not born */
     struct past_update *updates; /* [seq - 1] */
     size_t              capacity;
     bool                keyed;
     uint64_t            floor_counted; /* the oldest seq that count and age ask for; never goes back */
     uint64_t            floor_bytes;   /* the oldest that the window's bytes have room for; likewise */
     uint64_t            floor;         /* the oldest seq that the window must hold */
+};
+
+#define PAST_NAME_MAX 128
+struct past_topic {
+    char              name[PAST_NAME_MAX + 1];
+    struct past_life *lives;
+    uint32_t          lives_count;
+    uint64_t          ts_us; /* of the newest update; it outlives a deletion, but not that the topic is forgotten */
 };
 
 #define PAST_TOPICS_MAX 24
@@ -42,20 +49,29 @@ void     history_free(struct history *history);
 uint32_t history_topic(struct history *history, const char *name); /* makes one, by index */
 /* By name; PAST_TOPICS_MAX: there is none. */
 uint32_t history_find(const struct history *history, struct span name);
-void     history_add(struct history *history, uint32_t topic, struct span data, bool marked, uint64_t wall_us);
+/* The first update of a life is its birth, in this epoch. */
+void     history_add(struct history *history, uint32_t topic, const char epoch[8], struct span data, bool marked, uint64_t wall_us);
+/* It was deleted, or forgotten as a whole: what comes is another life. */
+void     history_end_life(struct history *history, uint32_t topic, bool forgotten);
 
-static inline const struct past_update *history_at(const struct past_topic *topic, uint64_t seq)
+/* The newest life. */
+static inline struct past_life *history_life(const struct history *history, uint32_t topic)
 {
-    return &topic->updates[seq - 1];
+    return &history->topics[topic].lives[history->topics[topic].lives_count - 1];
 }
 
-static inline bool history_is_key(const struct past_topic *topic, uint64_t seq)
+static inline const struct past_update *history_at(const struct past_life *life, uint64_t seq)
 {
-    return history_at(topic, seq)->key_seq == seq;
+    return &life->updates[seq - 1];
+}
+
+static inline bool history_is_key(const struct past_life *life, uint64_t seq)
+{
+    return history_at(life, seq)->key_seq == seq;
 }
 
 /* The message that a subscriber must receive for it: {"topic":…,"seq":…,"ts":…,"data":…}, appended to `message`. */
-void history_message(const struct history *history, uint32_t topic, uint64_t seq, struct text *message);
+void history_message(const struct history *history, uint32_t topic, const struct past_life *life, uint64_t seq, struct text *message);
 
 /* The program trims now: moves the floors. They never go back, since what was let go does not come back. */
 void history_trim(struct history *history, uint64_t wall_us);
@@ -63,6 +79,6 @@ void history_trim(struct history *history, uint64_t wall_us);
 void history_pressed(struct history *history);
 
 /* Bytes of all frames from `seq` on. */
-uint64_t history_bytes_from(const struct past_topic *topic, uint64_t seq);
+uint64_t history_bytes_from(const struct past_life *life, uint64_t seq);
 
 #endif

@@ -14,19 +14,22 @@
 /* What the client asked, and what must become of it by the history of that moment. */
 struct asked {
     enum { ASKED_SUBSCRIBE, ASKED_UNSUBSCRIBE } what;
-    uint32_t topic;
+    uint32_t topic, life;
     bool     every;
-    bool     again;        /* it was followed already: the position is kept */
+    bool     again;   /* it was followed already: the position is kept */
     bool     resumed;
-    uint64_t newest;       /* when it was asked */
-    uint64_t next;         /* where its updates begin */
+    uint64_t newest;  /* when it was asked; 0: not born */
+    uint64_t next;    /* where its updates begin */
+    uint64_t least;   /* latest: none older than this is sent any more, as a newer key takes its place */
 };
 
 /* One topic, as the stream told it so far. */
 struct followed {
     bool     on, every;
+    uint32_t life;   /* whose numbering it is */
     bool     unborn; /* acked without an epoch, and no op:topic came yet */
     uint64_t next;   /* the seq that is due */
+    uint64_t least;  /* see struct asked */
 };
 
 #define ASKED_MAX 256
@@ -36,7 +39,7 @@ struct reader {
     struct text           bytes; /* received and not yet a whole frame */
     struct text           expected;
     struct followed       followed[PAST_TOPICS_MAX];
-    bool                  asked_on[PAST_TOPICS_MAX]; /* as of the newest ask, acked or not */
+    bool                  asked_on[PAST_TOPICS_MAX], asked_every[PAST_TOPICS_MAX]; /* as of the newest ask, acked or not */
     struct asked          asked[ASKED_MAX]; /* a ring */
     uint32_t              asked_first, asked_count;
     uint64_t              updates_count, gaps_count, jumps_count;
@@ -55,7 +58,7 @@ void reader_receives(struct reader *reader, struct span bytes);
 /* All was sent that there is: it must have everything. */
 void reader_at_rest(struct reader *reader);
 
-/* A gap is told now of a subscription whose due seq is `from`: is it true that the window need not hold those any more, and does it go on
+/* A gap is told now, in a topic's newest life, of a subscription whose due seq is `from`: is it true that the window need not hold those any more, and does it go on
  * as early as it must? */
 void gap_judge(const struct history *history, uint32_t topic, uint64_t from, uint64_t to, struct fault *fault);
 

@@ -125,7 +125,7 @@ static uint64_t segment_bytes_least(struct span name, size_t data_bytes)
 /* A publish let go of more than a window may: only where memory was short. */
 static void judge_reclaim(struct world *world, struct span name, size_t data_bytes, uint64_t used_before)
 {
-    world->reclaims++;
+    world->seen.reclaims++;
     world->pressed = true;
     /* The digits of seq and ts, and the frame's header, are not known here to the byte: twice 64 is room enough. */
     if (used_before + segment_bytes_least(name, data_bytes + 64) <= world->plan.home.log_bytes_max)
@@ -138,33 +138,49 @@ static void judge_busy(struct world *world, struct span name, size_t data_bytes)
     const struct home *home = &world->engine.home;
     for (uint32_t i = 0; i < world->history.topics_count; i++) {
         const struct topic *topic = world_topic(world, i);
-        if (topic && topic->json.chain.count > 1) fault_say(&world->fault, "busy, although %s still has %u segments", world->history.topics[i].name, topic->json.chain.count);
+        if (topic && topic->json.chain.count > (log_newest_seq(&topic->json) > 0 ? 1 : 0)) fault_say(&world->fault, "busy, although %s still has %u segments", world->history.topics[i].name, topic->json.chain.count);
     }
     if (home->store.bytes_used + 2 * segment_bytes_least(name, data_bytes + 256) + 8192 <= home->store.bytes_max)
         fault_say(&world->fault, "busy with %llu of %llu bytes used", (number)home->store.bytes_used, (number)home->store.bytes_max);
 }
 
+static void add_to_history(struct world *world, uint32_t index, const struct publish_ask *ask, const struct publish_reply *reply)
+{
+    const struct past_topic *topic = &world->history.topics[index];
+    const struct past_life *life = history_life(&world->history, index);
+    for (uint32_t i = 0; life->newest == 0 && i < topic->lives_count; i++)
+        if (memcmp(topic->lives[i].epoch, reply->epoch, EPOCH_BYTES) == 0) fault_say(&world->fault, "%s: its new life has the epoch of an old one", topic->name);
+    history_add(&world->history, index, reply->epoch, ask->data, ask->key, world->clock.wall_us);
+    if (reply->seq != life->newest || memcmp(reply->epoch, life->epoch, EPOCH_BYTES) != 0)
+        fault_say(&world->fault, "%s: published as %llu in %.8s, but it is %llu in %s", topic->name, (number)reply->seq, reply->epoch, (number)life->newest, life->epoch);
+}
+
 void world_publish(struct world *world, uint32_t index, struct span data, bool line_break, bool marked)
 {
-    struct past_topic *topic = &world->history.topics[index];
     struct span name = topic_name_of(world, index);
     struct publish_ask ask = { .topic = name, .data = data, .line_break = line_break, .key = marked };
     struct publish_reply reply = { 0 };
     uint64_t used_before = world->engine.home.store.bytes_used, trimmed_before = counter_read(&world->counters, COUNTER_SEGMENTS_TRIMMED);
-    bool full = world->engine.home.topics.used == world->plan.home.topics_max;
-    bool known = world_topic(world, index) != NULL;
+    bool full = world->engine.home.topics.used == world->plan.home.topics_max, known = world_topic(world, index) != NULL;
     CHECK(engine_publish(&world->engine, &ask, &reply) == LINK_DONE);
     if (counter_read(&world->counters, COUNTER_SEGMENTS_TRIMMED) != trimmed_before) judge_reclaim(world, name, data.size, used_before);
-    if (reply.verdict != PUBLISH_DONE) world->refused++;
+    if ((reply.verdict == PUBLISH_TOPICS_FULL) != (full && !known)) fault_say(&world->fault, "%s: publish was answered %d, topics full %d, known %d", name.bytes, (int)reply.verdict, full, known);
     if (reply.verdict == PUBLISH_BUSY) judge_busy(world, name, data.size);
-    if ((reply.verdict == PUBLISH_TOPICS_FULL) != (full && !known)) fault_say(&world->fault, "%s: publish was answered %d, topics full %d, known %d", topic->name, (int)reply.verdict, full, known);
+    world->seen.refused += reply.verdict != PUBLISH_DONE;
     if (reply.verdict != PUBLISH_DONE) return;
-    if (topic->newest == 0) {
-        memcpy(topic->epoch, reply.epoch, EPOCH_BYTES);
-        world->births_late += known;
-    }
-    history_add(&world->history, index, data, marked, world->clock.wall_us);
-    if (reply.seq != topic->newest || memcmp(reply.epoch, topic->epoch, EPOCH_BYTES) != 0) fault_say(&world->fault, "%s: published as %llu in %.8s, but it is %llu in %s", topic->name, (number)reply.seq, reply.epoch, (number)topic->newest, topic->epoch);
+    world->seen.births_late += known && history_life(&world->history, index)->newest == 0;
+    add_to_history(world, index, &ask, &reply);
+}
+
+void world_delete(struct world *world, uint32_t index)
+{
+    bool born = history_life(&world->history, index)->newest > 0;
+    struct delete_ask ask = { .topic = topic_name_of(world, index) };
+    struct delete_reply reply = { 0 };
+    CHECK(engine_delete(&world->engine, &ask, &reply) == LINK_DONE);
+    if (reply.found != born) fault_say(&world->fault, "%s: deleting %s it", ask.topic.bytes, reply.found ? "found" : "did not find");
+    world->seen.deaths += born;
+    if (born) history_end_life(&world->history, index, false);
 }
 
 void world_subscribe(struct world *world, uint32_t conn_index, uint32_t index, bool every, bool snapshot, const char *resume_epoch, uint64_t resume_seq)
@@ -183,11 +199,13 @@ void world_subscribe(struct world *world, uint32_t conn_index, uint32_t index, b
     enum subscribe_verdict right = full && !known ? SUBSCRIBE_TOPICS_FULL : no_room ? SUBSCRIBE_FULL : SUBSCRIBE_DONE;
     if (verdict != right) fault_say(&world->fault, "%.*s: subscribe was answered %d, not %d", (int)name.size, name.bytes, (int)verdict, (int)right);
     if (verdict != SUBSCRIBE_DONE) {
-        world->refused++;
+        world->seen.refused++;
         return;
     }
     if (reply.again != reader->asked_on[index]) fault_say(&world->fault, "%.*s: subscribed %s", (int)name.size, name.bytes, reply.again ? "again, it says" : "anew, it says");
-    if (!reply.again) conn->caught_up[index] = false;
+    /* What came in this turn is pending where it was told at once; a change of mode may then leave it out. */
+    bool pending = history_life(&world->history, index)->newest != world->newest_then[index];
+    if (!reply.again || (pending && every != reader->asked_every[index])) conn->caught_up[index] = false;
     reader_subscribes(reader, index, every, snapshot, resume_epoch, resume_seq);
     if (world_breaks(world, BREAK_ACK_STALE) && reply.seq > 0) reply.seq--;
     text_print(&world->message, "{\"op\":\"subscribed\",\"topics\":[{\"topic\":\"%.*s\"", (int)name.size, name.bytes);
@@ -215,41 +233,71 @@ static void expect_answer(struct world *world, const struct text *answer, const 
         fault_say(&world->fault, "a query was answered %.150s, not %.150s", answer->size ? answer->bytes : "", expected->size ? expected->bytes : "");
 }
 
+/* {"topic":"A",*REST from {"topic":"A",REST; appended to `expected`. */
+static void expect_member(struct world *world, struct text *expected, uint32_t index, uint64_t seq)
+{
+    size_t start = expected->size;
+    history_message(&world->history, index, history_life(&world->history, index), seq, expected);
+    text_cut(expected, start + 1, strlen("\"topic\":\"\",") + world_topic(world, index)->name_bytes);
+}
+
 /* Asks for the newest update and for some of the history; both stand in the history here. */
 void world_query(struct world *world, uint32_t index)
 {
-    const struct past_topic *topic = &world->history.topics[index];
+    const struct past_life *life = history_life(&world->history, index);
+    struct span name = topic_name_of(world, index);
     struct text answer = { 0 }, expected = { 0 };
     struct query_reply reply;
-    struct query_ask ask = { .kind = QUERY_NEWEST, .topic = topic_name_of(world, index) };
+    struct query_ask ask = { .kind = QUERY_NEWEST, .topic = name };
     CHECK(engine_query(&world->engine, &ask, &reply, &answer) == LINK_DONE);
-    if (reply.found != (topic->newest > 0)) fault_say(&world->fault, "%s: a query %s it", topic->name, reply.found ? "found" : "did not find");
-    if (topic->newest > 0) {
-        history_message(&world->history, index, topic->newest, &expected);
-        text_cut(&expected, 0, strlen("{\"topic\":\"\"") + strlen(topic->name));
-        struct text whole = { 0 };
-        text_print(&whole, "{\"topic\":\"%s\",\"epoch\":\"%s\"", topic->name, topic->epoch);
-        text_add(&whole, text_span(&expected));
-        expect_answer(world, &answer, &whole);
-        text_free(&whole);
-    }
-    answer.size = expected.size = 0;
-    ask = (struct query_ask){ .kind = QUERY_HISTORY, .topic = topic_name_of(world, index), .limit = 1 + world_random(world, 5), .bytes_max = 1 << 20 };
-    ask.after_seq = topic->newest > 0 ? topic->floor - 1 + world_random(world, (uint32_t)(topic->newest - topic->floor) + 3) : 0;
-    CHECK(engine_query(&world->engine, &ask, &reply, &answer) == LINK_DONE);
-    if (topic->newest > 0) {
-        text_print(&expected, "{\"topic\":\"%s\",\"epoch\":\"%s\",\"updates\":[", topic->name, topic->epoch);
-        for (uint64_t seq = ask.after_seq + 1; seq <= topic->newest && seq <= ask.after_seq + ask.limit; seq++) {
+    if (reply.found != (life->newest > 0)) fault_say(&world->fault, "%s: a query %s it", name.bytes, reply.found ? "found" : "did not find");
+    if (life->newest > 0) {
+        text_print(&expected, "{\"topic\":\"%s\",\"epoch\":\"%s\",", name.bytes, life->epoch);
+        size_t start = expected.size;
+        expect_member(world, &expected, index, life->newest);
+        text_cut(&expected, start, 1);
+        expect_answer(world, &answer, &expected);
+
+        answer.size = expected.size = 0;
+        ask = (struct query_ask){ .kind = QUERY_HISTORY, .topic = name, .limit = 1 + world_random(world, 5), .bytes_max = 1 << 20 };
+        ask.after_seq = life->floor - 1 + world_random(world, (uint32_t)(life->newest - life->floor) + 3);
+        CHECK(engine_query(&world->engine, &ask, &reply, &answer) == LINK_DONE);
+        text_print(&expected, "{\"topic\":\"%s\",\"epoch\":\"%s\",\"updates\":[", name.bytes, life->epoch);
+        for (uint64_t seq = ask.after_seq + 1; seq <= life->newest && seq <= ask.after_seq + ask.limit; seq++) {
             if (seq > ask.after_seq + 1) text_add_char(&expected, ',');
-            size_t start = expected.size;
-            history_message(&world->history, index, seq, &expected);
-            text_cut(&expected, start + 1, strlen("\"topic\":\"\",") + strlen(topic->name));
+            expect_member(world, &expected, index, seq);
         }
         text_add_string(&expected, "]}");
         expect_answer(world, &answer, &expected);
     }
     text_free(&answer);
     text_free(&expected);
+}
+
+static int by_bytes(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Lists all names page by page. */
+void world_query_names(struct world *world)
+{
+    const char *born[PAST_TOPICS_MAX];
+    uint32_t count = 0, at = 0, limit = 1 + world_random(world, 8);
+    for (uint32_t i = 0; i < world->history.topics_count; i++)
+        if (history_life(&world->history, i)->newest > 0) born[count++] = world->history.topics[i].name;
+    qsort(born, count, sizeof *born, by_bytes);
+    struct query_reply reply = { .more = true };
+    for (struct span after = SPAN_NONE; reply.more && !fault_found(&world->fault); after = reply.last) {
+        struct text answer = { 0 }, expected = { 0 };
+        struct query_ask ask = { .kind = QUERY_NAMES, .prefix = span_of("", 0), .after = after, .limit = limit };
+        CHECK(engine_query(&world->engine, &ask, &reply, &answer) == LINK_DONE);
+        for (uint32_t n = 0; n < limit && at < count; n++) text_print(&expected, "%s\"%s\"", n == 0 ? "" : ",", born[at++]);
+        if (reply.more != (at < count)) fault_say(&world->fault, "a page of names says that there is %s", reply.more ? "more" : "no more");
+        expect_answer(world, &answer, &expected);
+        text_free(&answer);
+        text_free(&expected);
+    }
 }
 
 /* ---- the end ---------------------------------------------------------------------------------------------------------- */

@@ -24,6 +24,7 @@ enum breakage {
     BREAK_BYTE_FOREIGN,       /* somebody writes below the head */
     BREAK_SUPERSEDED_SENT,    /* `latest` is sent what is not the newest */
     BREAK_KEY_SKIPPED,        /* `latest` jumps to an update that is no key */
+    BREAK_JUMP_NEEDLESS,      /* `latest` jumps although the subscriber kept up */
     BREAK_WINDOW_SHORT,       /* a window is trimmed below what it promises */
     BREAK_WAKE_LOST,          /* a subscriber with news is not made ready */
     BREAK_ACK_STALE,          /* an ack tells an older seq */
@@ -51,7 +52,7 @@ struct sim_conn {
     struct text       out;
     size_t            out_sent;
     struct reader    *reader;
-    bool              caught_up[PAST_TOPICS_MAX]; /* at the end of the last turn */
+    bool              caught_up[PAST_TOPICS_MAX]; /* at the end of the last turn, and asked for nothing else since */
 };
 
 #define WORLD_CONNS_MAX 64
@@ -83,8 +84,11 @@ struct world {
     struct fault      fault;
     uint64_t          random;
     enum breakage     breakage;
-    uint64_t          turns, reclaims, refused, births_late, cuts;
+    struct {
+        uint64_t turns, reclaims, refused, births_late, cuts, deaths, forgotten, jumps, gaps;
+    } seen; /* so that a schedule can show what it reached */
     bool              pressed; /* memory was short in this turn */
+    uint64_t          newest_then[PAST_TOPICS_MAX]; /* at the end of the last turn */
     struct text       message; /* scratch */
     uint32_t          sends_count, ranges_count;
     struct world_send  sends[WORLD_SENDS_MAX];
@@ -127,7 +131,9 @@ void     world_room(struct world *world, uint32_t conn, uint64_t room); /* its s
 void     world_publish(struct world *world, uint32_t topic, struct span data, bool line_break, bool marked);
 void     world_subscribe(struct world *world, uint32_t conn, uint32_t topic, bool every, bool snapshot, const char *resume_epoch, uint64_t resume_seq);
 void     world_unsubscribe(struct world *world, uint32_t conn, uint32_t topic);
+void     world_delete(struct world *world, uint32_t topic);
 void     world_query(struct world *world, uint32_t topic);
+void     world_query_names(struct world *world);
 
 /* The turn's second half: tells, flushes, trims, judges. */
 void world_turn(struct world *world);
@@ -140,5 +146,7 @@ void world_settle_down(struct world *world);
 void world_check(struct world *world);
 void world_check_windows(struct world *world);
 void world_check_leaks(struct world *world);
+/* The engine trimmed: which topics were forgotten, and was it time? */
+void world_note_forgotten(struct world *world);
 
 #endif

@@ -8,30 +8,58 @@ typedef unsigned long long number;
 /* ---- windows ----------------------------------------------------------------------------------------------------------- */
 
 /* Whether even without its oldest segment it would hold all that it must: then that should have been trimmed. */
-static bool holds_too_much(const struct world *world, const struct past_topic *past, const struct log *log)
+static bool holds_too_much(const struct world *world, const struct past_life *life, const struct log *log)
 {
     uint32_t number_second = log->ends.tail.at.segment + 1;
     if (number_second > log->ends.head.segment) return false;
     uint64_t second_seq = chain_at(&log->chain, number_second)->segment->first_seq;
-    if (history_bytes_from(past, second_seq) >= world->history.window_bytes) return true;
-    return !past->keyed && past->newest - second_seq + 1 >= world->history.window_updates;
+    if (history_bytes_from(life, second_seq) >= world->history.window_bytes) return true;
+    return !life->keyed && life->newest - second_seq + 1 >= world->history.window_updates;
+}
+
+static void check_window(struct world *world, const char *name, const struct past_life *life, const struct log *log)
+{
+    uint64_t tail_seq = log->ends.tail.seq;
+    if (tail_seq > life->floor) fault_say(&world->fault, "%s: the window begins with %llu, but must hold all from %llu to %llu", name, (number)tail_seq, (number)life->floor, (number)life->newest);
+    if (log->window_bytes != history_bytes_from(life, tail_seq))
+        fault_say(&world->fault, "%s: counts %llu bytes in its window of %llu", name, (number)log->window_bytes, (number)history_bytes_from(life, tail_seq));
+    if (world->breakage == BREAK_NOTHING && holds_too_much(world, life, log)) fault_say(&world->fault, "%s: the window holds a segment that it need not", name);
 }
 
 void world_check_windows(struct world *world)
 {
     for (uint32_t i = 0; i < world->history.topics_count; i++) {
-        const struct past_topic *past = &world->history.topics[i];
+        const struct past_life *life = history_life(&world->history, i);
         const struct topic *topic = world_topic(world, i);
-        if (past->newest == 0) continue;
-        if (!topic || log_newest_seq(&topic->json) != past->newest) {
-            fault_say(&world->fault, "%s: its newest is %llu, but home does not know it", past->name, (number)past->newest);
+        if ((topic ? log_newest_seq(&topic->json) : 0) != life->newest) {
+            fault_say(&world->fault, "%s: its newest is %llu, but home does not know it", world->history.topics[i].name, (number)life->newest);
             return;
         }
-        if (topic->json.ends.tail.seq > past->floor)
-            fault_say(&world->fault, "%s: the window begins with %llu, but must hold all from %llu to %llu", past->name, (number)topic->json.ends.tail.seq, (number)past->floor, (number)past->newest);
-        if (topic->json.window_bytes != history_bytes_from(past, topic->json.ends.tail.seq))
-            fault_say(&world->fault, "%s: counts %llu bytes in its window of %llu", past->name, (number)topic->json.window_bytes, (number)history_bytes_from(past, topic->json.ends.tail.seq));
-        if (world->breakage == BREAK_NOTHING && holds_too_much(world, past, &topic->json)) fault_say(&world->fault, "%s: the window holds a segment that it need not", past->name);
+        if (life->newest > 0) check_window(world, world->history.topics[i].name, life, &topic->json);
+    }
+}
+
+static bool is_followed(const struct world *world, uint32_t topic)
+{
+    for (uint32_t i = 0; (i = bitset_next(&world->live, i)) != BITSET_NONE; i++)
+        if (world_conn(world, i)->reader->asked_on[topic]) return true;
+    return false;
+}
+
+void world_note_forgotten(struct world *world)
+{
+    for (uint32_t i = 0; i < world->history.topics_count; i++) {
+        const struct past_life *life = history_life(&world->history, i);
+        if (world_topic(world, i)) continue;
+        const char *name = world->history.topics[i].name;
+        if (is_followed(world, i)) fault_say(&world->fault, "%s was forgotten, although it is followed", name);
+        if (life->newest > 0) {
+            uint64_t ts_us = world->history.topics[i].ts_us, now_us = world->clock.wall_us;
+            if (now_us < ts_us + world->plan.home.topic_ttl_us)
+                fault_say(&world->fault, "%s was forgotten %lld us after its newest update", name, (long long)(now_us - ts_us));
+            world->seen.forgotten++;
+        }
+        if (life->newest > 0 || world->history.topics[i].ts_us > 0) history_end_life(&world->history, i, true);
     }
 }
 
@@ -74,7 +102,7 @@ static void check_subscription(struct world *world, const struct sim_conn *conn,
     bool caught_up = subscription->life == local->life && subscription->next_seq > local->ends.last.seq;
     if ((subscription->list == IN_WAITING) != caught_up && !(caught_up && subscription->list == IN_DIRTY))
         fault_say(&world->fault, "%.*s: a subscription waits, and there is news for it", (int)local->name_bytes, local->name);
-    if (subscription->life == local->life && subscription->next_seq > local->ends.last.seq + 1)
+    if (local_topic_born(local) && subscription->life == local->life && subscription->next_seq > local->ends.last.seq + 1)
         fault_say(&world->fault, "%.*s: a cursor is beyond the head", (int)local->name_bytes, local->name);
     if (!conn->reader->asked_on[history_find(&world->history, local_topic_name(local))]) fault_say(&world->fault, "a subscription that nobody asked for");
 }
@@ -142,11 +170,12 @@ void world_check_leaks(struct world *world)
     for (int i = 0; i < 50; i++) {
         world_time(world, 100000, 100000);
         engine_trim(engine);
+        world_note_forgotten(world);
     }
     history_trim(&world->history, world->clock.wall_us);
     world_check_windows(world);
     for (uint32_t past = 0; past < world->history.topics_count; past++) {
-        if (world->history.topics[past].newest == 0) continue;
+        if (history_life(&world->history, past)->newest == 0) continue;
         published++;
         const struct log *log = &world_topic(world, past)->json;
         if (log->chain.number != log->ends.tail.at.segment) fault_say(&world->fault, "%s: trimmed segments were never given back", world->history.topics[past].name);

@@ -36,6 +36,7 @@ static void tell_news(struct world *world, struct sim_conn *conn, const struct l
         add_message(world, conn);
     }
     if (!news->gap_to) return;
+    world->seen.gaps++;
     gap_judge(&world->history, past, news->gap_from, news->gap_to, &world->fault);
     if (conn->caught_up[past] && !world->pressed)
         fault_say(&world->fault, "%.*s: a gap from %llu to %llu for one that kept up", (int)name.size, name.bytes, (number)news->gap_from, (number)news->gap_to);
@@ -44,13 +45,21 @@ static void tell_news(struct world *world, struct sim_conn *conn, const struct l
     add_message(world, conn);
 }
 
-/* `latest` is sent what is newest now; on a keyed topic it goes on from the newest key, or loses nothing. */
-static void judge_latest(struct world *world, const struct local_topic *local, const struct range *range)
+/* `latest` for one that is behind: what is newest now; on a keyed topic it goes on from the newest key, or loses nothing. For one that
+ * kept up: all of it, as long as it is no more than one pass may carry. */
+static void judge_latest(struct world *world, const struct sim_conn *conn, const struct local_topic *local, const struct range *range)
 {
-    const struct past_topic *topic = &world->history.topics[past_of(world, local)];
-    uint64_t key_seq = history_at(topic, topic->newest)->key_seq;
-    if (range->from.seq < key_seq && key_seq >= topic->floor)
-        fault_say(&world->fault, "%s (latest): sent from %llu on, which is superseded by %llu", topic->name, (number)range->from.seq, (number)key_seq);
+    uint32_t past = past_of(world, local);
+    const char *name = world->history.topics[past].name;
+    const struct past_life *life = history_life(&world->history, past);
+    const struct followed *followed = &conn->reader->followed[past];
+    uint64_t key_seq = history_at(life, life->newest)->key_seq;
+    if (conn->subscriber.behind && range->from.seq < key_seq && key_seq >= life->floor)
+        fault_say(&world->fault, "%s (latest): sent from %llu on, which is superseded by %llu", name, (number)range->from.seq, (number)key_seq);
+    bool of_this_life = !followed->unborn && followed->life == world->history.topics[past].lives_count - 1;
+    if (!conn->caught_up[past] || world->pressed || !of_this_life || range->from.seq == followed->next) return;
+    if (history_bytes_from(life, followed->next) <= RANGE_BYTES_MAX)
+        fault_say(&world->fault, "%s (latest): jumps from %llu to %llu, although it kept up", name, (number)followed->next, (number)range->from.seq);
 }
 
 /* Where a subscription's range begins, after its news were told; false: it is caught up. */
@@ -61,10 +70,11 @@ static bool advance(struct world *world, struct sim_conn *conn, uint32_t index)
     struct cursor_news news;
     uint8_t mode = subscription->mode;
     if (world_breaks(world, BREAK_SUPERSEDED_SENT)) subscription->mode = MODE_EVERY;
-    bool pending = cursor_advance(local, subscription, &world->counters, &news);
+    bool behind = conn->subscriber.behind || world_breaks(world, BREAK_JUMP_NEEDLESS);
+    bool pending = cursor_advance(local, subscription, behind, &world->counters, &news);
     subscription->mode = mode;
     tell_news(world, conn, local, &news);
-    if (pending && mode == MODE_LATEST && world_breaks(world, BREAK_KEY_SKIPPED)) {
+    if (pending && mode == MODE_LATEST && conn->subscriber.behind && world_breaks(world, BREAK_KEY_SKIPPED)) {
         subscription->next_seq = local->ends.last.seq;
         subscription->at = local->ends.last.at;
     }
@@ -84,7 +94,7 @@ static void take_ranges(struct world *world, struct sim_conn *conn, struct world
         }
         struct world_range *ranged = &world->ranges[world->ranges_count];
         *ranged = (struct world_range){ index, cursor_cut(local_of(world, index), subscription) };
-        if (subscription->mode == MODE_LATEST) judge_latest(world, local_of(world, index), &ranged->range);
+        if (subscription->mode == MODE_LATEST) judge_latest(world, conn, local_of(world, index), &ranged->range);
         if (world_breaks(world, BREAK_RANGE_DROPPED)) {
             engine_sent(&world->engine, index, ranged->range.to);
             continue;
@@ -169,14 +179,14 @@ static void settle_short(struct world *world, struct sim_conn *conn, const struc
         uint64_t into;
         struct mark mark = range_sent(local, &cut->range, taken, &into);
         if (into > 0) {
-            world->cuts++;
+            world->seen.cuts++;
             const char *frame = chain_bytes(&local->chain, mark.at);
             if (!world_breaks(world, BREAK_CARRY_LOST)) text_add(&conn->out, span_of(frame + into, ws_server_frame_bytes(frame) - into));
             mark = chain_next(&local->chain, mark);
         }
         engine_sent(engine, cut->subscription, mark);
     }
-    conn->subscriber.blocked = true;
+    conn->subscriber.blocked = conn->subscriber.behind = true;
     bitset_remove(&world->ready, send->conn);
 }
 
@@ -194,6 +204,7 @@ static void settle_whole(struct world *world, struct sim_conn *conn, const struc
     const struct world_range *ranges = &world->ranges[send->ranges_first];
     conn->out_sent += send->out_bytes;
     for (uint32_t i = 0; i < send->ranges_count; i++) engine_sent(&world->engine, ranges[i].subscription, mark_after(world, &ranges[i]));
+    if (conn->subscriber.dirty.first == POOL_NONE) conn->subscriber.behind = false;
     if (conn->out_sent == conn->out.size) {
         text_free(&conn->out);
         conn->out_sent = 0;
@@ -261,12 +272,13 @@ static bool flush(struct world *world)
 /* Those who wait have all that there is: with no more than a turn's news they are never outrun. */
 static void note_caught_up(struct world *world)
 {
+    for (uint32_t i = 0; i < world->history.topics_count; i++) world->newest_then[i] = history_life(&world->history, i)->newest;
     const struct locals *locals = &world->engine.locals;
     for (uint32_t i = 0; (i = bitset_next(&world->live, i)) != BITSET_NONE; i++) {
         struct sim_conn *conn = world_conn(world, i);
         for (uint32_t at = conn->subscriber.siblings_first; at != POOL_NONE; at = subscription_of(world, at)->sibling_next) {
             const struct subscription *subscription = subscription_of(world, at);
-            conn->caught_up[past_of(world, local_topic_at(locals, subscription->local))] = subscription->list == IN_WAITING;
+            conn->caught_up[past_of(world, local_topic_at(locals, subscription->local))] = subscription->list == IN_WAITING && !conn->subscriber.behind;
         }
     }
 }
@@ -289,9 +301,10 @@ static void cut_a_window(struct world *world)
 
 void world_turn(struct world *world)
 {
-    world->turns++;
+    world->seen.turns++;
     if (world->breakage == BREAK_TRIM_FIRST) {
         engine_trim(&world->engine);
+        world_note_forgotten(world);
         history_trim(&world->history, world->clock.wall_us);
     }
     engine_tell(&world->engine);
@@ -301,6 +314,7 @@ void world_turn(struct world *world)
     if (fault_found(&world->fault)) return;
     note_caught_up(world);
     engine_trim(&world->engine);
+    world_note_forgotten(world);
     if (world_breaks(world, BREAK_WINDOW_SHORT)) cut_a_window(world);
     history_trim(&world->history, world->clock.wall_us);
     world->pressed = false;
