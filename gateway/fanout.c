@@ -50,9 +50,10 @@ static struct local_topic *local_of(const struct shard *shard, uint32_t subscrip
     return local_topic_at(locals, subscription_at(&locals->subscriptions, subscription)->local);
 }
 
-static void tell_news(struct shard *shard, struct conn *conn, const struct local_topic *local, const struct cursor_news *news)
+static void tell_news(struct shard *shard, struct conn *conn, const struct local_topic *local, const struct subscription *subscription, const struct cursor_news *news)
 {
-    if (news->new_life) message_topic(shard, conn, local_topic_name(local), span_of(local->epoch, EPOCH_BYTES), news->life_seq);
+    struct span by = subscription->by == BY_NAME ? SPAN_NONE : pattern_text(&shard->engine.patterns, subscription->by);
+    if (news->new_life) message_topic(shard, conn, local_topic_name(local), span_of(local->epoch, EPOCH_BYTES), 0, by, -1);
     if (news->gap_to) message_gap(shard, conn, local_topic_name(local), news->gap_from, news->gap_to);
 }
 
@@ -71,7 +72,7 @@ static uint32_t take_ranges(struct shard *shard, struct conn *conn)
         struct local_topic *local = local_topic_at(&engine->locals, subscription->local);
         struct cursor_news news;
         bool pending = cursor_advance(local, subscription, conn->subscriber.behind, &shard->counters, &news);
-        tell_news(shard, conn, local, &news);
+        tell_news(shard, conn, local, subscription, &news);
         if (!pending) {
             engine_sent(engine, index, (struct mark){ subscription->at, subscription->next_seq });
             continue;

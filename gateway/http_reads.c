@@ -119,6 +119,7 @@ void http_get_last(const struct http_call *call)
     if (!why && topics.size == 0) why = "topics= must name one topic or several, separated by commas";
     if (why) call_error(call, "bad_request", why);
     else if (!topics_asked_add_list(call->shard, &asked, topics)) call_error(call, asked.code, asked.why);
+    else if (asked.patterns_count > 0) call_error(call, "bad_topic", "topics= takes names, no patterns");
     else {
         text_add_string(&answer, "{\"updates\":[");
         if (collect_last(call, &asked, &answer)) {

@@ -47,11 +47,13 @@ static void add_topic(struct shard *shard, struct span topic)
     text_add_char(&shard->scratch, '"');
 }
 
-void message_topic(struct shard *shard, struct conn *conn, struct span topic, struct span epoch, uint64_t seq)
+void message_topic(struct shard *shard, struct conn *conn, struct span topic, struct span epoch, uint64_t seq, struct span by, int resumed)
 {
     message_begin(shard, "topic", SPAN_NONE);
     add_topic(shard, topic);
     text_print(&shard->scratch, ",\"epoch\":\"%.*s\",\"seq\":%llu", (int)epoch.size, epoch.bytes, (unsigned long long)seq);
+    if (by.bytes) text_print(&shard->scratch, ",\"by\":\"%.*s\"", (int)by.size, by.bytes);
+    if (resumed >= 0) text_add_string(&shard->scratch, resumed ? ",\"resumed\":true" : ",\"resumed\":false");
     message_send(shard, conn);
 }
 

@@ -9,7 +9,8 @@ struct conn;
 
 void message_hello(struct shard *shard, struct conn *conn);
 void message_heartbeat(struct shard *shard, struct conn *conn);
-void message_topic(struct shard *shard, struct conn *conn, struct span topic, struct span epoch, uint64_t seq);
+/* by: the pattern that it is there for, SPAN_NONE: a name. resumed: 0 or 1, -1 leaves it out. */
+void message_topic(struct shard *shard, struct conn *conn, struct span topic, struct span epoch, uint64_t seq, struct span by, int resumed);
 void message_gap(struct shard *shard, struct conn *conn, struct span topic, uint64_t from, uint64_t to);
 void message_closing(struct shard *shard, struct conn *conn, const char *reason); /* reconnect_ms is drawn at random, so that not all come back at once */
 

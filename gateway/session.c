@@ -35,8 +35,16 @@ struct subscribe_options {
     bool      snapshot;
 };
 
-static void add_subscribed(struct text *text, bool first, struct span name, const struct subscribe_reply *reply, bool asked_to_resume)
+/* What became of one topic of a request. */
+struct subscribed {
+    struct subscribe_reply reply;
+    bool                   made;   /* it was not followed before: a refusal takes it back */
+    bool                   resume; /* the request says where to resume */
+};
+
+static void add_subscribed(struct text *text, bool first, struct span name, const struct subscribed *subscribed, bool pattern)
 {
+    const struct subscribe_reply *reply = &subscribed->reply;
     text_add_string(text, first ? "{\"topic\":\"" : ",{\"topic\":\"");
     text_add(text, name);
     text_add_char(text, '"');
@@ -45,70 +53,122 @@ static void add_subscribed(struct text *text, bool first, struct span name, cons
         text_add(text, span_of(reply->epoch, EPOCH_BYTES));
         text_add_char(text, '"');
     }
-    text_add_string(text, ",\"seq\":");
-    text_add_number(text, reply->seq);
-    if (asked_to_resume && !reply->again) text_add_string(text, reply->resumed ? ",\"resumed\":true" : ",\"resumed\":false");
+    if (!pattern) {
+        text_add_string(text, ",\"seq\":");
+        text_add_number(text, reply->seq);
+    }
+    if (subscribed->resume && !reply->again) text_add_string(text, reply->resumed ? ",\"resumed\":true" : ",\"resumed\":false");
     text_add_char(text, '}');
 }
 
-/* Takes back what a refused request had subscribed to. */
-static void undo(struct shard *shard, struct conn *conn, const struct topics_asked *asked, const bool *made, uint32_t count)
+static void unsubscribe_one(struct shard *shard, struct conn *conn, const struct topic_asked *topic)
 {
-    for (uint32_t i = 0; i < count; i++)
-        if (made[i]) engine_unsubscribe(&shard->engine, conn_index(shard, conn), topics_asked_name(shard, &asked->list[i]));
+    struct span name = topics_asked_name(shard, topic);
+    if (topic->pattern) engine_unsubscribe_pattern(&shard->engine, conn_index(shard, conn), name);
+    else engine_unsubscribe(&shard->engine, conn_index(shard, conn), name);
 }
 
-/* Subscribes to all, and writes the list of the ack into the scratch. NULL, or the code of what refused it, with why. */
-static const char *subscribe_all(struct shard *shard, struct conn *conn, const struct topics_asked *asked, const struct subscribe_options *options,
-                                 struct subscribe_reply *replies, bool *made, const char **why)
+#define NO_ROOM_WHY "this gateway has no room for more subscriptions"
+
+/* One name; NULL, or why not. */
+static const char *subscribe_name(struct shard *shard, struct conn *conn, const struct topics_asked *asked, struct span name, const struct subscribe_options *options,
+                                  struct subscribed *subscribed)
 {
-    uint32_t index = conn_index(shard, conn);
+    struct subscribe_ask ask = { .topic = name, .mode = options->mode, .snapshot = options->snapshot };
+    topics_asked_resume_of(shard, asked, &ask);
+    subscribed->resume = ask.resume;
+    switch (engine_subscribe(&shard->engine, conn_index(shard, conn), &ask, &subscribed->reply)) {
+    case SUBSCRIBE_TOPICS_FULL: return "more topics than limits.topics allows";
+    case SUBSCRIBE_FULL: return NO_ROOM_WHY;
+    case SUBSCRIBE_DONE: break;
+    }
+    subscribed->made = !subscribed->reply.again;
+    bool excess = subscribed->made && conn->subscriber.subscriptions_count > shard->settings->limits_subscriptions;
+    return excess ? "more subscriptions than limits.subscriptions allows" : NULL;
+}
+
+/* One pattern, without what it covers already; NULL, or why not. */
+static const char *subscribe_pattern(struct shard *shard, struct conn *conn, struct span pattern, const struct subscribe_options *options, struct subscribed *subscribed)
+{
+    struct pattern_ask ask = { pattern, options->mode, options->snapshot };
+    bool again;
+    uint64_t covers = engine_count_matches(&shard->engine, pattern);
+    if (conn->subscriber.subscriptions_count + covers > shard->settings->limits_subscriptions) return "the pattern covers more topics than limits.subscriptions allows";
+    if (!engine_subscribe_pattern(&shard->engine, conn_index(shard, conn), &ask, &again)) return NO_ROOM_WHY;
+    subscribed->made = !again;
+    return conn->subscriber.patterns_count > shard->settings->limits_patterns ? "more patterns than limits.patterns allows" : NULL;
+}
+
+/* Subscribes to all; NULL, or why not, and then all is as it was. */
+static const char *subscribe_all(struct shard *shard, struct conn *conn, const struct topics_asked *asked, const struct subscribe_options *options, struct subscribed *subscribed)
+{
     for (uint32_t i = 0; i < asked->count; i++) {
-        const struct topic_asked *topic = &asked->list[i];
-        struct subscribe_ask ask = {
-            .topic = topics_asked_name(shard, topic),
-            .mode = options->mode,
-            .snapshot = options->snapshot,
-            .resume = topic->resume,
-            .resume_epoch = topics_asked_epoch(shard, topic),
-            .resume_seq = topic->seq,
-        };
-        enum subscribe_verdict verdict = engine_subscribe(&shard->engine, index, &ask, &replies[i]);
-        made[i] = verdict == SUBSCRIBE_DONE && !replies[i].again;
-        bool excess = made[i] && conn->subscriber.subscriptions_count > shard->settings->limits_subscriptions;
-        if (verdict == SUBSCRIBE_DONE && !excess) continue;
-        undo(shard, conn, asked, made, i + 1);
-        *why = excess                             ? "more subscriptions than limits.subscriptions allows"
-               : verdict == SUBSCRIBE_TOPICS_FULL ? "more topics than limits.topics allows"
-                                                  : "this gateway has no room for more subscriptions";
-        return "too_many_topics";
+        struct span name = topics_asked_name(shard, &asked->list[i]);
+        const char *why = asked->list[i].pattern ? subscribe_pattern(shard, conn, name, options, &subscribed[i])
+                                                 : subscribe_name(shard, conn, asked, name, options, &subscribed[i]);
+        if (!why) continue;
+        for (uint32_t made = 0; made <= i; made++)
+            if (subscribed[made].made) unsubscribe_one(shard, conn, &asked->list[made]);
+        return why;
     }
     return NULL;
+}
+
+static void write_ack(struct shard *shard, struct conn *conn, struct span id, const struct topics_asked *asked, const struct subscribed *subscribed)
+{
+    message_begin(shard, "subscribed", id);
+    text_add_string(&shard->scratch, ",\"topics\":[");
+    for (uint32_t i = 0; i < asked->count; i++)
+        add_subscribed(&shard->scratch, i == 0, topics_asked_name(shard, &asked->list[i]), &subscribed[i], asked->list[i].pattern);
+    text_add_char(&shard->scratch, ']');
+    message_send(shard, conn);
+}
+
+/* What a pattern covers already, told topic by topic behind the ack. */
+struct covering {
+    struct shard              *shard;
+    struct conn               *conn;
+    const struct topics_asked *asked;
+    struct span                pattern;
+};
+
+static void find_resume(void *context, struct subscribe_ask *ask)
+{
+    struct covering *covering = context;
+    topics_asked_resume_of(covering->shard, covering->asked, ask);
+}
+
+static void tell_covered(void *context, const struct subscribe_ask *ask, const struct subscribe_reply *reply)
+{
+    struct covering *covering = context;
+    message_topic(covering->shard, covering->conn, ask->topic, span_of(reply->epoch, EPOCH_BYTES), reply->seq, covering->pattern, ask->resume ? reply->resumed : -1);
+}
+
+static void cover(struct shard *shard, struct conn *conn, const struct topics_asked *asked)
+{
+    for (uint32_t i = 0; i < asked->count; i++) {
+        if (!asked->list[i].pattern) continue;
+        struct covering covering = { shard, conn, asked, topics_asked_name(shard, &asked->list[i]) };
+        engine_cover(&shard->engine, conn_index(shard, conn), covering.pattern, &(struct pattern_cover){ &covering, find_resume, tell_covered });
+    }
 }
 
 /* The whole of a subscribe whose topics and options were found right; NULL, or the code of what refused it, with why. */
 static const char *subscribe(struct shard *shard, struct conn *conn, struct span id, bool ack, const struct topics_asked *asked,
                              const struct subscribe_options *options, const char **why)
 {
-    struct subscribe_reply *replies = malloc(asked->count * sizeof *replies);
-    bool *made = calloc(asked->count, sizeof *made);
-    CHECK(replies && made);
-    const char *code = subscribe_all(shard, conn, asked, options, replies, made, why);
-    if (!code && ack) {
-        message_begin(shard, "subscribed", id);
-        text_add_string(&shard->scratch, ",\"topics\":[");
-        for (uint32_t i = 0; i < asked->count; i++)
-            add_subscribed(&shard->scratch, i == 0, topics_asked_name(shard, &asked->list[i]), &replies[i], asked->list[i].resume);
-        text_add_char(&shard->scratch, ']');
-        message_send(shard, conn);
-    }
+    struct subscribed *subscribed = calloc(asked->count, sizeof *subscribed);
+    CHECK(subscribed);
+    *why = subscribe_all(shard, conn, asked, options, subscribed);
+    if (!*why && ack) write_ack(shard, conn, id, asked, subscribed);
     /* Without an ack the epoch of what is new is told before its first update; unborn topics are announced at their birth. */
-    for (uint32_t i = 0; !code && !ack && i < asked->count; i++)
-        if (replies[i].born && made[i])
-            message_topic(shard, conn, topics_asked_name(shard, &asked->list[i]), span_of(replies[i].epoch, EPOCH_BYTES), replies[i].seq);
-    free(replies);
-    free(made);
-    return code;
+    for (uint32_t i = 0; !*why && !ack && i < asked->count; i++)
+        if (subscribed[i].reply.born && subscribed[i].made)
+            message_topic(shard, conn, topics_asked_name(shard, &asked->list[i]), span_of(subscribed[i].reply.epoch, EPOCH_BYTES), subscribed[i].reply.seq, SPAN_NONE,
+                          subscribed[i].resume ? subscribed[i].reply.resumed : -1);
+    if (!*why) cover(shard, conn, asked);
+    free(subscribed);
+    return *why ? "too_many_topics" : NULL;
 }
 
 static bool read_mode(struct span text, enum mode *mode)
@@ -174,7 +234,7 @@ static void on_unsubscribe(struct shard *shard, struct conn *conn, const struct 
     if (!request_has(request, KEY_TOPICS)) refuse(shard, conn, asking, "bad_request", "\"topics\" is missing");
     else if (!topics_asked_add_array(shard, &asked, &request->values[KEY_TOPICS])) refuse(shard, conn, asking, asked.code, asked.why);
     else {
-        for (uint32_t i = 0; i < asked.count; i++) engine_unsubscribe(&shard->engine, conn_index(shard, conn), topics_asked_name(shard, &asked.list[i]));
+        for (uint32_t i = 0; i < asked.count; i++) unsubscribe_one(shard, conn, &asked.list[i]);
         if (request->id.bytes) {
             message_begin(shard, "unsubscribed", request->id);
             text_add_string(&shard->scratch, ",\"topics\":");
@@ -190,22 +250,39 @@ static void on_unsubscribe(struct shard *shard, struct conn *conn, const struct 
     topics_asked_free(&asked);
 }
 
+static void add_listed(struct text *text, struct span topic, uint8_t mode)
+{
+    bool first = text->bytes[text->size - 1] == '[';
+    text_add_string(text, first ? "{\"topic\":\"" : ",{\"topic\":\"");
+    text_add(text, topic);
+    text_print(text, "\",\"mode\":\"%s\",\"max_hz\":0", mode == MODE_EVERY ? "every" : "latest");
+}
+
 static void on_list(struct shard *shard, struct conn *conn, const struct asking *asking)
 {
-    const struct locals *locals = &shard->engine.locals;
+    const struct engine *engine = &shard->engine;
+    struct text *text = &shard->scratch;
     message_begin(shard, "subscriptions", asking->request->id);
-    text_add_string(&shard->scratch, ",\"topics\":[");
-    bool first = true;
-    for (uint32_t at = conn->subscriber.siblings_first; at != POOL_NONE; first = false) {
-        const struct subscription *subscription = subscription_at(&locals->subscriptions, at);
-        const struct local_topic *local = local_topic_at(locals, subscription->local);
-        text_add_string(&shard->scratch, first ? "{\"topic\":\"" : ",{\"topic\":\"");
-        text_add(&shard->scratch, local_topic_name(local));
-        text_print(&shard->scratch, "\",\"mode\":\"%s\",\"max_hz\":0,\"seq\":%llu}", subscription->mode == MODE_EVERY ? "every" : "latest",
-                   (unsigned long long)(subscription->next_seq - 1));
+    text_add_string(text, ",\"topics\":[");
+    for (uint32_t at = conn->subscriber.patterns_first; at != POOL_NONE;) {
+        const struct pattern_subscription *pattern = pool_at(&engine->patterns.subscriptions, at);
+        add_listed(text, pattern_text(&engine->patterns, at), pattern->mode);
+        text_add_char(text, '}');
+        at = pattern->sibling_next;
+    }
+    for (uint32_t at = conn->subscriber.siblings_first; at != POOL_NONE;) {
+        const struct subscription *subscription = subscription_at(&engine->locals.subscriptions, at);
+        add_listed(text, local_topic_name(local_topic_at(&engine->locals, subscription->local)), subscription->mode);
+        text_print(text, ",\"seq\":%llu", (unsigned long long)(subscription_due_seq(subscription) - 1));
+        if (subscription->by != BY_NAME) {
+            text_add_string(text, ",\"by\":\"");
+            text_add(text, pattern_text(&engine->patterns, subscription->by));
+            text_add_char(text, '"');
+        }
+        text_add_char(text, '}');
         at = subscription->sibling_next;
     }
-    text_add_char(&shard->scratch, ']');
+    text_add_char(text, ']');
     message_send(shard, conn);
 }
 

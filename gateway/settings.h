@@ -16,7 +16,7 @@ struct settings {
     char     origins[1024];
     uint64_t heartbeat_ms;
     uint64_t topics_window, topics_window_bytes, topics_window_age_ms, topics_ttl_ms;
-    uint64_t limits_connections, limits_topics, limits_subscriptions, limits_log_bytes;
+    uint64_t limits_connections, limits_topics, limits_subscriptions, limits_patterns, limits_log_bytes;
     uint64_t limits_head, limits_body, limits_payload, limits_message, limits_echo_message;
     uint64_t deadline_head_ms, deadline_body_ms, deadline_idle_ms, deadline_close_ms, deadline_write_ms;
     uint64_t drain_timeout_ms;

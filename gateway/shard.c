@@ -21,6 +21,7 @@ enum {
     INTAKE_BYTES = 64 * 1024,
 };
 #define SUBSCRIPTIONS_MAX (16u * 1024u * 1024u) /* of a shard: an address range, not memory */
+#define PATTERNS_MAX (1024u * 1024u)              /* likewise, over all connections */
 
 /* Files there can be: as many as the process may open, though direct descriptors don't count against that. */
 static uint32_t files_limit(uint64_t connections_max)
@@ -40,14 +41,18 @@ static int init_engine(struct shard *shard)
         .shard = shard->index,
         .shards_count = (uint32_t)settings->shards,
         .subscriptions_max = SUBSCRIPTIONS_MAX,
+        .subscriptions_each_max = (uint32_t)settings->limits_subscriptions,
+        .patterns_max = PATTERNS_MAX,
         .home = {
             .topics_max = (uint32_t)settings->limits_topics,
+            .patterns_max = PATTERNS_MAX,
             .log_bytes_max = settings->limits_log_bytes,
             .topic_ttl_us = settings->topics_ttl_ms * 1000,
             .window = { settings->topics_window, settings->topics_window_bytes, settings->topics_window_age_ms * 1000 },
         },
     };
     random_fill(engine.hash_key, sizeof engine.hash_key);
+    memcpy(engine.home.hash_key, engine.hash_key, sizeof engine.hash_key);
     return engine_init(&shard->engine, &engine, &shard->conns, &shard->ready, &shard->clock, &shard->counters);
 }
 

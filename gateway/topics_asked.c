@@ -13,22 +13,25 @@ void topics_asked_init(struct shard *shard, struct topics_asked *asked)
     *asked = (struct topics_asked){ 0 };
     shard->arena.size = 0;
     CHECK(table_init(&asked->by_name) == 0);
+    CHECK(table_init(&asked->points_by_name) == 0);
 }
 
 void topics_asked_free(struct topics_asked *asked)
 {
+    table_deinit(&asked->points_by_name);
     table_deinit(&asked->by_name);
+    free(asked->points);
     free(asked->list);
+}
+
+static struct span in_arena(const struct shard *shard, uint32_t at, uint32_t bytes)
+{
+    return span_of(shard->arena.bytes + at, bytes);
 }
 
 struct span topics_asked_name(const struct shard *shard, const struct topic_asked *topic)
 {
-    return span_of(shard->arena.bytes + topic->name_at, topic->name_bytes);
-}
-
-struct span topics_asked_epoch(const struct shard *shard, const struct topic_asked *topic)
-{
-    return span_of(shard->arena.bytes + topic->epoch_at, topic->epoch_bytes);
+    return in_arena(shard, topic->name_at, topic->name_bytes);
 }
 
 static bool fault(struct topics_asked *asked, const char *code, const char *why, struct span name)
@@ -57,8 +60,8 @@ static uint32_t hash_of(const struct shard *shard, struct span name)
 
 bool topics_asked_add(struct shard *shard, struct topics_asked *asked, struct span name)
 {
-    const char *why = topic_name_fault(name);
-    if (why && topic_pattern_is(name) && !topic_pattern_fault(name)) why = "patterns can't be subscribed to in this version";
+    bool pattern = topic_pattern_is(name);
+    const char *why = pattern ? topic_pattern_fault(name) : topic_name_fault(name);
     if (why) return fault(asked, "bad_topic", why, name);
     uint32_t hash = hash_of(shard, name);
     if (find(shard, asked, name, hash)) return true; /* a repeated topic counts once */
@@ -67,8 +70,9 @@ bool topics_asked_add(struct shard *shard, struct topics_asked *asked, struct sp
         asked->list = realloc(asked->list, asked->capacity * sizeof *asked->list);
         CHECK(asked->list);
     }
-    asked->list[asked->count] = (struct topic_asked){ .name_at = (uint32_t)shard->arena.size, .name_bytes = (uint32_t)name.size };
+    asked->list[asked->count] = (struct topic_asked){ .name_at = (uint32_t)shard->arena.size, .name_bytes = (uint32_t)name.size, .pattern = pattern };
     text_add(&shard->arena, name);
+    asked->patterns_count += pattern;
     CHECK(table_insert(&asked->by_name, hash, asked->count++) == 0);
     return true;
 }
@@ -130,27 +134,49 @@ static bool read_point(const struct json_value *point, struct json_value *epoch,
     return has_epoch && has_seq;
 }
 
+static void add_point(struct shard *shard, struct topics_asked *asked, struct span name, struct span epoch, uint64_t seq)
+{
+    if (asked->points_count == asked->points_capacity) {
+        asked->points_capacity = asked->points_capacity ? asked->points_capacity * 2 : 8;
+        asked->points = realloc(asked->points, asked->points_capacity * sizeof *asked->points);
+        CHECK(asked->points);
+    }
+    struct resume_point *point = &asked->points[asked->points_count];
+    *point = (struct resume_point){ .seq = seq, .name_bytes = (uint32_t)name.size, .epoch_bytes = (uint32_t)epoch.size };
+    point->name_at = (uint32_t)shard->arena.size;
+    text_add(&shard->arena, name);
+    point->epoch_at = (uint32_t)shard->arena.size;
+    text_add(&shard->arena, epoch);
+    CHECK(table_insert(&asked->points_by_name, hash_of(shard, name), asked->points_count++) == 0);
+}
+
 bool topics_asked_resume(struct shard *shard, struct topics_asked *asked, const struct json_value *object)
 {
     struct json_value key, point, epoch;
     if (object->kind != JSON_OBJECT) return fault(asked, "bad_request", "\"resume\" must be an object of topics with epoch and seq", SPAN_NONE);
     for (size_t at = 0; json_member_next(object->text, &at, &key, &point);) {
-        char room[NAME_ROOM];
-        struct span name;
+        char room[NAME_ROOM], epoch_room[64];
+        struct span name, epoch_text;
         int64_t seq;
         if (!read_point(&point, &epoch, &seq))
             return fault(asked, "bad_request", "each topic of \"resume\" must have an \"epoch\" (string) and a \"seq\" (whole number)", json_string_inside(&key));
-        if (!plain(&key, room, sizeof room, &name)) continue;
-        struct topic_asked *topic = find(shard, asked, name, hash_of(shard, name));
-        if (!topic) continue; /* keys that nothing covers are ignored */
-        char epoch_room[64];
-        struct span epoch_text;
+        if (!plain(&key, room, sizeof room, &name)) continue; /* no name: nothing covers it, and that is ignored */
         if (!plain(&epoch, epoch_room, sizeof epoch_room, &epoch_text)) epoch_text = SPAN_LITERAL("?");
-        topic->resume = true;
-        topic->seq = (uint64_t)seq;
-        topic->epoch_at = (uint32_t)shard->arena.size;
-        topic->epoch_bytes = (uint32_t)epoch_text.size;
-        text_add(&shard->arena, epoch_text);
+        add_point(shard, asked, name, epoch_text, (uint64_t)seq);
     }
     return true;
+}
+
+void topics_asked_resume_of(const struct shard *shard, const struct topics_asked *asked, struct subscribe_ask *ask)
+{
+    uint32_t hash = hash_of(shard, ask->topic);
+    const struct table *table = &asked->points_by_name;
+    for (uint32_t at = table_first(table, hash); at != TABLE_NONE; at = table_following(table, hash, at)) {
+        const struct resume_point *point = &asked->points[table->slots[at].index];
+        if (!span_equals(in_arena(shard, point->name_at, point->name_bytes), ask->topic)) continue;
+        ask->resume = true;
+        ask->resume_epoch = in_arena(shard, point->epoch_at, point->epoch_bytes);
+        ask->resume_seq = point->seq;
+        return;
+    }
 }

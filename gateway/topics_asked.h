@@ -11,15 +11,24 @@ struct shard;
 
 struct topic_asked {
     uint32_t name_at, name_bytes; /* in the arena */
+    bool     pattern;
+};
+
+/* Where the request resumes a topic, whether it names the topic or a pattern that covers it. */
+struct resume_point {
+    uint32_t name_at, name_bytes; /* in the arena */
     uint32_t epoch_at, epoch_bytes;
     uint64_t seq;
-    bool     resume;
 };
 
 struct topics_asked {
-    struct topic_asked *list; /* owned */
-    uint32_t            count, capacity;
-    struct table        by_name;
+    struct topic_asked  *list; /* owned */
+    uint32_t             count, capacity;
+    uint32_t             patterns_count; /* of those */
+    struct table         by_name;
+    struct resume_point *points; /* owned */
+    uint32_t             points_count, points_capacity;
+    struct table         points_by_name;
     const char         *code; /* of the fault: bad_topic, bad_request */
     char                why[256];
 };
@@ -34,6 +43,8 @@ bool topics_asked_add_list(struct shard *shard, struct topics_asked *asked, stru
 bool topics_asked_resume(struct shard *shard, struct topics_asked *asked, const struct json_value *object);
 
 struct span topics_asked_name(const struct shard *shard, const struct topic_asked *topic);
-struct span topics_asked_epoch(const struct shard *shard, const struct topic_asked *topic);
+/* Fills in what the request resumes of ask->topic, if anything. */
+struct subscribe_ask;
+void topics_asked_resume_of(const struct shard *shard, const struct topics_asked *asked, struct subscribe_ask *ask);
 
 #endif

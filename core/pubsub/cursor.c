@@ -8,10 +8,11 @@ static void leave_behind(const struct local_topic *local, struct subscription *s
 {
     const struct ends *ends = &local->ends;
     struct mark to = ends->oldest_key.seq > 0 ? ends->oldest_key : ends->tail;
-    uint64_t lost = to.seq - subscription->due_seq;
-    news->gap_from = subscription->due_seq;
+    uint64_t due_seq = subscription_due_seq(subscription), lost = to.seq - due_seq;
+    news->gap_from = due_seq;
     news->gap_to = to.seq - 1;
-    subscription->next_seq = subscription->due_seq = to.seq;
+    subscription->next_seq = to.seq;
+    subscription->jumped = 0;
     subscription->at = to.at;
     counter_add(counters, COUNTER_GAPS, 1);
     counter_add(counters, COUNTER_GAP_UPDATES, lost);
@@ -46,7 +47,8 @@ bool cursor_advance(const struct local_topic *local, struct subscription *subscr
     if (subscription->life != local->life) {
         *news = (struct cursor_news){ .new_life = true };
         subscription->life = local->life;
-        subscription->next_seq = subscription->due_seq = 1;
+        subscription->next_seq = 1;
+        subscription->jumped = 0;
         subscription->at = POSITION_UNKNOWN;
     }
     if (subscription->next_seq > ends->last.seq) return false;
@@ -55,6 +57,8 @@ bool cursor_advance(const struct local_topic *local, struct subscription *subscr
     subscription->skips = false;
     if (superseded) {
         counter_add(counters, COUNTER_UPDATES_SUPERSEDED, ends->key.seq - subscription->next_seq);
+        uint64_t jumped = subscription->jumped + (ends->key.seq - subscription->next_seq);
+        subscription->jumped = jumped < UINT32_MAX ? (uint32_t)jumped : UINT32_MAX; /* more than any window holds */
         subscription->next_seq = ends->key.seq;
         subscription->at = ends->key.at;
         return true;

@@ -10,8 +10,7 @@
 
 /* What must be told before the range, in this order. */
 struct cursor_news {
-    bool     new_life; /* op:topic: the epoch, with seq `life_seq` */
-    uint64_t life_seq;
+    bool     new_life; /* op:topic: the epoch, born since the subscription was made */
     uint64_t gap_from, gap_to; /* op:gap, both inclusive; gap_to 0: none */
 };
 

@@ -1,13 +1,13 @@
 #include "core/pubsub/engine.h"
 
-#include "core/base/siphash.h"
+#include "core/pubsub/following.h"
 
 int engine_init(struct engine *engine, const struct engine_settings *settings, struct pool *subscribers, struct bitset *ready, const struct clock *clock, struct counters *counters)
 {
     engine->settings = *settings;
     engine->clock = clock;
     engine->counters = counters;
-    engine->self = (struct link){ settings->shard, &engine->home, &engine->locals };
+    engine->self = (struct link){ settings->shard, &engine->home, &engine->locals, engine };
     for (uint32_t shard = 0; shard < settings->shards_count; shard++) engine->links[shard] = &engine->self;
     int error = home_init(&engine->home, &settings->home, engine->links, settings->shards_count, clock, counters);
     if (error) return error;
@@ -15,7 +15,10 @@ int engine_init(struct engine *engine, const struct engine_settings *settings, s
     if (error) goto undo_home;
     error = table_init(&engine->by_pair);
     if (error) goto undo_locals;
+    error = patterns_init(&engine->patterns, settings);
+    if (error) goto undo_pairs;
     return 0;
+undo_pairs:  table_deinit(&engine->by_pair);
 undo_locals: locals_deinit(&engine->locals);
 undo_home:   home_deinit(&engine->home);
     return error;
@@ -23,243 +26,62 @@ undo_home:   home_deinit(&engine->home);
 
 void engine_deinit(struct engine *engine)
 {
+    patterns_deinit(&engine->patterns);
     table_deinit(&engine->by_pair);
     locals_deinit(&engine->locals);
     home_deinit(&engine->home);
 }
 
-static uint64_t name_hash(const struct engine *engine, struct span name)
-{
-    return siphash(engine->settings.hash_key, name);
-}
-
-/* The link to a topic's home. The upper half of the hash tells the home, the lower half a place in its tables. */
-static struct link *link_of(struct engine *engine, uint64_t hash)
-{
-    return engine->links[(hash >> 32) % engine->settings.shards_count];
-}
-
 enum link_result engine_publish(struct engine *engine, struct publish_ask *ask, struct publish_reply *reply)
 {
-    ask->hash = name_hash(engine, ask->topic);
-    return link_publish(link_of(engine, ask->hash), ask, reply);
+    ask->hash = engine_name_hash(engine, ask->topic);
+    return link_publish(engine_link_of(engine, ask->hash), ask, reply);
 }
 
 enum link_result engine_delete(struct engine *engine, struct delete_ask *ask, struct delete_reply *reply)
 {
-    ask->hash = name_hash(engine, ask->topic);
-    return link_delete(link_of(engine, ask->hash), ask, reply);
+    ask->hash = engine_name_hash(engine, ask->topic);
+    return link_delete(engine_link_of(engine, ask->hash), ask, reply);
 }
 
 enum link_result engine_query(struct engine *engine, struct query_ask *ask, struct query_reply *reply, struct text *answer)
 {
     if (ask->kind == QUERY_NAMES) return link_query(&engine->self, ask, reply, answer);
-    ask->hash = name_hash(engine, ask->topic);
-    return link_query(link_of(engine, ask->hash), ask, reply, answer);
-}
-
-static uint32_t pair_hash(uint32_t subscriber, uint32_t local)
-{
-    uint64_t pair = ((uint64_t)subscriber << 32 | local) * UINT64_C(0x9e3779b97f4a7c15);
-    return (uint32_t)(pair >> 32); /* indices are ours, not the client's: no key is needed */
-}
-
-static uint32_t find_subscription(const struct engine *engine, uint32_t subscriber, uint32_t local)
-{
-    uint32_t hash = pair_hash(subscriber, local);
-    const struct table *table = &engine->by_pair;
-    for (uint32_t at = table_first(table, hash); at != TABLE_NONE; at = table_following(table, hash, at)) {
-        const struct subscription *subscription = subscription_at(&engine->locals.subscriptions, table->slots[at].index);
-        if (subscription->subscriber == subscriber && subscription->local == local) return table->slots[at].index;
-    }
-    return POOL_NONE;
+    ask->hash = engine_name_hash(engine, ask->topic);
+    return link_query(engine_link_of(engine, ask->hash), ask, reply, answer);
 }
 
 void subscriber_init(struct subscriber *subscriber)
 {
-    *subscriber = (struct subscriber){ .dirty = SUBSCRIPTION_RING_EMPTY, .siblings_first = POOL_NONE, .siblings_last = POOL_NONE };
+    *subscriber = (struct subscriber){ .dirty = SUBSCRIPTION_RING_EMPTY, .siblings_first = POOL_NONE, .siblings_last = POOL_NONE, .patterns_first = POOL_NONE };
 }
 
-static void sibling_add(struct engine *engine, struct subscriber *subscriber, uint32_t index)
+enum subscribe_verdict engine_subscribe(struct engine *engine, uint32_t subscriber, const struct subscribe_ask *ask, struct subscribe_reply *reply)
 {
-    struct pool *pool = &engine->locals.subscriptions;
-    struct subscription *subscription = subscription_at(pool, index);
-    subscription->sibling_prev = subscriber->siblings_last;
-    subscription->sibling_next = POOL_NONE;
-    if (subscriber->siblings_last == POOL_NONE) subscriber->siblings_first = index;
-    else subscription_at(pool, subscriber->siblings_last)->sibling_next = index;
-    subscriber->siblings_last = index;
-    subscriber->subscriptions_count++;
-}
-
-static void sibling_remove(struct engine *engine, struct subscriber *subscriber, uint32_t index)
-{
-    struct pool *pool = &engine->locals.subscriptions;
-    const struct subscription *subscription = subscription_at(pool, index);
-    if (subscription->sibling_prev == POOL_NONE) subscriber->siblings_first = subscription->sibling_next;
-    else subscription_at(pool, subscription->sibling_prev)->sibling_next = subscription->sibling_next;
-    if (subscription->sibling_next == POOL_NONE) subscriber->siblings_last = subscription->sibling_prev;
-    else subscription_at(pool, subscription->sibling_next)->sibling_prev = subscription->sibling_prev;
-    subscriber->subscriptions_count--;
-}
-
-/* The list that it belongs into: waiting where it is caught up, else dirty. */
-static void enlist(struct engine *engine, uint32_t index)
-{
-    struct subscription *subscription = subscription_at(&engine->locals.subscriptions, index);
-    struct local_topic *local = local_topic_at(&engine->locals, subscription->local);
-    bool caught_up = !local_topic_born(local) || (subscription->life == local->life && subscription->next_seq > local->ends.last.seq);
-    if (caught_up) {
-        subscription_push_last(&engine->locals.subscriptions, &local->waiting, index, IN_WAITING);
-        return;
-    }
-    struct subscriber *subscriber = pool_at(engine->locals.subscribers, subscription->subscriber);
-    subscription_push_last(&engine->locals.subscriptions, &subscriber->dirty, index, IN_DIRTY);
-    if (!subscriber->blocked) bitset_add(engine->locals.ready, subscription->subscriber);
-}
-
-static struct subscription_ring *ring_of(struct engine *engine, const struct subscription *subscription)
-{
-    if (subscription->list == IN_WAITING) return &local_topic_at(&engine->locals, subscription->local)->waiting;
-    struct subscriber *subscriber = pool_at(engine->locals.subscribers, subscription->subscriber);
-    return &subscriber->dirty;
-}
-
-/* Where a new subscription begins. */
-static void set_cursor(struct subscription *subscription, const struct local_topic *local, const struct subscribe_ask *ask, struct subscribe_reply *reply)
-{
-    const struct ends *ends = &local->ends;
-    subscription->life = local->life;
-    subscription->at = POSITION_UNKNOWN;
-    subscription->next_seq = 1;
-    if (!local_topic_born(local)) return;
-
-    bool known = ask->resume && span_equals(ask->resume_epoch, span_of(local->epoch, EPOCH_BYTES));
-    if (known && ask->resume_seq <= ends->last.seq) {
-        reply->resumed = true;
-        subscription->next_seq = ask->resume_seq + 1;
-        subscription->skips = ask->resume_seq < ends->last.seq; /* latest: the newest, if newer */
-    } else if (ask->snapshot) {
-        subscription->next_seq = ends->key.seq;
-        subscription->at = ends->key.at;
-    } else {
-        subscription->next_seq = ends->last.seq + 1;
-        subscription->at = ends->head;
-    }
-}
-
-/* The position is kept: `every` goes on from the last sent, so a jump that was not sent yet is taken back. */
-static void set_mode(struct subscription *subscription, enum mode mode)
-{
-    if (subscription->mode == MODE_EVERY && mode == MODE_LATEST && subscription->list == IN_DIRTY) subscription->skips = true;
-    subscription->mode = (uint8_t)mode;
-    if (mode == MODE_LATEST || subscription->due_seq == subscription->next_seq) return;
-    subscription->next_seq = subscription->due_seq;
-    subscription->at = POSITION_UNKNOWN;
-}
-
-static void drop_if_unused(struct engine *engine, uint32_t index)
-{
-    struct local_topic *local = local_topic_at(&engine->locals, index);
-    if (local->subscriptions_count > 0) return;
-    link_uninterest(link_of(engine, local->hash), local_topic_name(local), local->hash, local->generation);
-    locals_drop(&engine->locals, index);
-}
-
-/* The local topic, interested in where it is new; POOL_NONE: refused, *verdict says why. */
-static uint32_t follow(struct engine *engine, struct span name, enum subscribe_verdict *verdict)
-{
-    uint64_t hash = name_hash(engine, name);
-    uint32_t index = locals_find(&engine->locals, name, hash);
-    struct link *link = link_of(engine, hash);
-    if (index != POOL_NONE) {
-        /* Our own topics may have grown in this turn: the ack's seq is the newest at this moment. */
-        if (link == &engine->self) home_tell_topic(&engine->home, engine->settings.shard, name, hash);
-        return index;
-    }
-    *verdict = SUBSCRIBE_TOPICS_FULL;
-    index = locals_make(&engine->locals, name, hash);
-    if (index == POOL_NONE) return POOL_NONE;
-    struct interest_ask ask = { name, hash, index, local_topic_at(&engine->locals, index)->generation };
-    if (link_interest(link, &ask) == LINK_DONE) return index;
-    locals_drop(&engine->locals, index);
-    return POOL_NONE;
-}
-
-static void reply_with(struct subscribe_reply *reply, const struct local_topic *local)
-{
-    reply->born = local_topic_born(local);
-    reply->seq = local->ends.last.seq;
-    memcpy(reply->epoch, local->epoch, EPOCH_BYTES);
-}
-
-enum subscribe_verdict engine_subscribe(struct engine *engine, uint32_t subscriber_index, const struct subscribe_ask *ask, struct subscribe_reply *reply)
-{
-    *reply = (struct subscribe_reply){ 0 };
-    enum subscribe_verdict verdict = SUBSCRIBE_DONE;
-    uint32_t local_index = follow(engine, ask->topic, &verdict);
-    if (local_index == POOL_NONE) return verdict;
-    struct local_topic *local = local_topic_at(&engine->locals, local_index);
-
-    uint32_t index = find_subscription(engine, subscriber_index, local_index);
-    if (index != POOL_NONE) {
-        set_mode(subscription_at(&engine->locals.subscriptions, index), ask->mode);
-        reply_with(reply, local);
-        reply->again = true;
-        return SUBSCRIBE_DONE;
-    }
-    index = pool_take(&engine->locals.subscriptions);
-    if (index == POOL_NONE || table_insert(&engine->by_pair, pair_hash(subscriber_index, local_index), index)) {
-        if (index != POOL_NONE) pool_give(&engine->locals.subscriptions, index);
-        drop_if_unused(engine, local_index);
-        return SUBSCRIBE_FULL;
-    }
-    struct subscription *subscription = subscription_at(&engine->locals.subscriptions, index);
-    *subscription = (struct subscription){ .subscriber = subscriber_index, .local = local_index, .mode = (uint8_t)ask->mode };
-    set_cursor(subscription, local, ask, reply);
-    subscription->due_seq = subscription->next_seq;
-    sibling_add(engine, pool_at(engine->locals.subscribers, subscriber_index), index);
-    local->subscriptions_count++;
-    counter_add(engine->counters, COUNTER_SUBSCRIPTIONS, 1);
-    enlist(engine, index);
-    reply_with(reply, local);
-    return SUBSCRIBE_DONE;
-}
-
-static void end_subscription(struct engine *engine, uint32_t index)
-{
-    struct subscription *subscription = subscription_at(&engine->locals.subscriptions, index);
-    uint32_t local_index = subscription->local;
-    subscription_unlink(&engine->locals.subscriptions, ring_of(engine, subscription), index);
-    sibling_remove(engine, pool_at(engine->locals.subscribers, subscription->subscriber), index);
-    table_remove(&engine->by_pair, pair_hash(subscription->subscriber, local_index), index);
-    pool_give(&engine->locals.subscriptions, index);
-    local_topic_at(&engine->locals, local_index)->subscriptions_count--;
-    counter_sub(engine->counters, COUNTER_SUBSCRIPTIONS, 1);
-    drop_if_unused(engine, local_index);
-}
-
-static uint32_t find_by_name(const struct engine *engine, uint32_t subscriber, struct span topic)
-{
-    uint32_t local = locals_find(&engine->locals, topic, name_hash(engine, topic));
-    return local == POOL_NONE ? POOL_NONE : find_subscription(engine, subscriber, local);
+    uint32_t index;
+    enum subscribe_verdict verdict = following_make(engine, subscriber, ask, BY_NAME, &index, reply);
+    if (verdict != SUBSCRIBE_DONE || !reply->again) return verdict;
+    following_set_mode(engine, index, ask->mode);
+    subscription_at(&engine->locals.subscriptions, index)->by = BY_NAME; /* a name beats a pattern */
+    return verdict;
 }
 
 void engine_unsubscribe(struct engine *engine, uint32_t subscriber, struct span topic)
 {
-    uint32_t index = find_by_name(engine, subscriber, topic);
-    if (index != POOL_NONE) end_subscription(engine, index);
+    uint32_t index = following_find(engine, subscriber, topic);
+    if (index == POOL_NONE || subscription_at(&engine->locals.subscriptions, index)->by != BY_NAME) return;
+    patterns_take_over(engine, index);
 }
-
 bool engine_follows(const struct engine *engine, uint32_t subscriber, struct span topic)
 {
-    return find_by_name(engine, subscriber, topic) != POOL_NONE;
+    return following_find(engine, subscriber, topic) != POOL_NONE;
 }
 
 void engine_unsubscribe_all(struct engine *engine, uint32_t subscriber_index)
 {
     struct subscriber *subscriber = pool_at(engine->locals.subscribers, subscriber_index);
-    while (subscriber->siblings_first != POOL_NONE) end_subscription(engine, subscriber->siblings_first);
+    patterns_end_all(engine, subscriber_index);
+    while (subscriber->siblings_first != POOL_NONE) following_end(engine, subscriber->siblings_first);
 }
 
 void engine_tell(struct engine *engine)
@@ -283,9 +105,10 @@ void engine_sent(struct engine *engine, uint32_t index, struct mark mark)
 {
     struct subscription *subscription = subscription_at(&engine->locals.subscriptions, index);
     counter_add(engine->counters, COUNTER_FRAMES_SENT, mark.seq - subscription->next_seq);
-    subscription->next_seq = subscription->due_seq = mark.seq;
+    subscription->next_seq = mark.seq;
+    subscription->jumped = 0;
     subscription->at = mark.at;
-    enlist(engine, index);
+    following_enlist(engine, index);
 }
 
 void engine_unsent(struct engine *engine, uint32_t index)

@@ -12,18 +12,22 @@
 #include "core/pubsub/cursor.h"
 #include "core/pubsub/home.h"
 #include "core/pubsub/local_topic.h"
+#include "core/pubsub/patterns.h"
 
 struct engine_settings {
     uint32_t             shard, shards_count;
     uint8_t              hash_key[16]; /* the same in all shards: it tells a topic's home */
     struct home_settings home;
     uint32_t             subscriptions_max;
+    uint32_t             subscriptions_each_max; /* of one subscriber: a birth beyond it is not covered */
+    uint32_t             patterns_max;
 };
 
 struct engine {
     struct engine_settings settings;
     struct home            home;
     struct locals          locals;
+    struct patterns        patterns;
     struct table           by_pair; /* subscriptions by subscriber and local topic */
     struct link            self;
     struct link           *links[SHARDS_MAX]; /* to each shard; its own is `self` */
@@ -67,7 +71,29 @@ enum subscribe_verdict {
 /* Subscribes, or changes the mode of a subscription. Updates come with the next flush at the earliest, so that what the
  * caller writes now (the ack) precedes them. A topic that is not born yet is announced by cursor_news.new_life later. */
 enum subscribe_verdict engine_subscribe(struct engine *engine, uint32_t subscriber, const struct subscribe_ask *ask, struct subscribe_reply *reply);
-/* Does nothing where it is not subscribed. */
+struct pattern_ask {
+    struct span pattern; /* a valid one */
+    enum mode   mode;
+    bool        snapshot;
+};
+
+/* Follows a pattern, or changes how: topics born from now on are covered; those that are there by engine_cover(), after the
+ * caller has written the ack. False: no room. */
+bool engine_subscribe_pattern(struct engine *engine, uint32_t subscriber, const struct pattern_ask *ask, bool *again);
+
+/* What the caller does while topics are covered. */
+struct pattern_cover {
+    void *context;
+    void (*resume)(void *context, struct subscribe_ask *ask); /* fills in what the request resumes; NULL: nothing */
+    void (*covered)(void *context, const struct subscribe_ask *ask, const struct subscribe_reply *reply); /* a topic not followed before */
+};
+/* Subscribes to each topic with an update that the pattern covers. What could be covered before a refusal stays. */
+enum subscribe_verdict engine_cover(struct engine *engine, uint32_t subscriber, struct span pattern, const struct pattern_cover *cover);
+/* How many those are. */
+uint32_t engine_count_matches(struct engine *engine, struct span pattern);
+void     engine_unsubscribe_pattern(struct engine *engine, uint32_t subscriber, struct span pattern);
+
+/* Does nothing where it is not subscribed by name. */
 void engine_unsubscribe(struct engine *engine, uint32_t subscriber, struct span topic);
 void engine_unsubscribe_all(struct engine *engine, uint32_t subscriber);
 /* Whether it is subscribed. */

@@ -4,6 +4,7 @@
 
 #include "core/base/check.h"
 #include "core/base/random.h"
+#include "core/proto/topic_name.h"
 
 static struct topic *topic_at(const struct home *home, uint32_t index)
 {
@@ -27,7 +28,15 @@ int home_init(struct home *home, const struct home_settings *settings, struct li
     int error = pool_init(&home->topics, sizeof(struct topic), settings->topics_max);
     if (error) return error;
     error = table_init(&home->by_name);
-    if (error) pool_deinit(&home->topics);
+    if (error) goto undo_topics;
+    error = pool_init(&home->pattern_shards, sizeof(uint64_t), settings->patterns_max);
+    if (error) goto undo_names;
+    error = pattern_index_init(&home->patterns, settings->hash_key);
+    if (error) goto undo_shards;
+    return 0;
+undo_shards: pool_deinit(&home->pattern_shards);
+undo_names:  table_deinit(&home->by_name);
+undo_topics: pool_deinit(&home->topics);
     return error;
 }
 
@@ -40,6 +49,8 @@ void home_deinit(struct home *home)
         free(topic->interests);
         free(topic->name);
     }
+    pattern_index_deinit(&home->patterns);
+    pool_deinit(&home->pattern_shards);
     names_deinit(&home->names);
     table_deinit(&home->by_name);
     pool_deinit(&home->topics);
@@ -163,6 +174,65 @@ static uint64_t segment_bytes_bound(const struct publish_ask *ask)
     return 2 * (ask->data.size + ask->topic.size + AROUND_BYTES) + SEGMENT_BYTES_MIN;
 }
 
+struct birth {
+    struct home *home;
+    struct span  topic;
+    uint64_t     shards; /* a bit for each that follows a pattern which covers it */
+};
+
+static void note_shards(void *context, uint32_t index)
+{
+    struct birth *birth = context;
+    birth->shards |= *(const uint64_t *)pool_at(&birth->home->pattern_shards, index);
+}
+
+/* Each shard is told once, however many of its patterns cover the topic. */
+static void tell_birth(struct home *home, struct span topic)
+{
+    struct birth birth = { home, topic, 0 };
+    pattern_index_match(&home->patterns, topic, note_shards, &birth);
+    for (; birth.shards; birth.shards &= birth.shards - 1) link_birth(home->links[__builtin_ctzll(birth.shards)], topic);
+}
+
+void home_pattern(struct home *home, uint32_t shard, struct span pattern, bool on)
+{
+    uint32_t index = pattern_index_find(&home->patterns, pattern);
+    if (index == PATTERN_INDEX_NONE) {
+        index = on ? pool_take(&home->pattern_shards) : POOL_NONE;
+        if (index == POOL_NONE) return;
+        *(uint64_t *)pool_at(&home->pattern_shards, index) = 0;
+        if (pattern_index_add(&home->patterns, pattern, index)) {
+            pool_give(&home->pattern_shards, index);
+            counter_add(home->counters, COUNTER_BIRTHS_NOT_COVERED, 1);
+            return;
+        }
+    }
+    uint64_t *shards = pool_at(&home->pattern_shards, index), bit = UINT64_C(1) << shard;
+    *shards = on ? *shards | bit : *shards & ~bit;
+    if (*shards) return;
+    pattern_index_remove(&home->patterns, pattern, &index);
+    pool_give(&home->pattern_shards, index);
+}
+
+/* What all names that a pattern covers begin with: its tokens before the first wild one. */
+static struct span literal_prefix(struct span pattern)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < pattern.size && pattern.bytes[i] != '*' && pattern.bytes[i] != '>'; i++)
+        if (pattern.bytes[i] == '.') size = i + 1;
+    return span_of(pattern.bytes, size);
+}
+
+void home_match(struct home *home, struct span pattern, bool (*visit)(void *context, struct span topic), void *context)
+{
+    struct span prefix = literal_prefix(pattern);
+    for (uint32_t at = names_seek(&home->names, prefix, SPAN_NONE); at < home->names.count; at++) {
+        struct span name = home->names.list[at];
+        if (name.size < prefix.size || memcmp(name.bytes, prefix.bytes, prefix.size) != 0) break;
+        if (topic_pattern_matches(pattern, name) && !visit(context, name)) break;
+    }
+}
+
 void home_publish(struct home *home, const struct publish_ask *ask, struct publish_reply *reply)
 {
     uint32_t index = find_or_make(home, ask->topic, (uint32_t)ask->hash);
@@ -177,6 +247,7 @@ void home_publish(struct home *home, const struct publish_ask *ask, struct publi
         reply->verdict = PUBLISH_BUSY;
         return;
     }
+    if (first) tell_birth(home, topic_name(topic)); /* before the first append, so that nothing of it is missed */
     bool done = topic_append(topic, &home->store, window, ask->data, ask->line_break, ask->key, home->clock->wall_us);
     if (!done && reclaim(home, segment_bytes_bound(ask)))
         done = topic_append(topic, &home->store, window, ask->data, ask->line_break, ask->key, home->clock->wall_us);

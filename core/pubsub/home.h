@@ -11,12 +11,15 @@
 #include "core/base/table.h"
 #include "core/pubsub/link.h"
 #include "core/pubsub/names.h"
+#include "core/pubsub/pattern_index.h"
 
 #define SHARDS_MAX 64
 
 struct home_settings {
     uint32_t      topics_max;
     uint64_t      log_bytes_max; /* budget of all logs, in allocated bytes */
+    uint32_t      patterns_max;
+    uint8_t       hash_key[16];
     uint64_t      topic_ttl_us;  /* a topic that nobody follows is forgotten so long after its newest update */
     struct window window;
 };
@@ -31,6 +34,8 @@ struct home {
     struct pool          topics; /* of struct topic */
     struct table         by_name;
     struct names         names;  /* of those that have an update */
+    struct pattern_index patterns; /* what shards follow; values: indices into pattern_shards */
+    struct pool          pattern_shards; /* of uint64_t: a bit for each shard that follows the pattern */
     struct segment_store store;
     const struct clock  *clock;
     struct counters     *counters;
@@ -53,6 +58,10 @@ void home_publish(struct home *home, const struct publish_ask *ask, struct publi
 bool home_delete(struct home *home, struct span topic, uint64_t hash);
 /* False: the topic is new and limits.topics is reached. */
 bool home_interest(struct home *home, uint32_t shard, const struct interest_ask *ask);
+/* A shard follows a pattern, or no longer; where there is no room for it, births are not told and the counter says so. */
+void home_pattern(struct home *home, uint32_t shard, struct span pattern, bool on);
+/* Visits the topics with an update that it covers, in byte order, until visit says false. visit may become interested in them. */
+void home_match(struct home *home, struct span pattern, bool (*visit)(void *context, struct span topic), void *context);
 void home_uninterest(struct home *home, uint32_t shard, struct span topic, uint64_t hash, uint32_t generation);
 
 /* Tells each shard of every topic that has news for it: once a turn, before the flush. */

@@ -1,5 +1,6 @@
 #include "core/pubsub/link.h"
 
+#include "core/pubsub/engine.h"
 #include "core/pubsub/home.h"
 #include "core/pubsub/query.h"
 #include "core/pubsub/local_topic.h"
@@ -25,6 +26,21 @@ enum link_result link_query(struct link *link, const struct query_ask *ask, stru
 enum link_result link_interest(struct link *link, const struct interest_ask *ask)
 {
     return home_interest(link->home, link->shard, ask) ? LINK_DONE : LINK_REFUSED;
+}
+
+void link_pattern(struct link *link, struct span pattern, bool on)
+{
+    home_pattern(link->home, link->shard, pattern, on);
+}
+
+void link_match(struct link *link, struct span pattern, bool (*visit)(void *context, struct span topic), void *context)
+{
+    home_match(link->home, pattern, visit, context);
+}
+
+void link_birth(struct link *link, struct span topic)
+{
+    patterns_on_birth(link->engine, topic);
 }
 
 void link_uninterest(struct link *link, struct span topic, uint64_t hash, uint32_t generation)

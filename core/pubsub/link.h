@@ -13,6 +13,7 @@
 
 struct home;
 struct locals;
+struct engine;
 
 /* What becomes of an ask. */
 enum link_result {
@@ -100,6 +101,7 @@ struct link {
     uint32_t       shard;  /* whose topics are asked for */
     struct home   *home;   /* of the shard itself: asks are calls */
     struct locals *locals; /* likewise for tells */
+    struct engine *engine; /* likewise for births */
 };
 
 enum link_result link_publish(struct link *link, const struct publish_ask *ask, struct publish_reply *reply);
@@ -107,9 +109,16 @@ enum link_result link_delete(struct link *link, const struct delete_ask *ask, st
 /* Appends the answer to `answer`. */
 enum link_result link_query(struct link *link, const struct query_ask *ask, struct query_reply *reply, struct text *answer);
 enum link_result link_interest(struct link *link, const struct interest_ask *ask);
+/* "This shard follows the pattern", or no longer: births that it covers are told by link_birth(). */
+void link_pattern(struct link *link, struct span pattern, bool on);
+/* Visits each topic of that home that has an update and is covered; until visit says false. */
+void link_match(struct link *link, struct span pattern, bool (*visit)(void *context, struct span topic), void *context);
 /* Takes interest back; can't fail: it is state, told when there is room. */
 void link_uninterest(struct link *link, struct span topic, uint64_t hash, uint32_t generation);
 
+/* The home's side: a topic is being born that a pattern of the shard covers; what is appended afterwards reaches those who
+ * become interested now. */
+void link_birth(struct link *link, struct span topic);
 /* The home's side: false: no room, the notice stays to be told. *held_from: the lowest segment that the shard holds now. */
 bool link_tell(struct link *link, const struct notice *notice, uint32_t *held_from);
 

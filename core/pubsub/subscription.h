@@ -19,10 +19,11 @@ enum subscription_list { IN_NONE, IN_WAITING, IN_DIRTY };
 /* 56 bytes. All links are indices into the pool of subscriptions. */
 struct subscription {
     uint64_t        next_seq;   /* of the frame at the cursor */
-    uint64_t        due_seq;    /* all below was sent, or told as a gap; [due_seq, next_seq) a jump of `latest` leaves out, once it is sent */
     struct position at;         /* the cursor; unknown, or left behind by the tail, it is sought by next_seq */
     uint32_t        subscriber; /* by index in the pool of subscribers */
     uint32_t        local;      /* its local topic, by index */
+    uint32_t        jumped;     /* so many before next_seq a jump of `latest` leaves out, once it is sent: below them all was sent or told as a gap */
+    uint32_t        by;         /* the pattern subscription that it is there for; BY_NAME: it was asked for by name */
     uint32_t        life;       /* of the local topic that the cursor belongs to; 0: the topic was not yet born */
     uint32_t        next, prev; /* in the list that it stands in */
     uint32_t        sibling_next, sibling_prev; /* all of one subscriber's, in the order of subscribing */
@@ -30,6 +31,7 @@ struct subscription {
     uint8_t         list;       /* enum subscription_list */
     bool            skips;      /* latest: it goes on with the newest key whatever lies between (resumed, or was `every`) */
 };
+#define BY_NAME POOL_NONE
 static_assert(sizeof(struct subscription) <= 56, "a million of them are promised");
 
 /* A list through next and prev. */
@@ -38,10 +40,18 @@ struct subscription_ring {
 };
 #define SUBSCRIPTION_RING_EMPTY ((struct subscription_ring){ POOL_NONE, POOL_NONE })
 
+/* All below was sent, or told as a gap. */
+static inline uint64_t subscription_due_seq(const struct subscription *subscription)
+{
+    return subscription->next_seq - subscription->jumped;
+}
+
 /* Stands first in whatever subscribes, in a pool of its own. */
 struct subscriber {
     struct subscription_ring dirty;
     uint32_t                 siblings_first, siblings_last;
+    uint32_t                 patterns_first; /* its pattern subscriptions, the newest first */
+    uint32_t                 patterns_count;
     uint32_t                 subscriptions_count;
     bool                     behind;  /* the caller's: it could not take all that was pending, and has not caught up since */
     bool                     blocked; /* the caller's: it can take nothing now; its news wait, and it is not made ready */

@@ -1,0 +1,196 @@
+#include "core/pubsub/following.h"
+
+#include "core/base/siphash.h"
+
+uint64_t engine_name_hash(const struct engine *engine, struct span name)
+{
+    return siphash(engine->settings.hash_key, name);
+}
+
+struct link *engine_link_of(struct engine *engine, uint64_t hash)
+{
+    return engine->links[(hash >> 32) % engine->settings.shards_count];
+}
+
+static uint32_t pair_hash(uint32_t subscriber, uint32_t local)
+{
+    uint64_t pair = ((uint64_t)subscriber << 32 | local) * UINT64_C(0x9e3779b97f4a7c15);
+    return (uint32_t)(pair >> 32); /* indices are ours, not the client's: no key is needed */
+}
+
+static uint32_t find_subscription(const struct engine *engine, uint32_t subscriber, uint32_t local)
+{
+    uint32_t hash = pair_hash(subscriber, local);
+    const struct table *table = &engine->by_pair;
+    for (uint32_t at = table_first(table, hash); at != TABLE_NONE; at = table_following(table, hash, at)) {
+        const struct subscription *subscription = subscription_at(&engine->locals.subscriptions, table->slots[at].index);
+        if (subscription->subscriber == subscriber && subscription->local == local) return table->slots[at].index;
+    }
+    return POOL_NONE;
+}
+
+static void sibling_add(struct engine *engine, struct subscriber *subscriber, uint32_t index)
+{
+    struct pool *pool = &engine->locals.subscriptions;
+    struct subscription *subscription = subscription_at(pool, index);
+    subscription->sibling_prev = subscriber->siblings_last;
+    subscription->sibling_next = POOL_NONE;
+    if (subscriber->siblings_last == POOL_NONE) subscriber->siblings_first = index;
+    else subscription_at(pool, subscriber->siblings_last)->sibling_next = index;
+    subscriber->siblings_last = index;
+    subscriber->subscriptions_count++;
+}
+
+static void sibling_remove(struct engine *engine, struct subscriber *subscriber, uint32_t index)
+{
+    struct pool *pool = &engine->locals.subscriptions;
+    const struct subscription *subscription = subscription_at(pool, index);
+    if (subscription->sibling_prev == POOL_NONE) subscriber->siblings_first = subscription->sibling_next;
+    else subscription_at(pool, subscription->sibling_prev)->sibling_next = subscription->sibling_next;
+    if (subscription->sibling_next == POOL_NONE) subscriber->siblings_last = subscription->sibling_prev;
+    else subscription_at(pool, subscription->sibling_next)->sibling_prev = subscription->sibling_prev;
+    subscriber->subscriptions_count--;
+}
+
+void following_enlist(struct engine *engine, uint32_t index)
+{
+    struct subscription *subscription = subscription_at(&engine->locals.subscriptions, index);
+    struct local_topic *local = local_topic_at(&engine->locals, subscription->local);
+    bool caught_up = !local_topic_born(local) || (subscription->life == local->life && subscription->next_seq > local->ends.last.seq);
+    if (caught_up) {
+        subscription_push_last(&engine->locals.subscriptions, &local->waiting, index, IN_WAITING);
+        return;
+    }
+    struct subscriber *subscriber = pool_at(engine->locals.subscribers, subscription->subscriber);
+    subscription_push_last(&engine->locals.subscriptions, &subscriber->dirty, index, IN_DIRTY);
+    if (!subscriber->blocked) bitset_add(engine->locals.ready, subscription->subscriber);
+}
+
+static struct subscription_ring *ring_of(struct engine *engine, const struct subscription *subscription)
+{
+    if (subscription->list == IN_WAITING) return &local_topic_at(&engine->locals, subscription->local)->waiting;
+    struct subscriber *subscriber = pool_at(engine->locals.subscribers, subscription->subscriber);
+    return &subscriber->dirty;
+}
+
+/* Where a new subscription begins. */
+static void set_cursor(struct subscription *subscription, const struct local_topic *local, const struct subscribe_ask *ask, struct subscribe_reply *reply)
+{
+    const struct ends *ends = &local->ends;
+    subscription->life = local->life;
+    subscription->at = POSITION_UNKNOWN;
+    subscription->next_seq = 1;
+    if (!local_topic_born(local)) return;
+
+    bool known = ask->resume && span_equals(ask->resume_epoch, span_of(local->epoch, EPOCH_BYTES));
+    if (known && ask->resume_seq <= ends->last.seq) {
+        reply->resumed = true;
+        subscription->next_seq = ask->resume_seq + 1;
+        subscription->skips = ask->resume_seq < ends->last.seq; /* latest: the newest, if newer */
+    } else if (ask->snapshot) {
+        subscription->next_seq = ends->key.seq;
+        subscription->at = ends->key.at;
+    } else {
+        subscription->next_seq = ends->last.seq + 1;
+        subscription->at = ends->head;
+    }
+}
+
+/* The position is kept: `every` goes on from the last sent, so a jump that was not sent yet is taken back. */
+void following_set_mode(struct engine *engine, uint32_t index, enum mode mode)
+{
+    struct subscription *subscription = subscription_at(&engine->locals.subscriptions, index);
+    if (subscription->mode == MODE_EVERY && mode == MODE_LATEST && subscription->list == IN_DIRTY) subscription->skips = true;
+    subscription->mode = (uint8_t)mode;
+    if (mode == MODE_LATEST || subscription->jumped == 0) return;
+    subscription->next_seq = subscription_due_seq(subscription);
+    subscription->jumped = 0;
+    subscription->at = POSITION_UNKNOWN;
+}
+
+static void drop_if_unused(struct engine *engine, uint32_t index)
+{
+    struct local_topic *local = local_topic_at(&engine->locals, index);
+    if (local->subscriptions_count > 0) return;
+    link_uninterest(engine_link_of(engine, local->hash), local_topic_name(local), local->hash, local->generation);
+    locals_drop(&engine->locals, index);
+}
+
+/* The local topic, interested in where it is new; POOL_NONE: refused, *verdict says why. */
+static uint32_t follow(struct engine *engine, struct span name, enum subscribe_verdict *verdict)
+{
+    uint64_t hash = engine_name_hash(engine, name);
+    uint32_t index = locals_find(&engine->locals, name, hash);
+    struct link *link = engine_link_of(engine, hash);
+    if (index != POOL_NONE) {
+        /* Our own topics may have grown in this turn: the ack's seq is the newest at this moment. */
+        if (link == &engine->self) home_tell_topic(&engine->home, engine->settings.shard, name, hash);
+        return index;
+    }
+    *verdict = SUBSCRIBE_TOPICS_FULL;
+    index = locals_make(&engine->locals, name, hash);
+    if (index == POOL_NONE) return POOL_NONE;
+    struct interest_ask ask = { name, hash, index, local_topic_at(&engine->locals, index)->generation };
+    if (link_interest(link, &ask) == LINK_DONE) return index;
+    locals_drop(&engine->locals, index);
+    return POOL_NONE;
+}
+
+static void reply_with(struct subscribe_reply *reply, const struct local_topic *local)
+{
+    reply->born = local_topic_born(local);
+    reply->seq = local->ends.last.seq;
+    memcpy(reply->epoch, local->epoch, EPOCH_BYTES);
+}
+
+enum subscribe_verdict following_make(struct engine *engine, uint32_t subscriber_index, const struct subscribe_ask *ask, uint32_t by, uint32_t *made, struct subscribe_reply *reply)
+{
+    *reply = (struct subscribe_reply){ 0 };
+    enum subscribe_verdict verdict = SUBSCRIBE_DONE;
+    uint32_t local_index = follow(engine, ask->topic, &verdict);
+    if (local_index == POOL_NONE) return verdict;
+    struct local_topic *local = local_topic_at(&engine->locals, local_index);
+
+    uint32_t index = *made = find_subscription(engine, subscriber_index, local_index);
+    if (index != POOL_NONE) {
+        reply_with(reply, local);
+        reply->again = true;
+        return SUBSCRIBE_DONE;
+    }
+    index = pool_take(&engine->locals.subscriptions);
+    if (index == POOL_NONE || table_insert(&engine->by_pair, pair_hash(subscriber_index, local_index), index)) {
+        if (index != POOL_NONE) pool_give(&engine->locals.subscriptions, index);
+        drop_if_unused(engine, local_index);
+        return SUBSCRIBE_FULL;
+    }
+    struct subscription *subscription = subscription_at(&engine->locals.subscriptions, index);
+    *subscription = (struct subscription){ .subscriber = subscriber_index, .local = local_index, .mode = (uint8_t)ask->mode, .by = by };
+    set_cursor(subscription, local, ask, reply);
+    sibling_add(engine, pool_at(engine->locals.subscribers, subscriber_index), index);
+    local->subscriptions_count++;
+    counter_add(engine->counters, COUNTER_SUBSCRIPTIONS, 1);
+    following_enlist(engine, index);
+    reply_with(reply, local);
+    *made = index;
+    return SUBSCRIBE_DONE;
+}
+
+void following_end(struct engine *engine, uint32_t index)
+{
+    struct subscription *subscription = subscription_at(&engine->locals.subscriptions, index);
+    uint32_t local_index = subscription->local;
+    subscription_unlink(&engine->locals.subscriptions, ring_of(engine, subscription), index);
+    sibling_remove(engine, pool_at(engine->locals.subscribers, subscription->subscriber), index);
+    table_remove(&engine->by_pair, pair_hash(subscription->subscriber, local_index), index);
+    pool_give(&engine->locals.subscriptions, index);
+    local_topic_at(&engine->locals, local_index)->subscriptions_count--;
+    counter_sub(engine->counters, COUNTER_SUBSCRIPTIONS, 1);
+    drop_if_unused(engine, local_index);
+}
+
+
+uint32_t following_find(const struct engine *engine, uint32_t subscriber, struct span topic)
+{
+    uint32_t local = locals_find(&engine->locals, topic, engine_name_hash(engine, topic));
+    return local == POOL_NONE ? POOL_NONE : find_subscription(engine, subscriber, local);
+}

@@ -1,0 +1,25 @@
+/* Following: how a subscriber comes to have a subscription to one topic, by name or for a pattern's sake, and loses it.
+ * Its shard's thread only. */
+#ifndef CORE_PUBSUB_FOLLOWING_H
+#define CORE_PUBSUB_FOLLOWING_H
+
+#include "core/pubsub/engine.h"
+
+uint64_t     engine_name_hash(const struct engine *engine, struct span name);
+/* The link to a topic's home. The upper half of the hash tells the home, the lower half a place in its tables. */
+struct link *engine_link_of(struct engine *engine, uint64_t hash);
+
+/* POOL_NONE: the subscriber does not follow the topic. */
+uint32_t following_find(const struct engine *engine, uint32_t subscriber, struct span topic);
+
+/* Makes a subscription, there by a name or for a pattern subscription. One that is there already is left as it is, and
+ * reply->again says so. *made: its index. */
+enum subscribe_verdict following_make(struct engine *engine, uint32_t subscriber, const struct subscribe_ask *ask, uint32_t by, uint32_t *made, struct subscribe_reply *reply);
+void                   following_end(struct engine *engine, uint32_t subscription);
+
+/* Changes the mode; the position is kept. */
+void following_set_mode(struct engine *engine, uint32_t subscription, enum mode mode);
+/* Puts a subscription that stands in no list into the one it belongs into: waiting where it is caught up, else dirty. */
+void following_enlist(struct engine *engine, uint32_t subscription);
+
+#endif

@@ -1,0 +1,286 @@
+#include "core/pubsub/patterns.h"
+
+#include <stdlib.h>
+
+#include "core/proto/topic_name.h"
+#include "core/pubsub/following.h"
+
+int patterns_init(struct patterns *patterns, const struct engine_settings *settings)
+{
+    *patterns = (struct patterns){ 0 };
+    int error = pool_init(&patterns->pool, sizeof(struct pattern), settings->patterns_max);
+    if (error) return error;
+    error = pool_init(&patterns->subscriptions, sizeof(struct pattern_subscription), settings->patterns_max);
+    if (error) goto undo_pool;
+    error = pattern_index_init(&patterns->index, settings->hash_key);
+    if (error) goto undo_subscriptions;
+    return 0;
+undo_subscriptions: pool_deinit(&patterns->subscriptions);
+undo_pool:          pool_deinit(&patterns->pool);
+    return error;
+}
+
+void patterns_deinit(struct patterns *patterns)
+{
+    CHECK(patterns->subscriptions.used == 0); /* subscribers are gone before their engine */
+    pattern_index_deinit(&patterns->index);
+    pool_deinit(&patterns->subscriptions);
+    pool_deinit(&patterns->pool);
+    free(patterns->matched);
+}
+
+static struct pattern_subscription *subscription_of(const struct patterns *patterns, uint32_t index)
+{
+    return pool_at(&patterns->subscriptions, index);
+}
+
+static struct pattern *pattern_at(const struct patterns *patterns, uint32_t index)
+{
+    return pool_at(&patterns->pool, index);
+}
+
+struct span pattern_text(const struct patterns *patterns, uint32_t index)
+{
+    const struct pattern *pattern = pattern_at(patterns, subscription_of(patterns, index)->pattern);
+    return span_of(pattern->text, pattern->text_bytes);
+}
+
+static struct subscriber *subscriber_at(const struct engine *engine, uint32_t index)
+{
+    return pool_at(engine->locals.subscribers, index);
+}
+
+/* Patterns and who follows them. */
+
+static uint32_t find(const struct engine *engine, uint32_t subscriber, struct span text)
+{
+    const struct patterns *patterns = &engine->patterns;
+    for (uint32_t at = subscriber_at(engine, subscriber)->patterns_first; at != POOL_NONE; at = subscription_of(patterns, at)->sibling_next)
+        if (span_equals(pattern_text(patterns, at), text)) return at;
+    return POOL_NONE;
+}
+
+/* The pattern, told to all homes where it is new; POOL_NONE: no room. */
+static uint32_t find_or_make_pattern(struct engine *engine, struct span text)
+{
+    struct patterns *patterns = &engine->patterns;
+    uint32_t index = pattern_index_find(&patterns->index, text);
+    if (index != PATTERN_INDEX_NONE) return index;
+    index = pool_take(&patterns->pool);
+    if (index == POOL_NONE) return POOL_NONE;
+    struct pattern *pattern = pattern_at(patterns, index);
+    *pattern = (struct pattern){ .text = malloc(text.size), .text_bytes = (uint32_t)text.size, .first = POOL_NONE };
+    if (!pattern->text || pattern_index_add(&patterns->index, text, index)) {
+        free(pattern->text);
+        pool_give(&patterns->pool, index);
+        return POOL_NONE;
+    }
+    memcpy(pattern->text, text.bytes, text.size);
+    for (uint32_t shard = 0; shard < engine->settings.shards_count; shard++) link_pattern(engine->links[shard], text, true);
+    return index;
+}
+
+static void drop_pattern_if_unused(struct engine *engine, uint32_t index)
+{
+    struct patterns *patterns = &engine->patterns;
+    struct pattern *pattern = pattern_at(patterns, index);
+    uint32_t value;
+    if (pattern->first != POOL_NONE) return;
+    struct span text = span_of(pattern->text, pattern->text_bytes);
+    for (uint32_t shard = 0; shard < engine->settings.shards_count; shard++) link_pattern(engine->links[shard], text, false);
+    CHECK(pattern_index_remove(&patterns->index, text, &value) && value == index);
+    free(pattern->text);
+    pool_give(&patterns->pool, index);
+}
+
+static void unlink_sibling(struct engine *engine, uint32_t index)
+{
+    struct patterns *patterns = &engine->patterns;
+    const struct pattern_subscription *gone = subscription_of(patterns, index);
+    struct subscriber *subscriber = subscriber_at(engine, gone->subscriber);
+    uint32_t *at = &subscriber->patterns_first;
+    while (*at != index) at = &subscription_of(patterns, *at)->sibling_next;
+    *at = gone->sibling_next;
+    subscriber->patterns_count--;
+}
+
+/* Ends a pattern subscription that is out of its subscriber's list already. */
+static void end_unlinked(struct engine *engine, uint32_t index)
+{
+    struct patterns *patterns = &engine->patterns;
+    struct pattern_subscription *gone = subscription_of(patterns, index);
+    uint32_t pattern = gone->pattern;
+    if (gone->prev == POOL_NONE) pattern_at(patterns, pattern)->first = gone->next;
+    else subscription_of(patterns, gone->prev)->next = gone->next;
+    if (gone->next != POOL_NONE) subscription_of(patterns, gone->next)->prev = gone->prev;
+    pool_give(&patterns->subscriptions, index);
+    drop_pattern_if_unused(engine, pattern);
+}
+
+static uint32_t make(struct engine *engine, uint32_t subscriber_index, struct span text)
+{
+    struct patterns *patterns = &engine->patterns;
+    uint32_t pattern_index = find_or_make_pattern(engine, text);
+    if (pattern_index == POOL_NONE) return POOL_NONE;
+    struct pattern *pattern = pattern_at(patterns, pattern_index);
+    uint32_t index = pool_take(&patterns->subscriptions);
+    if (index == POOL_NONE) {
+        drop_pattern_if_unused(engine, pattern_index);
+        return POOL_NONE;
+    }
+    struct subscriber *subscriber = subscriber_at(engine, subscriber_index);
+    *subscription_of(patterns, index) = (struct pattern_subscription){
+        .subscriber = subscriber_index, .pattern = pattern_index, .next = pattern->first, .prev = POOL_NONE, .sibling_next = subscriber->patterns_first,
+    };
+    if (pattern->first != POOL_NONE) subscription_of(patterns, pattern->first)->prev = index;
+    pattern->first = index;
+    subscriber->patterns_first = index;
+    subscriber->patterns_count++;
+    return index;
+}
+
+bool engine_subscribe_pattern(struct engine *engine, uint32_t subscriber, const struct pattern_ask *ask, bool *again)
+{
+    uint32_t index = find(engine, subscriber, ask->pattern);
+    *again = index != POOL_NONE;
+    if (!*again) index = make(engine, subscriber, ask->pattern);
+    if (index == POOL_NONE) return false;
+    struct pattern_subscription *subscription = subscription_of(&engine->patterns, index);
+    subscription->mode = (uint8_t)ask->mode;
+    subscription->snapshot = ask->snapshot;
+    subscription->order = ++engine->patterns.order; /* the last subscribed rules */
+    return true;
+}
+
+/* Covering topics. */
+
+/* A subscription for this pattern's sake; one that is there by an older pattern is taken over, by a name is left alone. */
+static enum subscribe_verdict cover_one(struct engine *engine, uint32_t index, struct subscribe_ask *ask, struct subscribe_reply *reply)
+{
+    const struct pattern_subscription *pattern = subscription_of(&engine->patterns, index);
+    uint32_t made;
+    enum subscribe_verdict verdict = following_make(engine, pattern->subscriber, ask, index, &made, reply);
+    if (verdict != SUBSCRIBE_DONE || !reply->again) return verdict;
+    struct subscription *known = subscription_at(&engine->locals.subscriptions, made);
+    if (known->by == BY_NAME || subscription_of(&engine->patterns, known->by)->order > pattern->order) return verdict;
+    known->by = index;
+    following_set_mode(engine, made, (enum mode)pattern->mode);
+    return verdict;
+}
+
+struct covering {
+    struct engine              *engine;
+    uint32_t                    index;
+    const struct pattern_cover *cover;
+    enum subscribe_verdict      verdict;
+};
+
+static bool cover_match(void *context, struct span topic)
+{
+    struct covering *covering = context;
+    struct engine *engine = covering->engine;
+    const struct pattern_subscription *pattern = subscription_of(&engine->patterns, covering->index);
+    struct subscribe_ask ask = { .topic = topic, .mode = (enum mode)pattern->mode, .snapshot = pattern->snapshot };
+    struct subscribe_reply reply;
+    const struct pattern_cover *cover = covering->cover;
+    if (cover->resume) cover->resume(cover->context, &ask);
+    covering->verdict = cover_one(engine, covering->index, &ask, &reply);
+    if (covering->verdict != SUBSCRIBE_DONE) return false;
+    if (!reply.again) cover->covered(cover->context, &ask, &reply);
+    return true;
+}
+
+enum subscribe_verdict engine_cover(struct engine *engine, uint32_t subscriber, struct span pattern, const struct pattern_cover *cover)
+{
+    struct covering covering = { engine, find(engine, subscriber, pattern), cover, SUBSCRIBE_DONE };
+    CHECK(covering.index != POOL_NONE);
+    for (uint32_t shard = 0; shard < engine->settings.shards_count && covering.verdict == SUBSCRIBE_DONE; shard++)
+        link_match(engine->links[shard], pattern, cover_match, &covering);
+    return covering.verdict;
+}
+
+static bool count_match(void *context, struct span topic)
+{
+    (void)topic;
+    ++*(uint32_t *)context;
+    return true;
+}
+
+uint32_t engine_count_matches(struct engine *engine, struct span pattern)
+{
+    uint32_t count = 0;
+    for (uint32_t shard = 0; shard < engine->settings.shards_count; shard++) link_match(engine->links[shard], pattern, count_match, &count);
+    return count;
+}
+
+static void collect(void *context, uint32_t pattern)
+{
+    struct patterns *patterns = context;
+    if (patterns->matched_count == patterns->matched_capacity) {
+        patterns->matched_capacity = patterns->matched_capacity ? patterns->matched_capacity * 2 : 16;
+        patterns->matched = realloc(patterns->matched, patterns->matched_capacity * sizeof *patterns->matched);
+        CHECK(patterns->matched);
+    }
+    patterns->matched[patterns->matched_count++] = pattern;
+}
+
+void patterns_on_birth(struct engine *engine, struct span topic)
+{
+    struct patterns *patterns = &engine->patterns;
+    patterns->matched_count = 0;
+    pattern_index_match(&patterns->index, topic, collect, patterns);
+    for (uint32_t i = 0; i < patterns->matched_count; i++) {
+        uint32_t next;
+        for (uint32_t at = pattern_at(patterns, patterns->matched[i])->first; at != POOL_NONE; at = next) {
+            const struct pattern_subscription *pattern = subscription_of(patterns, at);
+            uint32_t subscriber = pattern->subscriber;
+            struct subscribe_ask ask = { .topic = topic, .mode = (enum mode)pattern->mode, .snapshot = pattern->snapshot };
+            struct subscribe_reply reply;
+            next = pattern->next;
+            bool excess = subscriber_at(engine, subscriber)->subscriptions_count >= engine->settings.subscriptions_each_max;
+            if (excess || cover_one(engine, at, &ask, &reply) != SUBSCRIBE_DONE) counter_add(engine->counters, COUNTER_BIRTHS_NOT_COVERED, 1);
+        }
+    }
+}
+
+void patterns_take_over(struct engine *engine, uint32_t index)
+{
+    struct subscription *subscription = subscription_at(&engine->locals.subscriptions, index);
+    const struct patterns *patterns = &engine->patterns;
+    struct span topic = local_topic_name(local_topic_at(&engine->locals, subscription->local));
+    uint32_t best = POOL_NONE;
+    for (uint32_t at = subscriber_at(engine, subscription->subscriber)->patterns_first; at != POOL_NONE; at = subscription_of(patterns, at)->sibling_next) {
+        bool newer = best == POOL_NONE || subscription_of(patterns, at)->order > subscription_of(patterns, best)->order;
+        if (newer && topic_pattern_matches(pattern_text(patterns, at), topic)) best = at;
+    }
+    if (best == POOL_NONE) {
+        following_end(engine, index);
+        return;
+    }
+    subscription->by = best;
+    following_set_mode(engine, index, (enum mode)subscription_of(patterns, best)->mode);
+}
+
+void engine_unsubscribe_pattern(struct engine *engine, uint32_t subscriber_index, struct span text)
+{
+    uint32_t index = find(engine, subscriber_index, text);
+    if (index == POOL_NONE) return;
+    /* Out of the subscriber's list first, so that it does not take over what it leaves. */
+    unlink_sibling(engine, index);
+    uint32_t next;
+    for (uint32_t at = subscriber_at(engine, subscriber_index)->siblings_first; at != POOL_NONE; at = next) {
+        const struct subscription *subscription = subscription_at(&engine->locals.subscriptions, at);
+        next = subscription->sibling_next;
+        if (subscription->by == index) patterns_take_over(engine, at);
+    }
+    end_unlinked(engine, index);
+}
+
+void patterns_end_all(struct engine *engine, uint32_t subscriber)
+{
+    uint32_t first;
+    while ((first = subscriber_at(engine, subscriber)->patterns_first) != POOL_NONE) {
+        unlink_sibling(engine, first);
+        end_unlinked(engine, first);
+    }
+}

@@ -1,0 +1,57 @@
+/* Patterns: subscriptions to whatever topics a pattern covers, now and later. One shard's.
+ *
+ * A pattern subscription holds no cursor: each topic that it covers gets an ordinary subscription, there for the pattern's sake,
+ * at the topic's birth. So a publish costs the same whoever follows by what. A name beats a pattern, of several patterns of one
+ * subscriber the last subscribed rules; what no longer covers a topic hands it on to the next that does. Its shard's thread only. */
+#ifndef CORE_PUBSUB_PATTERNS_H
+#define CORE_PUBSUB_PATTERNS_H
+
+#include "core/base/pool.h"
+#include "core/pubsub/link.h"
+#include "core/pubsub/pattern_index.h"
+#include "core/pubsub/subscription.h"
+
+struct engine;
+struct engine_settings;
+
+/* What one subscriber asked for with one pattern. All links are indices into the pool of them. */
+struct pattern_subscription {
+    uint64_t order;      /* the larger one was subscribed later */
+    uint32_t subscriber, pattern;
+    uint32_t next, prev; /* of the same pattern */
+    uint32_t sibling_next; /* of the same subscriber */
+    uint8_t  mode;       /* enum mode */
+    bool     snapshot;
+};
+
+/* A pattern that somebody in this shard follows. */
+struct pattern {
+    char    *text; /* owned */
+    uint32_t text_bytes;
+    uint32_t first; /* its pattern subscriptions */
+};
+
+struct patterns {
+    struct pool          pool;          /* of struct pattern */
+    struct pool          subscriptions; /* of struct pattern_subscription */
+    struct pattern_index index;         /* patterns by text and by the names they cover */
+    uint64_t             order;
+    uint32_t            *matched; /* room for what covers a name: owned */
+    uint32_t             matched_count, matched_capacity;
+};
+
+int  patterns_init(struct patterns *patterns, const struct engine_settings *settings);
+void patterns_deinit(struct patterns *patterns);
+
+/* The text of the pattern that a subscription is there for. */
+struct span pattern_text(const struct patterns *patterns, uint32_t pattern_subscription);
+
+/* A topic is being born, at its home: whoever follows a pattern that covers it gets a subscription before its first update. */
+void patterns_on_birth(struct engine *engine, struct span topic);
+
+/* What was there by name is not any more: the last subscribed pattern that covers it takes it over, else it ends. */
+void patterns_take_over(struct engine *engine, uint32_t subscription);
+/* A subscriber goes: its pattern subscriptions end (its subscriptions are ended by the caller). */
+void patterns_end_all(struct engine *engine, uint32_t subscriber);
+
+#endif
