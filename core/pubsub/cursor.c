@@ -18,11 +18,19 @@ static void leave_behind(const struct local_topic *local, struct subscription *s
     counter_add(counters, COUNTER_GAP_UPDATES, lost);
 }
 
+/* Where the frame of next_seq lies, which the window holds. */
+static void find_place(const struct local_topic *local, struct subscription *subscription)
+{
+    if (!chain_holds(&local->chain, subscription->at.segment))
+        subscription->at = chain_seek(&local->chain, &local->ends.tail, subscription->next_seq).at;
+    subscription->at = chain_settle(&local->chain, (struct mark){ subscription->at, 0 }).at;
+}
+
 /* More than one pass may carry is pending: even a reader that takes all would be sent old values first. */
 static bool far_behind(const struct local_topic *local, const struct subscription *subscription)
 {
     const struct ends *ends = &local->ends;
-    if (subscription->next_seq < ends->tail.seq || !chain_holds(&local->chain, subscription->at.segment)) return true;
+    if (subscription->next_seq < ends->tail.seq) return true;
     if (subscription->at.segment == ends->head.segment) return ends->head.offset - subscription->at.offset > RANGE_BYTES_MAX;
     uint64_t bytes = ends->head.offset;
     for (uint32_t number = subscription->at.segment; number != ends->head.segment && bytes <= RANGE_BYTES_MAX; number++)
@@ -53,6 +61,8 @@ bool cursor_advance(const struct local_topic *local, struct subscription *subscr
     }
     if (subscription->next_seq > ends->last.seq) return false;
 
+    bool outrun = subscription->next_seq < ends->tail.seq;
+    if (!outrun) find_place(local, subscription);
     bool superseded = is_superseded(local, subscription, behind);
     subscription->skips = false;
     if (superseded) {
@@ -63,13 +73,7 @@ bool cursor_advance(const struct local_topic *local, struct subscription *subscr
         subscription->at = ends->key.at;
         return true;
     }
-    if (subscription->next_seq < ends->tail.seq) {
-        leave_behind(local, subscription, counters, news);
-        return true;
-    }
-    if (!chain_holds(&local->chain, subscription->at.segment))
-        subscription->at = chain_seek(&local->chain, &ends->tail, subscription->next_seq).at;
-    subscription->at = chain_settle(&local->chain, (struct mark){ subscription->at, 0 }).at;
+    if (outrun) leave_behind(local, subscription, counters, news);
     return true;
 }
 

@@ -32,7 +32,7 @@ static void tell_news(struct world *world, struct sim_conn *conn, const struct l
     struct span name = local_topic_name(local);
     uint32_t past = past_of(world, local);
     if (news->new_life && !world_breaks(world, BREAK_BIRTH_UNTOLD)) {
-        text_print(&world->message, "{\"op\":\"topic\",\"topic\":\"%.*s\",\"epoch\":\"%.8s\",\"seq\":%llu}", (int)name.size, name.bytes, local->epoch, (number)news->life_seq);
+        text_print(&world->message, "{\"op\":\"topic\",\"topic\":\"%.*s\",\"epoch\":\"%.8s\",\"seq\":%llu}", (int)name.size, name.bytes, local->epoch, (number)0);
         add_message(world, conn);
     }
     if (!news->gap_to) return;
