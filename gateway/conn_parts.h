@@ -1,0 +1,29 @@
+/* What the files of the connection (conn.c, conn_receive.c, conn_send.c, conn_close.c) share, and nobody else calls. */
+#ifndef GATEWAY_CONN_PARTS_H
+#define GATEWAY_CONN_PARTS_H
+
+#include "gateway/conn.h"
+
+/* Operations in the kernel's hands: conn_op_begin() gives the token. */
+bool     conn_op_held(const struct conn *conn, enum operation operation);
+uint64_t conn_op_begin(struct shard *shard, struct conn *conn, enum operation operation);
+void     conn_op_end(struct conn *conn, enum operation operation);
+
+void conn_arm_timer(struct shard *shard, struct conn *conn, uint64_t due_ms);
+void conn_arm_recv(struct shard *shard, struct conn *conn);
+/* Gives back its receive buffer, or frees what it holds instead. */
+void conn_give_buffer(struct shard *shard, struct conn *conn);
+/* Takes it out of a list, if it stands there. */
+void conn_unlist(struct shard *shard, struct conn_list *list, struct conn *conn);
+/* More replies wait for room than may. */
+bool conn_replies_wait(const struct conn *conn);
+/* Goes on consuming and receiving after a pause. */
+void conn_resume_receiving(struct shard *shard, struct conn *conn);
+/* The last byte is out. */
+void conn_end_sending(struct shard *shard, struct conn *conn);
+/* Its socket may have room again. */
+void conn_unblock(struct shard *shard, struct conn *conn);
+/* It is no WebSocket any more: its subscriptions end. */
+void conn_leave_websocket(struct shard *shard, struct conn *conn);
+
+#endif

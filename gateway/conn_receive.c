@@ -1,0 +1,167 @@
+/* What a connection receives: armed one shot at a time, consumed in turn, paused while its replies wait. See conn.h. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "core/base/check.h"
+#include "gateway/conn_parts.h"
+#include "gateway/http_exchange.h"
+#include "gateway/ws_reader.h"
+
+static void list_push(struct shard *shard, struct conn_list *list, struct conn *conn)
+{
+    CHECK(!conn->listed);
+    uint32_t index = conn_index(shard, conn);
+    conn->listed = true;
+    conn->list_next = POOL_NONE;
+    if (list->first == POOL_NONE) list->first = index;
+    else conn_at(shard, list->last)->list_next = index;
+    list->last = index;
+}
+
+static struct conn *list_pop(struct shard *shard, struct conn_list *list)
+{
+    if (list->first == POOL_NONE) return NULL;
+    struct conn *conn = conn_at(shard, list->first);
+    list->first = conn->list_next;
+    conn->listed = false;
+    return conn;
+}
+
+void conn_arm_recv(struct shard *shard, struct conn *conn)
+{
+    if (conn_op_held(conn, OP_RECV)) return;
+    ring_recv(&shard->ring, conn->file, RECV_BUFFERS_GROUP, conn_op_begin(shard, conn, OP_RECV));
+}
+
+void conn_give_buffer(struct shard *shard, struct conn *conn)
+{
+    if (conn->buffer != NO_BUFFER) recv_buffers_give(&shard->recv_buffers, conn->buffer);
+    conn->buffer = NO_BUFFER;
+    free(conn->held);
+    conn->held = NULL;
+    conn->input_at = conn->input_size = 0;
+}
+
+void conn_unlist(struct shard *shard, struct conn_list *list, struct conn *conn)
+{
+    uint32_t index = conn_index(shard, conn), before = POOL_NONE;
+    for (uint32_t at = list->first; at != POOL_NONE; before = at, at = conn_at(shard, at)->list_next) {
+        if (at != index) continue;
+        if (before == POOL_NONE) list->first = conn->list_next;
+        else conn_at(shard, before)->list_next = conn->list_next;
+        if (list->last == index) list->last = before;
+        conn->listed = false;
+        return;
+    }
+}
+
+/* Receiving. */
+
+void conn_on_recv(struct shard *shard, struct conn *conn, const struct completion *completion)
+{
+    int32_t result = completion->result;
+    if (completion_has_buffer(completion)) recv_buffers_taken(&shard->recv_buffers);
+    conn_on_over(shard, conn, OP_RECV);
+    if (conn->state == CONN_JOINING || result <= 0) {
+        if (completion_has_buffer(completion)) recv_buffers_give(&shard->recv_buffers, completion_buffer(completion));
+        if (conn->state == CONN_JOINING) return;
+        if (result == -ENOBUFS) {
+            counter_add(&shard->counters, COUNTER_RECEIVE_STARVED, 1);
+            list_push(shard, &shard->starved, conn);
+        } else if (result == -EINTR || result == -EAGAIN) conn_arm_recv(shard, conn);
+        else if (result == 0 && conn_out_waiting(conn) > 0 && (conn->state == CONN_HTTP || conn->state == CONN_LINGER)) {
+            conn->end_at_rest = true; /* it has asked all, and still reads: its answers go out first */
+            conn_linger(shard, conn);
+        }
+        else conn_join(shard, conn, result == 0 ? WHY_PEER_LEFT : WHY_RECV_FAILED);
+        return;
+    }
+    counter_add(&shard->counters, COUNTER_BYTES_RECEIVED, (uint64_t)result);
+    conn->received_ms = shard_now_ms(shard);
+    conn->ping_sent = false;
+    conn->buffer = completion_buffer(completion);
+    conn->input_at = 0;
+    conn->input_size = (uint32_t)result;
+    list_push(shard, &shard->input, conn);
+}
+
+void conns_rearm(struct shard *shard)
+{
+    uint32_t free = RECV_BUFFERS_COUNT - shard->recv_buffers.out; /* more would only starve again */
+    for (struct conn *conn; free > 0 && (conn = list_pop(shard, &shard->starved)); free--) conn_arm_recv(shard, conn);
+}
+
+static char *input_bytes(const struct shard *shard, const struct conn *conn)
+{
+    return conn->held ? conn->held : recv_buffer(&shard->recv_buffers, conn->buffer);
+}
+
+/* Its replies wait for room: what it sent meanwhile waits too, in memory of its own and not in a receive buffer, of which
+ * there are few. At most one buffer's worth, since nothing more is received. */
+static void pause_receiving(struct shard *shard, struct conn *conn)
+{
+    conn->paused = true;
+    counter_add(&shard->counters, COUNTER_RECEIVE_PAUSED, 1);
+    if (conn->buffer == NO_BUFFER) return;
+    uint32_t left = conn->input_size - conn->input_at;
+    char *held = malloc(left);
+    CHECK(held);
+    memcpy(held, recv_buffer(&shard->recv_buffers, conn->buffer) + conn->input_at, left);
+    conn_give_buffer(shard, conn);
+    conn->held = held;
+    conn->input_size = left;
+}
+
+/* Hands input to whoever reads it now: one request, frame or piece of a body at a time. Returns the bytes consumed. */
+static size_t feed(struct shard *shard, struct conn *conn, char *bytes, size_t size)
+{
+    switch ((enum conn_state)conn->state) {
+    case CONN_HTTP: return http_feed(shard, conn, bytes, size);
+    case CONN_OPEN:
+    case CONN_CLOSING: return ws_feed(shard, conn, bytes, size);
+    default: return size; /* LINGER: thrown away */
+    }
+}
+
+bool conn_replies_wait(const struct conn *conn)
+{
+    return conn_out_waiting(conn) > CONN_OUT_MAX && (conn->state == CONN_HTTP || conn->state == CONN_OPEN);
+}
+
+static size_t consume(struct shard *shard, struct conn *conn)
+{
+    uint32_t before = conn->input_at;
+    size_t of_lines = 0;
+    while (conn->state != CONN_JOINING && !conn_replies_wait(conn) && of_lines == 0) {
+        if (ws_lines_wait(conn)) of_lines = ws_feed_lines(shard, conn);
+        else if (conn->input_at < conn->input_size)
+            conn->input_at += (uint32_t)feed(shard, conn, input_bytes(shard, conn) + conn->input_at, conn->input_size - conn->input_at);
+        else break;
+    }
+    if (conn->state == CONN_JOINING) return 0;
+    size_t consumed = conn->input_at - before + of_lines;
+    bool more = conn->input_at < conn->input_size;
+    if (!more) conn_give_buffer(shard, conn);
+    if (conn_replies_wait(conn)) pause_receiving(shard, conn); /* not re-arming is pausing */
+    else if (more || ws_lines_wait(conn)) list_push(shard, &shard->input, conn); /* the others first */
+    else conn_arm_recv(shard, conn);
+    return consumed;
+}
+
+size_t conns_consume(struct shard *shard, size_t bytes_max)
+{
+    size_t consumed = 0;
+    while (consumed < bytes_max) {
+        struct conn *conn = list_pop(shard, &shard->input);
+        if (!conn) break;
+        consumed += consume(shard, conn);
+    }
+    return consumed;
+}
+
+void conn_resume_receiving(struct shard *shard, struct conn *conn)
+{
+    conn->paused = false;
+    if (conn->input_at < conn->input_size || ws_lines_wait(conn)) list_push(shard, &shard->input, conn);
+    else conn_arm_recv(shard, conn);
+}
