@@ -77,7 +77,7 @@ void conn_accepted(struct shard *shard, uint32_t file)
     conn_deadline(shard, conn, shard->settings->deadline_head_ms);
     counter_add(&shard->counters, COUNTER_ACCEPTED, 1);
     counter_add(&shard->counters, COUNTER_CONNECTIONS_OPEN, 1);
-    if (shard->conns.used > shard->connections_max) {
+    if (shard->conns.used > shard->connections_max || shard_total(shard, COUNTER_CONNECTIONS_OPEN) > shard->settings->limits_connections) {
         counter_add(&shard->counters, COUNTER_CONNECTIONS_REFUSED, 1);
         http_refuse_full(shard, conn);
     }
@@ -133,6 +133,7 @@ void conn_join(struct shard *shard, struct conn *conn, enum why_joined why)
     text_free(&conn->out);
     conn->out_sent = 0;
     bitset_remove(&shard->ready, conn_index(shard, conn));
+    bitset_remove(&shard->stalled, conn_index(shard, conn));
     wheel_cancel(&shard->wheel, &conn->timer);
     for (enum operation operation = OP_RECV; operation <= OP_ROOM; operation++)
         if (conn_op_held(conn, operation)) ring_cancel(&shard->ring, token_of(shard, conn, operation), token_make(OP_NONE, 0, 0));

@@ -41,15 +41,19 @@ struct conn {
     uint32_t          generation; /* of this place in the pool, for tokens */
     uint8_t           state;      /* enum conn_state; changed by conn_set_state() alone */
     uint8_t           kind;       /* enum conn_kind, from OPEN on */
-    uint8_t           ops;        /* operations that the kernel holds: a bit for each enum operation */
+    uint16_t          ops;        /* operations that the kernel holds: a bit for each enum operation */
     uint8_t           rights;     /* enum rights */
     bool              credential; /* some credential was shown and was right */
     bool              paused;     /* its replies wait for room: nothing of it is consumed until they went out */
+    bool              stalled;    /* a link to another shard was full: its requests wait for room */
+    bool              settles;    /* a request waits until all that was asked for the connection is answered */
     bool              listed;     /* stands in the shard's input or starved list */
     bool              ping_sent;  /* a ping went out since something was received */
     bool              shut;       /* our side was shut down */
     bool              end_at_rest; /* LINGER: the peer has ended too (both close frames were exchanged, or its end came), so that it ends when the last byte is out */
     uint16_t          buffer;     /* the receive buffer it holds, NO_BUFFER */
+    uint16_t          asks;       /* under way to other shards for it */
+    uint16_t          awaits;     /* of those: topics that a subscribe needs before it can be served */
     uint16_t          close_code; /* why we close, for the log and the counters */
     uint32_t          input_at, input_size; /* bytes of that buffer, or of `held`, not yet consumed: [at, size) */
     uint32_t          list_next;  /* in the list it stands in */
@@ -58,6 +62,7 @@ struct conn {
     uint64_t          message_ms;  /* when a message was sent last (pings don't count) */
     uint64_t          blocked_ms;  /* since when its socket takes nothing */
     uint64_t          again_ms;    /* when a full socket that can't be polled is tried again; 0: it is polled */
+    uint64_t          stalled_ms; /* since when a request of it finds links full; 0: it does not */
     uint64_t          deadline_ms; /* in states that have one: HTTP, CLOSING, LINGER */
     char             *held;        /* owned copy of input that waits while paused, so that it holds no receive buffer; or NULL */
     struct ws_reader *reader;      /* of an incomplete frame or message; or NULL */

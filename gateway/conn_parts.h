@@ -15,8 +15,8 @@ void conn_arm_recv(struct shard *shard, struct conn *conn);
 void conn_give_buffer(struct shard *shard, struct conn *conn);
 /* Takes it out of a list, if it stands there. */
 void conn_unlist(struct shard *shard, struct conn_list *list, struct conn *conn);
-/* More replies wait for room than may. */
-bool conn_replies_wait(const struct conn *conn);
+/* Nothing more of it may be consumed now: its replies wait for room, or its requests for other shards. */
+bool conn_must_wait(const struct conn *conn);
 /* Goes on consuming and receiving after a pause. */
 void conn_resume_receiving(struct shard *shard, struct conn *conn);
 /* The last byte is out. */

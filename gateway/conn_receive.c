@@ -5,6 +5,7 @@
 #include "core/base/check.h"
 #include "gateway/conn_parts.h"
 #include "gateway/http_exchange.h"
+#include "gateway/pending.h"
 #include "gateway/ws_reader.h"
 
 static void list_push(struct shard *shard, struct conn_list *list, struct conn *conn)
@@ -123,17 +124,19 @@ static size_t feed(struct shard *shard, struct conn *conn, char *bytes, size_t s
     }
 }
 
-bool conn_replies_wait(const struct conn *conn)
+bool conn_must_wait(const struct conn *conn)
 {
-    return conn_out_waiting(conn) > CONN_OUT_MAX && (conn->state == CONN_HTTP || conn->state == CONN_OPEN);
+    if (conn->state != CONN_HTTP && conn->state != CONN_OPEN) return false;
+    return conn_out_waiting(conn) > CONN_OUT_MAX || conn->stalled || conn->awaits > 0 || (conn->settles && conn->asks > 0) || conn->asks >= ASKS_OF_CONN_MAX || http_awaits(conn);
 }
 
 static size_t consume(struct shard *shard, struct conn *conn)
 {
     uint32_t before = conn->input_at;
     size_t of_lines = 0;
-    while (conn->state != CONN_JOINING && !conn_replies_wait(conn) && of_lines == 0) {
+    while (conn->state != CONN_JOINING && !conn_must_wait(conn) && of_lines == 0) {
         if (ws_lines_wait(conn)) of_lines = ws_feed_lines(shard, conn);
+        else if (http_rest_waits(conn)) http_go_on(shard, conn);
         else if (conn->input_at < conn->input_size)
             conn->input_at += (uint32_t)feed(shard, conn, input_bytes(shard, conn) + conn->input_at, conn->input_size - conn->input_at);
         else break;
@@ -142,8 +145,8 @@ static size_t consume(struct shard *shard, struct conn *conn)
     size_t consumed = conn->input_at - before + of_lines;
     bool more = conn->input_at < conn->input_size;
     if (!more) conn_give_buffer(shard, conn);
-    if (conn_replies_wait(conn)) pause_receiving(shard, conn); /* not re-arming is pausing */
-    else if (more || ws_lines_wait(conn)) list_push(shard, &shard->input, conn); /* the others first */
+    if (conn_must_wait(conn)) pause_receiving(shard, conn); /* not re-arming is pausing */
+    else if (more || ws_lines_wait(conn) || http_rest_waits(conn)) list_push(shard, &shard->input, conn); /* the others first */
     else conn_arm_recv(shard, conn);
     return consumed;
 }
@@ -162,6 +165,6 @@ size_t conns_consume(struct shard *shard, size_t bytes_max)
 void conn_resume_receiving(struct shard *shard, struct conn *conn)
 {
     conn->paused = false;
-    if (conn->input_at < conn->input_size || ws_lines_wait(conn)) list_push(shard, &shard->input, conn);
+    if (conn->input_at < conn->input_size || ws_lines_wait(conn) || http_rest_waits(conn)) list_push(shard, &shard->input, conn);
     else conn_arm_recv(shard, conn);
 }

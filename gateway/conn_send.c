@@ -68,7 +68,7 @@ void conn_on_sent(struct shard *shard, struct conn *conn)
             return;
         }
     }
-    if (conn->paused && !conn_replies_wait(conn)) conn_resume_receiving(shard, conn);
+    if (conn->paused && !conn_must_wait(conn)) conn_resume_receiving(shard, conn);
 }
 
 void conn_on_full(struct shard *shard, struct conn *conn, bool progress)
@@ -81,7 +81,7 @@ void conn_on_full(struct shard *shard, struct conn *conn, bool progress)
     ring_poll_room(&shard->ring, conn->file, conn_op_begin(shard, conn, OP_ROOM));
     uint64_t due_ms = conn->blocked_ms + shard->settings->deadline_write_ms;
     if (conn->state == CONN_OPEN && conn->timer.due_ms > due_ms) conn_arm_timer(shard, conn, due_ms);
-    if (conn->paused && !conn_replies_wait(conn)) conn_resume_receiving(shard, conn);
+    if (conn->paused && !conn_must_wait(conn)) conn_resume_receiving(shard, conn);
 }
 
 void conn_unblock(struct shard *shard, struct conn *conn)

@@ -28,6 +28,7 @@ struct staged_send {
 };
 
 struct fanout {
+    uint64_t            looked_us; /* when the links were looked after last */
     uint32_t            start; /* where the next pass begins, so that nobody is always last */
     uint32_t            ranges_count;
     struct staged_send  sends[BATCH_SENDS_MAX];
@@ -184,6 +185,18 @@ static void submit_and_settle(struct shard *shard)
     shard->fanout->ranges_count = 0;
 }
 
+/* A long flush looks after the other shards between its batches, at most every millisecond. */
+static void look_after_links(struct shard *shard)
+{
+    enum { LOOK_US = 1000 };
+    if (shard->settings->shards == 1) return;
+    uint64_t now_us = clock_mono_us();
+    if (now_us - shard->fanout->looked_us < LOOK_US) return;
+    shard->fanout->looked_us = now_us;
+    engine_receive(&shard->engine);
+    engine_tell(&shard->engine);
+}
+
 /* One pass over the ready connections with numbers in [from, to), in memory order. */
 static void pass(struct shard *shard, uint32_t from, uint32_t to)
 {
@@ -192,7 +205,10 @@ static void pass(struct shard *shard, uint32_t from, uint32_t to)
         struct conn *conn = conn_at(shard, index);
         CHECK(!conn->subscriber.blocked && conn->state != CONN_JOINING && conn->state != CONN_FREE);
         stage(shard, conn);
-        if (send_batch_full(shard->batch) || shard->fanout->ranges_count + BATCH_SEND_PIECES_MAX > RANGES_MAX) submit_and_settle(shard);
+        if (send_batch_full(shard->batch) || shard->fanout->ranges_count + BATCH_SEND_PIECES_MAX > RANGES_MAX) {
+            submit_and_settle(shard);
+            look_after_links(shard);
+        }
     }
     submit_and_settle(shard);
 }

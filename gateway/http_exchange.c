@@ -4,7 +4,9 @@
 
 #include "core/base/check.h"
 #include "gateway/http_answer.h"
+#include "gateway/http_gather.h"
 #include "gateway/http_routes.h"
+#include "gateway/pending.h"
 #include "gateway/publish.h"
 #include "gateway/publish_lines.h"
 
@@ -14,6 +16,8 @@ void http_exchange_free(struct conn *conn)
     text_free(&exchange->head);
     text_free(&exchange->answer);
     text_free(&exchange->body);
+    text_free(&exchange->rest);
+    if (exchange->gather) gather_free(exchange->gather);
     free(exchange);
     conn->exchange = NULL;
 }
@@ -64,36 +68,142 @@ struct http_exchange *http_expect_body(struct shard *shard, struct conn *conn, c
     return exchange;
 }
 
-/* The body has come as a whole. */
-static void end_body(struct shard *shard, struct conn *conn, struct span last)
+struct http_exchange *http_expect_reply(struct conn *conn, const struct http_request *request)
 {
-    struct http_exchange *exchange = conn->exchange;
-    struct http_answer answer = { .status = 200, .head_only = exchange->head_only, .close = !exchange->keep_alive };
+    struct http_exchange *exchange = exchange_of(conn);
+    exchange->in_body = exchange->ended = true;
+    exchange->use = BODY_NONE;
+    /* A body that nobody asked for is not read: the connection ends with the answer. */
+    bool has_body = request->chunked || (request->has_length && request->content_length > 0);
+    exchange->keep_alive = request->keep_alive && request->minor > 0 && !has_body;
+    exchange->head_only = request->method == HTTP_HEAD;
+    return exchange;
+}
+
+void http_expect_again(struct conn *conn, struct span head)
+{
+    struct http_exchange *exchange = exchange_of(conn);
+    exchange->in_body = exchange->ended = true;
+    exchange->use = BODY_NONE;
+    text_add(&exchange->head, head);
+}
+
+bool http_awaits(const struct conn *conn)
+{
+    return conn->exchange && conn->exchange->ended && conn->asks > 0;
+}
+
+bool http_rest_waits(const struct conn *conn)
+{
+    return conn->exchange && (conn->exchange->rest.size > 0 || conn->exchange->ended);
+}
+
+/* The answer, and the end of the exchange. */
+static void end_exchange(struct shard *shard, struct conn *conn, struct http_answer *answer)
+{
+    answer->head_only = conn->exchange->head_only;
+    answer->close = !conn->exchange->keep_alive;
+    http_exchange_free(conn);
+    http_answer(shard, conn, answer);
+}
+
+void http_published(struct shard *shard, struct conn *conn, const struct publish_outcome *outcome)
+{
+    struct http_answer answer = { .status = 200 };
     struct text body = { 0 };
-    if (exchange->use == BODY_DISCARD) {
-        answer.status = exchange->status;
-        answer.type = exchange->type;
-        answer.headers = exchange->headers;
-        text_add(&body, text_span(&exchange->answer));
-    } else if (exchange->use == BODY_LINES) {
-        publish_lines_end(shard, exchange, &body);
+    if (!conn->exchange || conn->exchange->use != BODY_PUBLISH) return; /* its deadline has passed meanwhile */
+    if (outcome->code) {
+        answer.status = http_status_of(outcome->code);
+        if (answer.status == 503) answer.headers = "Retry-After: 1\r\n";
+        http_error_body(&body, outcome->code, outcome->why);
     } else {
-        struct publish_outcome outcome;
-        if (exchange->body.size > 0) text_add(&exchange->body, last);
-        publish_body(shard, span_of(exchange->topic, exchange->topic_bytes), exchange->body.size > 0 ? text_span(&exchange->body) : last, exchange->key, &outcome);
-        if (outcome.code) {
-            answer.status = http_status_of(outcome.code);
-            if (answer.status == 503) answer.headers = "Retry-After: 1\r\n";
-            http_error_body(&body, outcome.code, outcome.why);
-        } else {
-            publish_write_reply(&body, "{", &outcome);
-            text_add_char(&body, '}');
-        }
+        publish_write_reply(&body, "{", outcome);
+        text_add_char(&body, '}');
     }
     answer.body = text_span(&body);
-    http_exchange_free(conn);
-    http_answer(shard, conn, &answer);
+    end_exchange(shard, conn, &answer);
     text_free(&body);
+}
+
+void http_deleted(struct shard *shard, struct conn *conn, bool found)
+{
+    struct text body = { 0 };
+    if (!conn->exchange) return;
+    if (!found) http_error_body(&body, "not_found", "the topic has no update");
+    end_exchange(shard, conn, &(struct http_answer){ .status = found ? 204 : 404, .body = text_span(&body) });
+    text_free(&body);
+}
+
+static void publish_whole(struct shard *shard, struct conn *conn)
+{
+    struct http_exchange *exchange = conn->exchange;
+    struct publish_outcome outcome;
+    struct span topic = span_of(exchange->topic, exchange->topic_bytes);
+    uint32_t ticket = pending_make(shard, conn, PENDING_HTTP, 0);
+    publish_body(shard, topic, text_span(&exchange->body), exchange->key, ticket, &outcome);
+    if (outcome.sent) {
+        pending_sent(shard, ticket, SPAN_NONE, topic);
+        return;
+    }
+    pending_drop(shard, ticket);
+    if (outcome.full) {
+        if (!conn_stall(shard, conn)) return;
+        outcome.code = "busy";
+        outcome.why = PUBLISH_STALLED_WHY;
+    }
+    conn_unstall(conn);
+    http_published(shard, conn, &outcome);
+}
+
+static void end_lines(struct shard *shard, struct conn *conn)
+{
+    struct text body = { 0 };
+    if (!publish_lines_last(shard, conn) || conn->asks > 0) return;
+    publish_lines_end(conn->exchange, &body);
+    end_exchange(shard, conn, &(struct http_answer){ .status = 200, .body = text_span(&body) });
+    text_free(&body);
+}
+
+static void end_discard(struct shard *shard, struct conn *conn)
+{
+    struct text body = conn->exchange->answer;
+    struct http_answer answer = { .status = conn->exchange->status, .type = conn->exchange->type, .headers = conn->exchange->headers, .body = text_span(&body) };
+    conn->exchange->answer = (struct text){ 0 };
+    end_exchange(shard, conn, &answer);
+    text_free(&body);
+}
+
+static void serve_again(struct shard *shard, struct conn *conn)
+{
+    struct text head = conn->exchange->head;
+    struct http_request request;
+    struct http_fault fault;
+    conn->exchange->head = (struct text){ 0 };
+    http_exchange_free(conn);
+    CHECK(http_request_decode(text_span(&head), head.size + 1, &request, &fault) == DECODE_DONE);
+    http_route(shard, conn, text_span(&head), &request);
+    text_free(&head);
+}
+
+void http_go_on(struct shard *shard, struct conn *conn)
+{
+    struct http_exchange *exchange = conn->exchange;
+    if (exchange->rest.size > 0) {
+        size_t served = publish_lines_feed(shard, conn, text_span(&exchange->rest));
+        text_cut(&exchange->rest, 0, served);
+        if (exchange->rest.size > 0) return;
+        text_free(&exchange->rest);
+    }
+    if (!exchange->ended) return;
+    switch (exchange->use) {
+    case BODY_DISCARD: end_discard(shard, conn); break;
+    case BODY_PUBLISH: publish_whole(shard, conn); break;
+    case BODY_LINES: end_lines(shard, conn); break;
+    case BODY_NONE:
+        if (exchange->gather) gather_go_on(shard, conn);
+        else if (exchange->head.size > 0) serve_again(shard, conn);
+        break;
+    }
 }
 
 /* A piece of the body; `last`: with it the body ends. */
@@ -106,9 +216,14 @@ static void take_body(struct shard *shard, struct conn *conn, struct span piece,
         refuse(shard, conn, 413, "too_large", exchange->use == BODY_PUBLISH ? "the payload is larger than limits.payload" : "the body is larger than limits.body", NULL);
         return;
     }
-    if (exchange->use == BODY_LINES) publish_lines_feed(shard, exchange, piece);
-    else if (exchange->use == BODY_PUBLISH && !last) text_add(&exchange->body, piece);
-    if (last) end_body(shard, conn, piece);
+    if (exchange->use == BODY_LINES) {
+        size_t served = exchange->rest.size > 0 ? 0 : publish_lines_feed(shard, conn, piece);
+        text_add(&exchange->rest, span_skip(piece, served));
+    } else if (exchange->use == BODY_PUBLISH) {
+        text_add(&exchange->body, piece);
+    }
+    exchange->ended = last;
+    if (last) http_go_on(shard, conn);
 }
 
 static size_t feed_chunked(struct shard *shard, struct conn *conn, struct span bytes)
@@ -139,7 +254,7 @@ static void serve(struct shard *shard, struct conn *conn, struct span head, cons
 {
     counter_add(&shard->counters, COUNTER_HTTP_REQUESTS, 1);
     http_route(shard, conn, head, request);
-    if (conn->exchange && conn->exchange->in_body && !conn->exchange->chunked && conn->exchange->left == 0) take_body(shard, conn, span_of("", 0), true);
+    if (conn->exchange && conn->exchange->in_body && !conn->exchange->ended && !conn->exchange->chunked && conn->exchange->left == 0) take_body(shard, conn, span_of("", 0), true);
 }
 
 static void refuse_head(struct shard *shard, struct conn *conn, const struct http_fault *fault)

@@ -12,6 +12,7 @@ enum body_use {
     BODY_DISCARD, /* read and thrown away; then the answer that stands ready is given */
     BODY_PUBLISH, /* one payload */
     BODY_LINES,   /* many, one request a line, served as they come */
+    BODY_NONE,    /* there is none: the answer is gathered, or comes from another shard */
 };
 
 /* What the answer will need of the head, which is gone when the body has come. */
@@ -35,6 +36,9 @@ struct http_exchange {
     uint32_t            line;      /* LINES: counted from 1 */
     bool                line_too_long;
     uint64_t            published, errors;
+    bool                ended;     /* the body has come as a whole: the answer is due */
+    struct text         rest;      /* LINES: what could not be served yet */
+    struct gather      *gather;    /* NONE: what is gathered; or NULL */
 };
 
 /* Consumes bytes up to the end of one head, or some of a body; serves what is complete. Returns how many: at least one. */
@@ -45,6 +49,26 @@ void   http_exchange_free(struct conn *conn);
 void http_on_deadline(struct shard *shard, struct conn *conn);
 /* limits.connections is reached: 503 and goodbye. */
 void http_refuse_full(struct shard *shard, struct conn *conn);
+
+/* Its answer waits for other shards: nothing more of the connection is to be consumed. */
+bool http_awaits(const struct conn *conn);
+/* Something that came is not served yet; http_go_on() goes on with it. */
+bool http_rest_waits(const struct conn *conn);
+void http_go_on(struct shard *shard, struct conn *conn);
+
+/* Replies of other shards. */
+struct publish_outcome;
+struct query_reply;
+void http_published(struct shard *shard, struct conn *conn, const struct publish_outcome *outcome);
+void http_line_published(struct conn *conn, uint32_t line, const struct publish_outcome *outcome);
+void http_deleted(struct shard *shard, struct conn *conn, bool found);
+void http_part_answered(struct shard *shard, struct conn *conn, uint32_t part, const struct query_reply *reply, struct span text);
+
+/* A request without a body whose answer is not there at once. */
+struct http_exchange *http_expect_reply(struct conn *conn, const struct http_request *request);
+
+/* A request without a body that waits for other shards, and is then served again from its head. */
+void http_expect_again(struct conn *conn, struct span head);
 
 /* A body is to be read before the answer; by the routes. The exchange is made here. */
 struct http_exchange *http_expect_body(struct shard *shard, struct conn *conn, const struct http_request *request, enum body_use use);

@@ -3,6 +3,8 @@
 
 #include "core/proto/topic_name.h"
 #include "gateway/http_call.h"
+#include "gateway/http_exchange.h"
+#include "gateway/http_gather.h"
 #include "gateway/metrics.h"
 #include "gateway/publish.h"
 #include "gateway/topics_asked.h"
@@ -17,20 +19,27 @@ static bool topic_readable(const struct http_call *call)
     return !why;
 }
 
-static void answer_query(const struct http_call *call, struct query_ask *ask)
+/* Hands a gathering to the connection's exchange and begins it. */
+static void gather_begin(const struct http_call *call, struct gather *gather)
 {
-    struct query_reply reply;
-    struct text answer = { 0 };
-    if (engine_query(&call->shard->engine, ask, &reply, &answer) != LINK_DONE) call_error(call, "busy", "the topic's shard has no room for another request");
-    else if (!reply.found) call_error(call, "not_found", "the topic has no update");
-    else call_answer(call, 200, NULL, NULL, text_span(&answer));
-    text_free(&answer);
+    struct http_exchange *exchange = http_expect_reply(call->conn, call->request);
+    gather->head_only = exchange->head_only;
+    gather->keep_alive = exchange->keep_alive;
+    exchange->gather = gather;
+    gather_go_on(call->shard, call->conn);
+}
+
+static void answer_one(const struct http_call *call, const struct query_ask *ask)
+{
+    struct gather *gather = gather_make(GATHER_ONE, 1);
+    gather->ask = *ask;
+    gather_topic(gather, 0, call->topic);
+    gather_begin(call, gather);
 }
 
 void http_get_newest(const struct http_call *call)
 {
-    if (!topic_readable(call)) return;
-    answer_query(call, &(struct query_ask){ .kind = QUERY_NEWEST, .topic = call->topic });
+    if (topic_readable(call)) answer_one(call, &(struct query_ask){ .kind = QUERY_NEWEST, .bytes_max = ANSWER_BYTES_MAX });
 }
 
 /* limit and, where asked for, after as a seq. NULL, or what is wrong. */
@@ -46,12 +55,12 @@ void http_get_history(const struct http_call *call)
 {
     static const char *const names[] = { "after", "limit" };
     struct span values[2];
-    struct query_ask ask = { .kind = QUERY_HISTORY, .topic = call->topic, .bytes_max = ANSWER_BYTES_MAX };
+    struct query_ask ask = { .kind = QUERY_HISTORY, .bytes_max = ANSWER_BYTES_MAX };
     const char *why = call_parameters(call, names, values, 2);
     if (!why) why = read_limit(values[1], &ask.limit);
     if (!why && values[0].bytes && !query_number(values[0], 0, UINT64_MAX, &ask.after_seq)) why = "after must be a seq, a whole number";
     if (why) call_error(call, "bad_request", why);
-    else if (topic_readable(call)) answer_query(call, &ask);
+    else if (topic_readable(call)) answer_one(call, &ask);
 }
 
 void http_get_names(const struct http_call *call)
@@ -65,47 +74,14 @@ void http_get_names(const struct http_call *call)
         call_error(call, "bad_request", why);
         return;
     }
-    ask.prefix = values[0].bytes ? values[0] : span_of("", 0);
-    ask.after = values[1];
-    struct query_reply reply;
-    struct text answer = { 0 };
-    text_add_string(&answer, "{\"topics\":[");
-    if (engine_query(&call->shard->engine, &ask, &reply, &answer) != LINK_DONE) {
-        call_error(call, "busy", "the topic's shard has no room for another request");
-    } else {
-        text_add_char(&answer, ']');
-        if (reply.more) {
-            text_add_string(&answer, ",\"next\":\"");
-            text_add(&answer, reply.last);
-            text_add_char(&answer, '"');
-        }
-        text_add_char(&answer, '}');
-        call_answer(call, 200, NULL, NULL, text_span(&answer));
-    }
-    text_free(&answer);
-}
-
-/* The newest of each topic, in the order asked; false: refused. */
-static bool collect_last(const struct http_call *call, const struct topics_asked *asked, struct text *answer)
-{
-    bool first = true;
-    for (uint32_t i = 0; i < asked->count; i++) {
-        struct query_ask ask = { .kind = QUERY_NEWEST, .topic = topics_asked_name(call->shard, &asked->list[i]) };
-        struct query_reply reply;
-        size_t before = answer->size;
-        if (!first) text_add_char(answer, ',');
-        if (engine_query(&call->shard->engine, &ask, &reply, answer) != LINK_DONE) {
-            call_error(call, "busy", "a topic's shard has no room for another request");
-            return false;
-        }
-        if (!reply.found) answer->size = before;
-        else first = false;
-        if (answer->size > ANSWER_BYTES_MAX) {
-            call_error(call, "too_large", "the answer would be larger than 16 MiB: ask for fewer topics");
-            return false;
-        }
-    }
-    return true;
+    struct gather *gather = gather_make(GATHER_NAMES, (uint32_t)call->shard->settings->shards);
+    gather->ask = ask;
+    gather->has_after = values[1].bytes != NULL;
+    gather->prefix_bytes = (uint32_t)values[0].size;
+    gather->after_bytes = (uint32_t)values[1].size;
+    text_add(&gather->names, values[0]);
+    text_add(&gather->names, values[1]);
+    gather_begin(call, gather);
 }
 
 void http_get_last(const struct http_call *call)
@@ -113,7 +89,6 @@ void http_get_last(const struct http_call *call)
     static const char *const names[] = { "topics" };
     struct span topics;
     struct topics_asked asked;
-    struct text answer = { 0 };
     topics_asked_init(call->shard, &asked);
     const char *why = call_parameters(call, names, &topics, 1);
     if (!why && topics.size == 0) why = "topics= must name one topic or several, separated by commas";
@@ -121,14 +96,12 @@ void http_get_last(const struct http_call *call)
     else if (!topics_asked_add_list(call->shard, &asked, topics)) call_error(call, asked.code, asked.why);
     else if (asked.patterns_count > 0) call_error(call, "bad_topic", "topics= takes names, no patterns");
     else {
-        text_add_string(&answer, "{\"updates\":[");
-        if (collect_last(call, &asked, &answer)) {
-            text_add_string(&answer, "]}");
-            call_answer(call, 200, NULL, NULL, text_span(&answer));
-        }
+        struct gather *gather = gather_make(GATHER_LAST, asked.count);
+        gather->ask = (struct query_ask){ .kind = QUERY_NEWEST, .bytes_max = ANSWER_BYTES_MAX };
+        for (uint32_t i = 0; i < asked.count; i++) gather_topic(gather, i, topics_asked_name(call->shard, &asked.list[i]));
+        gather_begin(call, gather);
     }
     topics_asked_free(&asked);
-    text_free(&answer);
 }
 
 void http_get_metrics(const struct http_call *call)

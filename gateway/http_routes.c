@@ -7,6 +7,7 @@
 #include "gateway/http_call.h"
 #include "gateway/http_exchange.h"
 #include "gateway/messages.h"
+#include "gateway/pending.h"
 #include "gateway/publish.h"
 #include "gateway/publish_lines.h"
 #include "gateway/session.h"
@@ -181,7 +182,15 @@ static void delete_topic(const struct http_call *call)
     }
     struct delete_ask ask = { .topic = call->topic };
     struct delete_reply reply;
-    if (engine_delete(&call->shard->engine, &ask, &reply) != LINK_DONE) call_error(call, "busy", "the topic's shard has no room for another request");
+    uint32_t ticket = pending_make(call->shard, call->conn, PENDING_HTTP, 0);
+    enum link_result result = ticket == TICKET_NONE ? LINK_FULL : engine_delete(&call->shard->engine, &ask, ticket, &reply);
+    if (result == LINK_SENT) {
+        http_expect_reply(call->conn, call->request);
+        pending_sent(call->shard, ticket, SPAN_NONE, SPAN_NONE);
+        return;
+    }
+    pending_drop(call->shard, ticket);
+    if (result != LINK_DONE) call_error(call, "busy", "the topic's shard has no room for another request");
     else if (!reply.found) call_error(call, "not_found", "the topic has no update");
     else call_answer(call, 204, NULL, NULL, SPAN_NONE);
 }

@@ -3,6 +3,7 @@
 
 #include "core/proto/ws_handshake.h"
 #include "gateway/http_call.h"
+#include "gateway/http_exchange.h"
 #include "gateway/publish.h"
 #include "gateway/session.h"
 
@@ -115,6 +116,10 @@ void http_upgrade(const struct http_call *call, enum conn_kind kind)
     if (!call->credential && token.bytes) {
         conn->credential = session_authorize(shard->settings, token, &conn->rights);
         query.token_wrong = !conn->credential;
+    }
+    if (kind == CONN_KIND_SESSION && !session_prepare(shard, conn, &query)) {
+        http_expect_again(conn, call->head);
+        return;
     }
     answer_101(call, offers.ours);
     if (kind == CONN_KIND_SESSION) session_begin(shard, conn, &query);

@@ -41,6 +41,16 @@ static bool is_loopback(const struct sockaddr *address)
     return IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)address)->sin6_addr);
 }
 
+/* Whether the address is free: a socket that does not share its port can be bound to it. */
+static int probe(const struct addrinfo *info)
+{
+    int on = 1, error = 0, descriptor = socket(info->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (descriptor < 0) return -errno;
+    if (setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) || bind(descriptor, info->ai_addr, info->ai_addrlen) || listen(descriptor, 1)) error = -errno;
+    close(descriptor);
+    return error;
+}
+
 static int open_at(struct listener *listener, const struct addrinfo *info, uint32_t backlog_bytes)
 {
     int on = 1, lowat = (int)backlog_bytes;
@@ -48,6 +58,7 @@ static int open_at(struct listener *listener, const struct addrinfo *info, uint3
     if (listener->descriptor < 0) return -errno;
     listener->loopback = is_loopback(info->ai_addr);
     if (setsockopt(listener->descriptor, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on)
+        || setsockopt(listener->descriptor, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on)
         || setsockopt(listener->descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on)
         || setsockopt(listener->descriptor, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &lowat, sizeof lowat)
         || bind(listener->descriptor, info->ai_addr, info->ai_addrlen) || listen(listener->descriptor, ACCEPT_BACKLOG)) {
@@ -58,7 +69,7 @@ static int open_at(struct listener *listener, const struct addrinfo *info, uint3
     return 0;
 }
 
-int listener_open(struct listener *listener, const char *address, uint32_t backlog_bytes, char *why, int why_size)
+int listener_open(struct listener *listener, const char *address, bool first, uint32_t backlog_bytes, char *why, int why_size)
 {
     char host[128];
     const char *port;
@@ -73,7 +84,8 @@ int listener_open(struct listener *listener, const char *address, uint32_t backl
         snprintf(why, (size_t)why_size, "can't listen on \"%s\": %s", address, gai_strerror(fault));
         return -1;
     }
-    int error = open_at(listener, info, backlog_bytes);
+    int error = first ? probe(info) : 0;
+    if (!error) error = open_at(listener, info, backlog_bytes);
     freeaddrinfo(info);
     if (error == 0) return 0;
     if (error == -EADDRINUSE) snprintf(why, (size_t)why_size, "can't listen on %s: the port is in use; is another gateway running? Choose another with --listen", address);

@@ -12,8 +12,10 @@ struct listener {
 };
 
 /* Binds and listens at "host:port" or "[host]:port". TCP_NODELAY and TCP_NOTSENT_LOWAT (`backlog_bytes`) are set on it, so that
- * a stuck peer can't hide behind megabytes of kernel memory (MEASURED.md, taught 4). 0, or -1 with a plain sentence. */
-int  listener_open(struct listener *listener, const char *address, uint32_t backlog_bytes, char *why, int why_size);
+ * a stuck peer can't hide behind megabytes of kernel memory (MEASURED.md, taught 4). Several listeners of this process share
+ * the port (SO_REUSEPORT); the first one makes sure that no other process has it, which would silently take half of the clients.
+ * 0, or -1 with a plain sentence. */
+int  listener_open(struct listener *listener, const char *address, bool first, uint32_t backlog_bytes, char *why, int why_size);
 void listener_close(struct listener *listener);
 
 #endif

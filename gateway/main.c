@@ -5,9 +5,10 @@
 #include <string.h>
 
 #include "core/base/random.h"
+#include "gateway/cpus.h"
 #include "gateway/demo.h"
+#include "gateway/gateway.h"
 #include "gateway/settings.h"
-#include "gateway/shard.h"
 #include "gateway/tail.h"
 
 static int usage(int status)
@@ -40,40 +41,49 @@ static void make_demo_key(struct settings *settings)
     for (size_t i = 0; i < sizeof bytes; i++) snprintf(settings->publish_key + 2 * i, 3, "%02x", bytes[i]);
 }
 
-static void tell_start(const struct shard *shard)
+static void tell_start(const struct gateway *gateway, const struct settings *settings)
 {
-    const struct settings *settings = shard->settings;
-    fprintf(stderr, "ringcast: version %s, listening on %s, 1 shard%s%s\n", RINGCAST_VERSION, settings->listen,
+    bool exact = true;
+    for (uint32_t i = 0; i < gateway->shards_count; i++) exact &= gateway->shards[i].sends == SENDS_EXACT;
+    fprintf(stderr, "ringcast: version %s, listening on %s, %u shard%s%s%s\n", RINGCAST_VERSION, settings->listen, gateway->shards_count, gateway->shards_count > 1 ? "s" : "",
             settings->publish_key[0] ? "" : ", publishing is off (no --auth.publish-key)",
-            shard->sends == SENDS_EXACT ? "" : ", sends are counted one by one (this kernel's short sends can't be trusted to be told)");
+            exact ? "" : ", sends are counted one by one (this kernel's short sends can't be trusted to be told)");
 }
 
-/* Until the shard has ended: SIGTERM and SIGINT drain, a second one ends at once, SIGUSR1 dumps. */
-static void serve_signals(struct shard *shard, const sigset_t *signals)
+static void command_all(struct gateway *gateway, enum command command)
+{
+    const struct timespec wait = { .tv_nsec = 10000000 };
+    for (uint32_t i = 0; i < gateway->shards_count; i++)
+        while (!shard_command(&gateway->shards[i], command)) nanosleep(&wait, NULL); /* behind many dumps; not to be lost */
+}
+
+static bool all_have_drained(struct gateway *gateway)
+{
+    uint32_t drained = 0;
+    for (uint32_t i = 0; i < gateway->shards_count; i++) drained += shard_has_drained(&gateway->shards[i]);
+    return drained == gateway->shards_count;
+}
+
+/* Until all shards have drained: SIGTERM and SIGINT drain, a second one ends at once, SIGUSR1 dumps. */
+static void serve_signals(struct gateway *gateway, const sigset_t *signals)
 {
     bool draining = false;
-    struct timespec wait = { .tv_nsec = 50000000 };
-    while (!shard_has_ended(shard, 0)) {
+    const struct timespec wait = { .tv_nsec = 50000000 };
+    while (!all_have_drained(gateway)) {
         int signal = sigtimedwait(signals, NULL, draining ? &wait : NULL);
-        if (signal == SIGUSR1) shard_command(shard, COMMAND_DUMP);
+        if (signal == SIGUSR1) command_all(gateway, COMMAND_DUMP);
         if (signal != SIGTERM && signal != SIGINT) continue;
         demo_stop();
-        while (!shard_command(shard, draining ? COMMAND_STOP : COMMAND_DRAIN)) nanosleep(&wait, NULL); /* behind many dumps; not to be lost */
+        command_all(gateway, draining ? COMMAND_STOP : COMMAND_DRAIN);
         draining = true;
     }
+    command_all(gateway, COMMAND_END);
 }
 
-static int serve(int argc, char **argv)
+/* Handled by sigtimedwait() alone, so that all threads leave them to it. */
+static sigset_t block_signals(void)
 {
-    static struct settings settings;
-    static struct shard shard;
-    char why[512];
-    int result = settings_read(&settings, argc, argv, why, sizeof why);
-    if (result > 0) return usage(0);
-    if (result < 0) return fail(why);
-    make_demo_key(&settings);
-
-    sigset_t signals; /* blocked here, so that all threads leave them to sigwait below */
+    sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
@@ -81,17 +91,27 @@ static int serve(int argc, char **argv)
     sigaddset(&signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
+    return signals;
+}
 
-    if (shard_init(&shard, 0, &settings, why, sizeof why)) return fail(why);
-    if (shard_start(&shard, why, sizeof why)) {
-        shard_deinit(&shard);
-        return fail(why);
-    }
-    tell_start(&shard);
+static int serve(int argc, char **argv)
+{
+    static struct settings settings;
+    struct gateway gateway;
+    char why[512];
+    int result = settings_read(&settings, argc, argv, why, sizeof why);
+    if (result > 0) return usage(0);
+    if (result < 0) return fail(why);
+    if (settings.shards == 0) settings.shards = cpus_usable();
+    make_demo_key(&settings);
+
+    sigset_t signals = block_signals();
+    if (gateway_init(&gateway, &settings, why, sizeof why)) return fail(why);
+    if (gateway_start(&gateway, why, sizeof why)) return fail(why);
+    tell_start(&gateway, &settings);
     if (settings.demo) demo_start(settings.listen, settings.publish_key);
-    serve_signals(&shard, &signals);
-    shard_join(&shard);
-    shard_deinit(&shard);
+    serve_signals(&gateway, &signals);
+    gateway_deinit(&gateway);
     fprintf(stderr, "ringcast: ended\n");
     return 0;
 }

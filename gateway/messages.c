@@ -3,6 +3,7 @@
 #include "core/base/random.h"
 #include "core/proto/json.h"
 #include "gateway/conn.h"
+#include "gateway/publish.h"
 
 void text_add_escaped(struct text *text, struct span raw)
 {
@@ -84,4 +85,16 @@ void message_error(struct shard *shard, struct conn *conn, struct span id, uint3
     text_add_char(&shard->scratch, '"');
     message_send(shard, conn);
     counter_add(&shard->counters, COUNTER_ERRORS_SENT, 1);
+}
+
+void message_published(struct shard *shard, struct conn *conn, struct span id, uint32_t line, const struct publish_outcome *outcome)
+{
+    if (outcome->code) {
+        message_error(shard, conn, id, line, outcome->code, outcome->why);
+        return;
+    }
+    if (!id.bytes) return;
+    message_begin(shard, "published", id);
+    publish_write_reply(&shard->scratch, ",", outcome);
+    message_send(shard, conn);
 }

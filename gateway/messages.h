@@ -22,6 +22,10 @@ void message_send(struct shard *shard, struct conn *conn);
 /* {"op":"error",…}: line counts from 1, 0 leaves it out. The message is escaped. */
 void message_error(struct shard *shard, struct conn *conn, struct span id, uint32_t line, const char *code, const char *message);
 
+/* {"op":"published",…}, where the request had an id, or its error. */
+struct publish_outcome;
+void message_published(struct shard *shard, struct conn *conn, struct span id, uint32_t line, const struct publish_outcome *outcome);
+
 /* "name":"text", with the text escaped. */
 struct text;
 void text_add_escaped(struct text *text, struct span raw);

@@ -40,12 +40,20 @@ static const char *name_fault(struct span topic)
     return why;
 }
 
-static void append(struct shard *shard, struct span data, bool line_break, bool key, struct publish_outcome *outcome)
+void publish_judge(struct shard *shard, struct publish_outcome *outcome)
+{
+    outcome->code = NULL;
+    if (outcome->reply.verdict == PUBLISH_BUSY) refuse(shard, outcome, "busy", "no memory for another update: limits.log-bytes is reached");
+    if (outcome->reply.verdict == PUBLISH_TOPICS_FULL) refuse(shard, outcome, "too_many_topics", "limits.topics is reached");
+}
+
+static void append(struct shard *shard, struct span data, bool line_break, bool key, uint32_t ticket, struct publish_outcome *outcome)
 {
     struct publish_ask ask = { .topic = outcome->topic, .data = data, .line_break = line_break, .key = key };
-    enum link_result result = engine_publish(&shard->engine, &ask, &outcome->reply);
-    if (result != LINK_DONE || outcome->reply.verdict == PUBLISH_BUSY) refuse(shard, outcome, "busy", "no memory for another update: limits.log-bytes is reached");
-    else if (outcome->reply.verdict == PUBLISH_TOPICS_FULL) refuse(shard, outcome, "too_many_topics", "limits.topics is reached");
+    enum link_result result = ticket == TICKET_NONE ? LINK_FULL : engine_publish(&shard->engine, &ask, ticket, &outcome->reply);
+    outcome->full = result == LINK_FULL;
+    outcome->sent = result == LINK_SENT;
+    if (result == LINK_DONE) publish_judge(shard, outcome);
 }
 
 static const char *read_topic(const struct json_value *topic, struct publish_outcome *outcome)
@@ -76,8 +84,9 @@ static bool too_deep(struct span text)
     return false;
 }
 
-void publish_one(struct shard *shard, const struct publish_request *request, struct publish_outcome *outcome)
+void publish_one(struct shard *shard, const struct publish_request *request, uint32_t ticket, struct publish_outcome *outcome)
 {
+    outcome->full = outcome->sent = false;
     outcome->code = publish_forbidden(shard->settings, request->rights, request->credential, &outcome->why);
     if (outcome->code) {
         refuse(shard, outcome, outcome->code, outcome->why);
@@ -95,12 +104,13 @@ void publish_one(struct shard *shard, const struct publish_request *request, str
     else if (request->data->text.size > shard->settings->limits_payload) refuse(shard, outcome, "too_large", "the payload is larger than limits.payload");
     else if ((request->data->kind == JSON_OBJECT || request->data->kind == JSON_ARRAY) && request->data->text.size > 2 * PAYLOAD_DEPTH_MAX && too_deep(request->data->text))
         refuse(shard, outcome, "bad_payload", "the payload is nested deeper than 64 levels");
-    else append(shard, request->data->text, request->data->line_break, request->key && request->key->kind == JSON_TRUE, outcome);
+    else append(shard, request->data->text, request->data->line_break, request->key && request->key->kind == JSON_TRUE, ticket, outcome);
 }
 
-void publish_body(struct shard *shard, struct span topic, struct span body, bool key, struct publish_outcome *outcome)
+void publish_body(struct shard *shard, struct span topic, struct span body, bool key, uint32_t ticket, struct publish_outcome *outcome)
 {
     struct json_value data;
+    outcome->full = outcome->sent = false;
     outcome->code = NULL;
     outcome->topic = topic;
     const char *why = name_fault(topic);
@@ -114,7 +124,7 @@ void publish_body(struct shard *shard, struct span topic, struct span body, bool
     case JSON_OK: break;
     }
     if (data.text.size > shard->settings->limits_payload) refuse(shard, outcome, "too_large", "the payload is larger than limits.payload");
-    else append(shard, data.text, data.line_break, key, outcome);
+    else append(shard, data.text, data.line_break, key, ticket, outcome);
 }
 
 void publish_write_reply(struct text *text, const char *before, const struct publish_outcome *outcome)

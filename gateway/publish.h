@@ -14,6 +14,8 @@ struct publish_request {
 };
 
 struct publish_outcome {
+    bool                 full; /* its home's link was full: nothing was done, it is to be asked again */
+    bool                 sent; /* its home was asked: the reply comes with the ticket */
     const char          *code; /* NULL: done */
     const char          *why;
     struct publish_reply reply;
@@ -31,9 +33,13 @@ bool publish_key_is(struct span token, const char *key);
 /* Judges rights alone: NULL, or the code, with why. */
 const char *publish_forbidden(const struct settings *settings, uint8_t rights, bool credential, const char **why);
 
-void publish_one(struct shard *shard, const struct publish_request *request, struct publish_outcome *outcome);
+/* ticket: for a topic whose home is another shard; of no matter where !outcome->sent. TICKET_NONE: none could be had. */
+void publish_one(struct shard *shard, const struct publish_request *request, uint32_t ticket, struct publish_outcome *outcome);
 /* The same where topic and payload stand apart; data is the body. */
-void publish_body(struct shard *shard, struct span topic, struct span body, bool key, struct publish_outcome *outcome);
+void publish_body(struct shard *shard, struct span topic, struct span body, bool key, uint32_t ticket, struct publish_outcome *outcome);
+/* Fills in code and why from outcome->reply. */
+void publish_judge(struct shard *shard, struct publish_outcome *outcome);
+#define PUBLISH_STALLED_WHY "the topic's shard has had no room for another update for a second"
 
 /* "topic":…,"epoch":…,"seq":… with `before` in front. */
 void publish_write_reply(struct text *text, const char *before, const struct publish_outcome *outcome);

@@ -1,14 +1,15 @@
 #include "gateway/publish_lines.h"
 
 #include "gateway/messages.h"
+#include "gateway/pending.h"
 #include "gateway/publish.h"
 #include "gateway/request.h"
 
-static void add_error(struct http_exchange *exchange, const char *code, const char *why)
+static void add_error(struct http_exchange *exchange, uint32_t line, const char *code, const char *why)
 {
     if (exchange->errors++ >= PUBLISH_ERRORS_MAX) return;
     if (exchange->answer.size > 0) text_add_char(&exchange->answer, ',');
-    text_print(&exchange->answer, "{\"line\":%u,\"code\":\"%s\",\"message\":\"", exchange->line, code);
+    text_print(&exchange->answer, "{\"line\":%u,\"code\":\"%s\",\"message\":\"", line, code);
     text_add_escaped(&exchange->answer, span_of_string(why));
     text_add_string(&exchange->answer, "\"}");
 }
@@ -20,57 +21,101 @@ static bool is_blank(struct span text)
     return true;
 }
 
-static void serve_line(struct shard *shard, struct http_exchange *exchange, struct span line)
+void http_line_published(struct conn *conn, uint32_t line, const struct publish_outcome *outcome)
 {
-    exchange->line++;
-    if (exchange->line_too_long) {
-        add_error(exchange, "too_large", "the line is longer than limits.message");
-        return;
-    }
-    if (is_blank(line)) return;
-    struct request request;
-    size_t end = request_read(line, &request);
-    if (request.complete && !is_blank(span_skip(line, end))) request.code = "bad_json", request.why = "something stands behind the line's object";
-    if (request.code) {
-        add_error(exchange, request.code, request.why);
-        return;
-    }
-    struct publish_request publish = {
-        .rights = exchange->rights,
-        .credential = exchange->credential,
-        .topic = request_has(&request, KEY_TOPIC) ? &request.values[KEY_TOPIC] : NULL,
-        .data = request_has(&request, KEY_DATA) ? &request.values[KEY_DATA] : NULL,
-        .key = request_has(&request, KEY_KEY) ? &request.values[KEY_KEY] : NULL,
-    };
-    struct publish_outcome outcome;
-    publish_one(shard, &publish, &outcome);
-    if (outcome.code) add_error(exchange, outcome.code, outcome.why);
+    struct http_exchange *exchange = conn->exchange;
+    if (!exchange || exchange->use != BODY_LINES) return; /* the body was refused meanwhile */
+    if (outcome->code) add_error(exchange, line, outcome->code, outcome->why);
     else exchange->published++;
 }
 
-void publish_lines_feed(struct shard *shard, struct http_exchange *exchange, struct span piece)
+/* A publish that was read; false: a link is full. */
+static bool publish(struct shard *shard, struct conn *conn, const struct publish_request *request, uint32_t line)
 {
-    while (piece.size > 0) {
-        const char *end = memchr(piece.bytes, '\n', piece.size);
-        size_t bytes = end ? (size_t)(end - piece.bytes) : piece.size;
-        struct span part = span_of(piece.bytes, bytes);
-        if (exchange->body.size + part.size > shard->settings->limits_message) {
-            exchange->line_too_long = true;
-            exchange->body.size = 0;
-        }
-        bool collected = exchange->body.size > 0;
-        if (!exchange->line_too_long && (collected || !end)) text_add(&exchange->body, part);
-        if (!end) return;
-        serve_line(shard, exchange, collected ? text_span(&exchange->body) : part);
-        exchange->body.size = 0;
-        exchange->line_too_long = false;
-        piece = span_skip(piece, bytes + 1);
+    struct publish_outcome outcome;
+    uint32_t ticket = pending_make(shard, conn, PENDING_LINE, line);
+    publish_one(shard, request, ticket, &outcome);
+    if (outcome.sent) {
+        pending_sent(shard, ticket, SPAN_NONE, SPAN_NONE);
+        return true;
     }
+    pending_drop(shard, ticket);
+    if (outcome.full) {
+        if (!conn_stall(shard, conn)) return false;
+        outcome.code = "busy";
+        outcome.why = PUBLISH_STALLED_WHY;
+    }
+    http_line_published(conn, line, &outcome);
+    return true;
 }
 
-void publish_lines_end(struct shard *shard, struct http_exchange *exchange, struct text *answer)
+/* False: a link is full, and the line is to come again. */
+static bool serve_line(struct shard *shard, struct conn *conn, struct span text)
 {
-    if (exchange->body.size > 0 || exchange->line_too_long) serve_line(shard, exchange, text_span(&exchange->body));
+    struct http_exchange *exchange = conn->exchange;
+    uint32_t line = exchange->line + 1;
+    struct request request;
+    if (exchange->line_too_long) {
+        add_error(exchange, line, "too_large", "the line is longer than limits.message");
+    } else if (!is_blank(text)) {
+        size_t end = request_read(text, &request);
+        if (request.complete && !is_blank(span_skip(text, end))) request.code = "bad_json", request.why = "something stands behind the line's object";
+        struct publish_request asked = {
+            .rights = exchange->rights,
+            .credential = exchange->credential,
+            .topic = request_has(&request, KEY_TOPIC) ? &request.values[KEY_TOPIC] : NULL,
+            .data = request_has(&request, KEY_DATA) ? &request.values[KEY_DATA] : NULL,
+            .key = request_has(&request, KEY_KEY) ? &request.values[KEY_KEY] : NULL,
+        };
+        if (request.code) add_error(exchange, line, request.code, request.why);
+        else if (!publish(shard, conn, &asked, line)) return false;
+    }
+    exchange->line = line;
+    conn_unstall(conn);
+    return true;
+}
+
+size_t publish_lines_feed(struct shard *shard, struct conn *conn, struct span piece)
+{
+    struct http_exchange *exchange = conn->exchange;
+    size_t served = 0;
+    while (served < piece.size && conn->asks < ASKS_OF_CONN_MAX) {
+        struct span rest = span_skip(piece, served);
+        const char *end = memchr(rest.bytes, '\n', rest.size);
+        struct span part = span_of(rest.bytes, end ? (size_t)(end - rest.bytes) : rest.size);
+        bool too_long = exchange->line_too_long || exchange->body.size + part.size > shard->settings->limits_message;
+        if (too_long) exchange->body.size = 0;
+        exchange->line_too_long = too_long;
+        if (!end) {
+            if (!too_long) text_add(&exchange->body, part);
+            return piece.size;
+        }
+        bool collected = exchange->body.size > 0;
+        size_t before = exchange->body.size;
+        if (collected) text_add(&exchange->body, part);
+        if (!serve_line(shard, conn, collected ? text_span(&exchange->body) : part)) {
+            exchange->body.size = before; /* the part comes again */
+            return served;
+        }
+        exchange->body.size = 0;
+        exchange->line_too_long = false;
+        served += part.size + 1;
+    }
+    return served;
+}
+
+bool publish_lines_last(struct shard *shard, struct conn *conn)
+{
+    struct http_exchange *exchange = conn->exchange;
+    if (exchange->body.size == 0 && !exchange->line_too_long) return true;
+    if (!serve_line(shard, conn, text_span(&exchange->body))) return false;
+    exchange->body.size = 0;
+    exchange->line_too_long = false;
+    return true;
+}
+
+void publish_lines_end(struct http_exchange *exchange, struct text *answer)
+{
     text_print(answer, "{\"published\":%llu,\"errors\":[", (unsigned long long)exchange->published);
     text_add(answer, text_span(&exchange->answer));
     text_add_char(answer, ']');

@@ -4,7 +4,9 @@
 #include <stdlib.h>
 
 #include "core/base/check.h"
+#include "gateway/conn_parts.h"
 #include "gateway/messages.h"
+#include "gateway/pending.h"
 #include "gateway/publish.h"
 #include "gateway/request.h"
 #include "gateway/topics_asked.h"
@@ -79,6 +81,7 @@ static const char *subscribe_name(struct shard *shard, struct conn *conn, const 
     subscribed->resume = ask.resume;
     switch (engine_subscribe(&shard->engine, conn_index(shard, conn), &ask, &subscribed->reply)) {
     case SUBSCRIBE_TOPICS_FULL: return "more topics than limits.topics allows";
+    case SUBSCRIBE_NOT_READY: /* it was refused when it was prepared */
     case SUBSCRIBE_FULL: return NO_ROOM_WHY;
     case SUBSCRIBE_DONE: break;
     }
@@ -208,28 +211,75 @@ static const char *read_options(const struct request *request, struct subscribe_
     return NULL;
 }
 
-static void on_subscribe(struct shard *shard, struct conn *conn, const struct asking *asking)
+/* Requests take effect in order for each topic: what was published before, to whatever home, has taken effect first. */
+static bool settled(struct conn *conn)
+{
+    conn->settles = conn->asks > 0;
+    return !conn->settles;
+}
+
+/* What a request needs from other shards before it can be served. */
+enum readiness { READY, NOT_READY, READY_NEVER };
+
+static enum readiness prepare_one(struct shard *shard, struct conn *conn, struct span name, bool pattern, const char **code, const char **why)
+{
+    uint32_t ticket = pending_make(shard, conn, PENDING_LIVE, 0);
+    enum link_result result = ticket == TICKET_NONE ? LINK_FULL
+                              : pattern             ? engine_prepare_pattern(&shard->engine, name, ticket)
+                                                    : engine_prepare(&shard->engine, name, ticket);
+    if (result == LINK_SENT) {
+        pending_sent(shard, ticket, SPAN_NONE, SPAN_NONE);
+        conn->awaits++;
+        return NOT_READY;
+    }
+    pending_drop(shard, ticket);
+    if (result == LINK_DONE) return READY;
+    if (result == LINK_FULL && !conn_stall(shard, conn)) return NOT_READY;
+    *code = result == LINK_FULL ? "busy" : "too_many_topics";
+    *why = result == LINK_FULL ? "the topic's shard has had no room for another request for a second" : pattern ? NO_ROOM_WHY : "more topics than limits.topics allows";
+    return READY_NEVER;
+}
+
+/* All topics of a request: those that are not known here are asked for all at once, and the request is served again when they are. */
+static enum readiness prepare(struct shard *shard, struct conn *conn, const struct topics_asked *asked, const char **code, const char **why)
+{
+    enum readiness readiness = READY;
+    for (uint32_t i = 0; i < asked->count && conn->awaits < ASKS_OF_CONN_MAX && !conn->stalled; i++) {
+        enum readiness one = prepare_one(shard, conn, topics_asked_name(shard, &asked->list[i]), asked->list[i].pattern, code, why);
+        if (one == READY_NEVER) return READY_NEVER;
+        if (one == NOT_READY) readiness = NOT_READY;
+    }
+    if (readiness == READY) conn_unstall(conn);
+    return readiness;
+}
+
+static bool on_subscribe(struct shard *shard, struct conn *conn, const struct asking *asking)
 {
     const struct request *request = asking->request;
     struct subscribe_options options;
     struct topics_asked asked;
+    if (!settled(conn)) return false;
     const char *why = read_options(request, &options), *code = "bad_request";
     topics_asked_init(shard, &asked);
     if (!why && !request_has(request, KEY_TOPICS)) why = "\"topics\" is missing";
+    enum readiness readiness = READY;
     if (!why) {
         bool fine = topics_asked_add_array(shard, &asked, &request->values[KEY_TOPICS])
                     && (!request_has(request, KEY_RESUME) || topics_asked_resume(shard, &asked, &request->values[KEY_RESUME]));
-        if (fine) code = subscribe(shard, conn, request->id, request->id.bytes != NULL, &asked, &options, &why);
+        if (fine) readiness = prepare(shard, conn, &asked, &code, &why);
         else code = asked.code, why = asked.why;
+        if (fine && readiness == READY) code = subscribe(shard, conn, request->id, request->id.bytes != NULL, &asked, &options, &why);
     }
-    if (why) refuse(shard, conn, asking, code, why);
+    if (why && readiness != NOT_READY) refuse(shard, conn, asking, code, why);
     topics_asked_free(&asked);
+    return readiness != NOT_READY;
 }
 
-static void on_unsubscribe(struct shard *shard, struct conn *conn, const struct asking *asking)
+static bool on_unsubscribe(struct shard *shard, struct conn *conn, const struct asking *asking)
 {
     const struct request *request = asking->request;
     struct topics_asked asked;
+    if (!settled(conn)) return false;
     topics_asked_init(shard, &asked);
     if (!request_has(request, KEY_TOPICS)) refuse(shard, conn, asking, "bad_request", "\"topics\" is missing");
     else if (!topics_asked_add_array(shard, &asked, &request->values[KEY_TOPICS])) refuse(shard, conn, asking, asked.code, asked.why);
@@ -248,6 +298,7 @@ static void on_unsubscribe(struct shard *shard, struct conn *conn, const struct 
         }
     }
     topics_asked_free(&asked);
+    return true;
 }
 
 static void add_listed(struct text *text, struct span topic, uint8_t mode)
@@ -258,7 +309,7 @@ static void add_listed(struct text *text, struct span topic, uint8_t mode)
     text_print(text, "\",\"mode\":\"%s\",\"max_hz\":0", mode == MODE_EVERY ? "every" : "latest");
 }
 
-static void on_list(struct shard *shard, struct conn *conn, const struct asking *asking)
+static bool on_list(struct shard *shard, struct conn *conn, const struct asking *asking)
 {
     const struct engine *engine = &shard->engine;
     struct text *text = &shard->scratch;
@@ -284,23 +335,25 @@ static void on_list(struct shard *shard, struct conn *conn, const struct asking 
     }
     text_add_char(text, ']');
     message_send(shard, conn);
+    return true;
 }
 
-static void on_ping(struct shard *shard, struct conn *conn, const struct asking *asking)
+static bool on_ping(struct shard *shard, struct conn *conn, const struct asking *asking)
 {
     message_begin(shard, "pong", asking->request->id);
     text_print(&shard->scratch, ",\"ts\":%llu", (unsigned long long)shard->clock.wall_us);
     message_send(shard, conn);
+    return true;
 }
 
-static void on_auth(struct shard *shard, struct conn *conn, const struct asking *asking)
+static bool on_auth(struct shard *shard, struct conn *conn, const struct asking *asking)
 {
     const struct request *request = asking->request;
     const struct json_value *token = &request->values[KEY_TOKEN];
     char room[256];
     if (!request_has(request, KEY_TOKEN) || token->kind != JSON_STRING) {
         refuse(shard, conn, asking, "bad_request", "\"token\" is missing or not a string");
-        return;
+        return true;
     }
     struct span text = json_string_inside(token);
     if (token->escaped) {
@@ -310,18 +363,19 @@ static void on_auth(struct shard *shard, struct conn *conn, const struct asking 
     uint8_t rights = 0;
     if (!session_authorize(shard->settings, text, &rights)) {
         refuse(shard, conn, asking, "unauthorized", publish_is_on(shard->settings) ? "the token is not right" : PUBLISH_OFF_WHY);
-        return;
+        return true;
     }
     conn->rights = rights;
     conn->credential = true;
-    if (!request->id.bytes) return;
+    if (!request->id.bytes) return true;
     message_begin(shard, "authenticated", request->id);
     message_send(shard, conn);
+    return true;
 }
 
 /* Publishing. */
 
-static void on_publish(struct shard *shard, struct conn *conn, const struct asking *asking)
+static bool on_publish(struct shard *shard, struct conn *conn, const struct asking *asking)
 {
     const struct request *request = asking->request;
     struct publish_request publish = {
@@ -332,24 +386,31 @@ static void on_publish(struct shard *shard, struct conn *conn, const struct aski
         .key = request_has(request, KEY_KEY) ? &request->values[KEY_KEY] : NULL,
     };
     struct publish_outcome outcome;
-    publish_one(shard, &publish, &outcome);
-    if (outcome.code) {
-        refuse(shard, conn, asking, outcome.code, outcome.why);
-        return;
+    uint32_t ticket = pending_make(shard, conn, PENDING_PUBLISH, asking->line);
+    publish_one(shard, &publish, ticket, &outcome);
+    if (outcome.sent) {
+        pending_sent(shard, ticket, request->id, outcome.topic);
+        conn_unstall(conn);
+        return true;
     }
-    if (!request->id.bytes) return;
-    message_begin(shard, "published", request->id);
-    publish_write_reply(&shard->scratch, ",", &outcome);
-    message_send(shard, conn);
+    pending_drop(shard, ticket);
+    if (outcome.full) {
+        if (!conn_stall(shard, conn)) return false;
+        outcome.code = "busy";
+        outcome.why = PUBLISH_STALLED_WHY;
+    }
+    message_published(shard, conn, request->id, asking->line, &outcome);
+    return true;
 }
 
 /* Requests. */
 
-static void on_request(struct shard *shard, struct conn *conn, const struct asking *asking)
+/* False: it waits for other shards, and is to come again as a whole. */
+static bool on_request(struct shard *shard, struct conn *conn, const struct asking *asking)
 {
     static const struct {
         const char *op;
-        void (*serve)(struct shard *, struct conn *, const struct asking *);
+        bool (*serve)(struct shard *, struct conn *, const struct asking *);
     } ops[] = {
         { "publish", on_publish }, { "subscribe", on_subscribe }, { "unsubscribe", on_unsubscribe },
         { "ping", on_ping },       { "list", on_list },           { "auth", on_auth },
@@ -358,19 +419,18 @@ static void on_request(struct shard *shard, struct conn *conn, const struct aski
     counter_add(&shard->counters, COUNTER_REQUESTS, 1);
     if (request->code) {
         refuse(shard, conn, asking, request->code, request->why);
-        return;
+        return true;
     }
     const struct json_value *op = &request->values[KEY_OP];
     if (!request_has(request, KEY_OP) || op->kind != JSON_STRING) {
         refuse(shard, conn, asking, "bad_request", "\"op\" is missing or not a string");
-        return;
+        return true;
     }
     for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
-        if (!json_string_is(op, ops[i].op)) continue;
-        ops[i].serve(shard, conn, asking);
-        return;
+        if (json_string_is(op, ops[i].op)) return ops[i].serve(shard, conn, asking);
     }
     refuse(shard, conn, asking, "unknown_op", "\"op\" must be one of subscribe, unsubscribe, publish, auth, list, ping");
+    return true;
 }
 
 static bool is_blank(struct span text)
@@ -386,13 +446,13 @@ static size_t line_bytes(struct span text)
     return end ? (size_t)(end - text.bytes) : text.size;
 }
 
-static void on_line(struct shard *shard, struct conn *conn, struct span text, uint32_t line)
+static bool on_line(struct shard *shard, struct conn *conn, struct span text, uint32_t line)
 {
     struct request request;
-    if (is_blank(text)) return;
+    if (is_blank(text)) return true;
     size_t end = request_read(text, &request);
     if (request.complete && !is_blank(span_skip(text, end))) request.code = "bad_json", request.why = "something stands behind the request's object";
-    on_request(shard, conn, &(struct asking){ &request, line });
+    return on_request(shard, conn, &(struct asking){ &request, line });
 }
 
 /* A line with its end. */
@@ -408,9 +468,10 @@ enum { LINES_BYTES_MAX = 16 * 1024 };
 size_t session_on_lines(struct shard *shard, struct conn *conn, struct span text, uint32_t *line)
 {
     size_t served = 0;
-    while (served < text.size && served < LINES_BYTES_MAX && conn->state == CONN_OPEN && conn_out_waiting(conn) <= CONN_OUT_MAX) {
+    while (served < text.size && served < LINES_BYTES_MAX && conn->state == CONN_OPEN && !conn_must_wait(conn)) {
         struct span rest = span_skip(text, served);
-        on_line(shard, conn, span_of(rest.bytes, line_bytes(rest)), ++*line);
+        if (!on_line(shard, conn, span_of(rest.bytes, line_bytes(rest)), *line + 1)) break;
+        ++*line;
         served += whole_line(rest);
     }
     return served;
@@ -422,13 +483,13 @@ size_t session_on_message(struct shard *shard, struct conn *conn, struct span te
     size_t end = request_read(text, &request), served = 0;
     *line = 0;
     if (request.complete && is_blank(span_skip(text, end))) { /* one object as a whole */
-        on_request(shard, conn, &(struct asking){ &request, 0 });
-        return text.size;
+        return on_request(shard, conn, &(struct asking){ &request, 0 }) ? text.size : 0;
     }
     /* Otherwise each line is one. What was read above is the first line's, where it ends on it: not to be scanned again. */
     size_t first_bytes = line_bytes(text);
     if (request.complete && end <= first_bytes && is_blank(span_of(text.bytes + end, first_bytes - end))) {
-        on_request(shard, conn, &(struct asking){ &request, ++*line });
+        if (!on_request(shard, conn, &(struct asking){ &request, 1 })) return 0;
+        *line = 1;
         served = whole_line(text);
     }
     return served + session_on_lines(shard, conn, span_skip(text, served), line);
@@ -458,6 +519,18 @@ static const char *query_fault(const struct session_query *query, struct conn *c
         conn->heartbeat_ms = (uint32_t)heartbeat_ms;
     }
     return NULL;
+}
+
+bool session_prepare(struct shard *shard, struct conn *conn, const struct session_query *query)
+{
+    struct topics_asked asked;
+    const char *code, *why; /* what is wrong is told after the handshake */
+    bool ready = true;
+    if (query->fault || query->token_wrong || query->topics.size == 0) return true;
+    topics_asked_init(shard, &asked);
+    if (topics_asked_add_list(shard, &asked, query->topics)) ready = prepare(shard, conn, &asked, &code, &why) != NOT_READY;
+    topics_asked_free(&asked);
+    return ready;
 }
 
 void session_begin(struct shard *shard, struct conn *conn, const struct session_query *query)

@@ -25,7 +25,7 @@ struct setting {
 
 static const struct setting table[] = {
     { "listen", KIND_TEXT, AT(listen), 0, 0, "127.0.0.1:8080", "address and port for http and ws; [::1]:8080 for IPv6" },
-    { "shards", KIND_COUNT, AT(shards), 1, 1, "1", "shard threads; this version runs one" },
+    { "shards", KIND_COUNT, AT(shards), 0, 64, "0", "shard threads; 0: as many as CPUs may be used" },
     { "demo", KIND_FLAG, AT(demo), 0, 0, "false", "publish a synthetic demo feed" },
     { "echo", KIND_FLAG, AT(echo), 0, 0, "false", "serve /v1/echo, for conformance tests" },
     { "auth.publish-key", KIND_TEXT, AT(publish_key), 0, 0, "", "the API key that may publish; none: publishing is off" },

@@ -10,12 +10,14 @@
 #include "gateway/conn.h"
 #include "gateway/fanout.h"
 #include "gateway/metrics.h"
+#include "gateway/pending.h"
 
 enum {
     RING_ENTRIES = 1024,
     RING_COMPLETIONS = 16384,
     FILES_SPARE = 64, /* beyond the limit of connections, to tell those over it so */
     COMMANDS_MAX = 8,
+    STALLED_LOOK_MS = 10, /* how long those who wait for room sleep at most */
     /* Bytes taken in each turn from all publishers together: longer turns make longer ranges and delay the first update by
      * as much (MEASURED.md: 13, 27, 40 M updates/s delivered with 16, 64, 256 KiB). */
     INTAKE_BYTES = 64 * 1024,
@@ -34,7 +36,13 @@ static uint32_t files_limit(uint64_t connections_max)
     return (uint32_t)(most < limit.rlim_cur ? most : limit.rlim_cur);
 }
 
-static int init_engine(struct shard *shard)
+/* A shard's part of a limit that is for the whole gateway. */
+static uint64_t part_of(const struct settings *settings, uint64_t limit)
+{
+    return (limit + settings->shards - 1) / settings->shards;
+}
+
+static int init_engine(struct shard *shard, const uint8_t hash_key[16])
 {
     const struct settings *settings = shard->settings;
     struct engine_settings engine = {
@@ -44,22 +52,22 @@ static int init_engine(struct shard *shard)
         .subscriptions_each_max = (uint32_t)settings->limits_subscriptions,
         .patterns_max = PATTERNS_MAX,
         .home = {
-            .topics_max = (uint32_t)settings->limits_topics,
+            .topics_max = (uint32_t)part_of(settings, settings->limits_topics),
             .patterns_max = PATTERNS_MAX,
-            .log_bytes_max = settings->limits_log_bytes,
+            .log_bytes_max = part_of(settings, settings->limits_log_bytes),
             .topic_ttl_us = settings->topics_ttl_ms * 1000,
             .window = { settings->topics_window, settings->topics_window_bytes, settings->topics_window_age_ms * 1000 },
         },
     };
-    random_fill(engine.hash_key, sizeof engine.hash_key);
+    memcpy(engine.hash_key, hash_key, sizeof engine.hash_key);
     memcpy(engine.home.hash_key, engine.hash_key, sizeof engine.hash_key);
     return engine_init(&shard->engine, &engine, &shard->conns, &shard->ready, &shard->clock, &shard->counters);
 }
 
-int shard_init(struct shard *shard, uint32_t index, const struct settings *settings, char *why, int why_size)
+int shard_init(struct shard *shard, uint32_t index, struct gateway *gateway, const struct settings *settings, const uint8_t hash_key[16], char *why, int why_size)
 {
-    *shard = (struct shard){ .index = index, .settings = settings, .input = { POOL_NONE, POOL_NONE }, .starved = { POOL_NONE, POOL_NONE } };
-    if (listener_open(&shard->listener, settings->listen, (uint32_t)settings->socket_backlog, why, why_size)) return -1;
+    *shard = (struct shard){ .index = index, .gateway = gateway, .settings = settings, .input = { POOL_NONE, POOL_NONE }, .starved = { POOL_NONE, POOL_NONE } };
+    if (listener_open(&shard->listener, settings->listen, index == 0, (uint32_t)settings->socket_backlog, why, why_size)) return -1;
     uint32_t files_max = files_limit(settings->limits_connections);
     uint32_t spare = files_max / 2 < FILES_SPARE ? files_max / 2 : FILES_SPARE, most = (uint32_t)settings->limits_connections;
     shard->connections_max = most < files_max - spare ? most : files_max - spare;
@@ -72,15 +80,19 @@ int shard_init(struct shard *shard, uint32_t index, const struct settings *setti
     if (error) goto undo_conns;
     error = bitset_init(&shard->live, files_max);
     if (error) goto undo_ready;
-    error = init_engine(shard);
+    error = bitset_init(&shard->stalled, files_max);
     if (error) goto undo_live;
+    error = pendings_init(shard);
+    if (error) goto undo_stalled;
+    error = init_engine(shard, hash_key);
+    if (error) goto undo_pendings;
     error = spsc_init(&shard->commands, sizeof(enum command), COMMANDS_MAX);
     if (error) goto undo_engine;
     error = wake_init(&shard->wake);
     if (error) goto undo_commands;
     shard->fanout = fanout_make();
     error = -ENOMEM;
-    if (!shard->fanout || sem_init(&shard->started, 0, 0) || sem_init(&shard->ended, 0, 0)) goto undo_wake;
+    if (!shard->fanout || sem_init(&shard->started, 0, 0) || sem_init(&shard->drained, 0, 0)) goto undo_wake;
     shard->commands_in = spsc_producer(&shard->commands);
     shard->commands_out = spsc_consumer(&shard->commands);
     return 0;
@@ -88,6 +100,8 @@ undo_wake:     fanout_free(shard->fanout);
                wake_deinit(&shard->wake);
 undo_commands: spsc_deinit(&shard->commands);
 undo_engine:   engine_deinit(&shard->engine);
+undo_pendings: pendings_deinit(shard);
+undo_stalled:  bitset_deinit(&shard->stalled);
 undo_live:     bitset_deinit(&shard->live);
 undo_ready:    bitset_deinit(&shard->ready);
 undo_conns:    pool_deinit(&shard->conns);
@@ -98,12 +112,14 @@ undo_listener: listener_close(&shard->listener);
 
 void shard_deinit(struct shard *shard)
 {
-    sem_destroy(&shard->ended);
+    sem_destroy(&shard->drained);
     sem_destroy(&shard->started);
     fanout_free(shard->fanout);
     wake_deinit(&shard->wake);
     spsc_deinit(&shard->commands);
     engine_deinit(&shard->engine);
+    pendings_deinit(shard);
+    bitset_deinit(&shard->stalled);
     bitset_deinit(&shard->live);
     bitset_deinit(&shard->ready);
     pool_deinit(&shard->conns);
@@ -142,19 +158,22 @@ static void on_commands(struct shard *shard)
             shard->drain_until_ms = shard_now_ms(shard) + shard->settings->drain_timeout_ms;
             for_each_conn(shard, say_goodbye);
         }
-        if (command == COMMAND_STOP) {
-            shard->state = SHARD_DRAINING;
-            shard->drain_until_ms = 0;
-        }
+        if (command == COMMAND_STOP) shard->drain_until_ms = 0;
+        if (command == COMMAND_STOP && shard->state == SHARD_OPEN) shard->state = SHARD_DRAINING;
+        if (command == COMMAND_END) shard->state = SHARD_ENDING;
     }
     spsc_release(&shard->commands_out);
 }
 
 static void check_drain(struct shard *shard)
 {
+    if (shard->state == SHARD_OPEN) return;
+    if (shard->state == SHARD_ENDING || shard_now_ms(shard) >= shard->drain_until_ms) for_each_conn(shard, end_now);
+    if (shard->conns.used > 0) return;
+    if (shard->state == SHARD_ENDING) shard->state = SHARD_ENDED;
     if (shard->state != SHARD_DRAINING) return;
-    if (shard_now_ms(shard) >= shard->drain_until_ms) for_each_conn(shard, end_now);
-    if (shard->conns.used == 0) shard->state = SHARD_ENDED;
+    shard->state = SHARD_DRAINED;
+    sem_post(&shard->drained);
 }
 
 /* The turn. */
@@ -188,6 +207,11 @@ static void on_completion(struct shard *shard, const struct completion *completi
     }
     if (operation == OP_WAKE) {
         arm_wake(shard);
+        return;
+    }
+    if (operation == OP_WOKEN) return; /* a peer's message: it has done its work by coming */
+    if (operation == OP_WAKING) { /* it could not be posted: the slower way */
+        wake_send(&shard->gateway->shards[token_index(completion->token)].wake);
         return;
     }
     struct conn *conn = conn_at(shard, token_index(completion->token));
@@ -230,6 +254,10 @@ static int64_t sleep_ms(struct shard *shard, bool busy)
     if (busy || shard->input.first != POOL_NONE || shard->starved.first != POOL_NONE) return 0;
     uint64_t now_ms = shard_now_ms(shard);
     int64_t timer_ms = wheel_next_ms(&shard->wheel, now_ms);
+    uint64_t due_us = engine_due_us(&shard->engine);
+    int64_t engine_ms = due_us == UINT64_MAX ? -1 : due_us > shard->clock.mono_us ? (int64_t)((due_us - shard->clock.mono_us) / 1000 + 1) : 0;
+    if (shard->stalled.members > 0 && (engine_ms < 0 || engine_ms > STALLED_LOOK_MS)) engine_ms = STALLED_LOOK_MS;
+    if (engine_ms >= 0 && (timer_ms < 0 || engine_ms < timer_ms)) timer_ms = engine_ms;
     int64_t drain_ms = shard->state == SHARD_DRAINING && shard->drain_until_ms > now_ms ? (int64_t)(shard->drain_until_ms - now_ms) : -1;
     if (drain_ms >= 0 && (timer_ms < 0 || drain_ms < timer_ms)) return drain_ms;
     return timer_ms;
@@ -237,7 +265,7 @@ static int64_t sleep_ms(struct shard *shard, bool busy)
 
 static void wait_for_something(struct shard *shard, int64_t timeout_ms)
 {
-    if (timeout_ms != 0 && wake_sleep_begin(&shard->wake) && !spsc_empty(&shard->commands_out)) timeout_ms = 0;
+    if (timeout_ms != 0 && wake_sleep_begin(&shard->wake) && (!spsc_empty(&shard->commands_out) || engine_has_input(&shard->engine))) timeout_ms = 0;
     ring_wait(&shard->ring, timeout_ms);
     wake_sleep_end(&shard->wake);
 }
@@ -252,6 +280,9 @@ static bool turn(struct shard *shard, bool busy)
     on_commands(shard);
     take_in(shard);
     wheel_advance(&shard->wheel, shard_now_ms(shard), on_timer, shard);
+    engine_receive(&shard->engine);
+    conns_unstall(shard);
+    engine_tick(&shard->engine);
     engine_tell(&shard->engine);
     busy = fanout_flush(shard);
     engine_trim(&shard->engine);
@@ -274,6 +305,19 @@ static const char *set_up_ring(struct shard *shard)
     return "receive buffers could not be set up (io_uring_register_buf_ring)";
 }
 
+void shard_wake_peer(struct shard *shard, uint32_t peer)
+{
+    struct shard *other = &shard->gateway->shards[peer];
+    if (wake_needed(&other->wake)) ring_message(&shard->ring, &other->ring, token_make(OP_WOKEN, 0, 0), token_make(OP_WAKING, 0, peer));
+}
+
+uint64_t shard_total(const struct shard *shard, enum counter counter)
+{
+    uint64_t total = 0;
+    for (uint32_t i = 0; i < shard->gateway->shards_count; i++) total += counter_read(&shard->gateway->shards[i].counters, counter);
+    return total;
+}
+
 static void *run(void *context)
 {
     struct shard *shard = context;
@@ -285,7 +329,6 @@ static void *run(void *context)
     recv_buffers_deinit(&shard->recv_buffers);
     send_batch_free(shard->batch);
     ring_deinit(&shard->ring);
-    sem_post(&shard->ended);
     return NULL;
 }
 
@@ -308,14 +351,10 @@ void shard_join(struct shard *shard)
     pthread_join(shard->thread, NULL);
 }
 
-bool shard_has_ended(struct shard *shard, uint32_t wait_ms)
+bool shard_has_drained(struct shard *shard)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += (long)wait_ms * 1000000;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
-    return sem_timedwait(&shard->ended, &until) == 0;
+    if (!shard->has_drained) shard->has_drained = sem_trywait(&shard->drained) == 0;
+    return shard->has_drained;
 }
 
 bool shard_command(struct shard *shard, enum command command)

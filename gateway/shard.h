@@ -23,9 +23,12 @@
 #include "gateway/listener.h"
 #include "gateway/settings.h"
 
+struct gateway;
+
 enum command {
-    COMMAND_DRAIN, /* SIGTERM: say goodbye to all, then end */
-    COMMAND_STOP,  /* a second one: end now */
+    COMMAND_DRAIN, /* SIGTERM: say goodbye to all */
+    COMMAND_STOP,  /* a second one: let go of all connections now */
+    COMMAND_END,   /* all shards have drained: end */
     COMMAND_DUMP,  /* SIGUSR1: the state as text to standard error */
 };
 
@@ -34,10 +37,12 @@ struct conn_list {
     uint32_t first, last; /* POOL_NONE: empty */
 };
 
-enum { SHARD_OPEN, SHARD_DRAINING, SHARD_ENDED };
+/* A shard that has drained goes on serving its topics to the others until the main thread says that all have. */
+enum { SHARD_OPEN, SHARD_DRAINING, SHARD_DRAINED, SHARD_ENDING, SHARD_ENDED };
 
 struct shard {
     uint32_t               index;
+    struct gateway        *gateway;  /* the others: for waking them, and for totals of their counters */
     uint32_t               connections_max; /* those beyond it are told so: limits.connections, or what the limit of open files allows */
     const struct settings *settings;
     struct clock           clock;
@@ -49,6 +54,8 @@ struct shard {
     struct pool            conns;     /* of struct conn */
     struct bitset          live;      /* connections that are not free */
     struct bitset          ready;     /* connections with something to send and, as far as known, room for it */
+    struct bitset          stalled;   /* connections whose requests found a link full */
+    struct pool            pendings;  /* of struct pending: what other shards were asked */
     struct conn_list       input;     /* connections with bytes to be consumed */
     struct conn_list       starved;   /* connections whose receive found no free buffer */
     struct wheel           wheel;
@@ -67,14 +74,24 @@ struct shard {
     uint8_t                state;
     uint64_t               drain_until_ms;
     pthread_t              thread;
-    sem_t                  started, ended; /* what the main thread waits for */
+    sem_t                  started, drained; /* what the main thread waits for */
+    bool                   has_drained;      /* the main thread's */
     const char            *start_why;      /* why it did not start; NULL: it did */
     enum send_exactness    sends;
     uint32_t               websockets;   /* open now */
 };
 
-/* By the main thread. 0 or -1 with a plain sentence in `why`. The listener is bound when it returns. */
-int  shard_init(struct shard *shard, uint32_t index, const struct settings *settings, char *why, int why_size);
+/* All shards of the process, and what joins them. Made by the main thread; afterwards each shard touches itself alone, but for
+ * the counters and the wake-ups of the others. */
+struct gateway {
+    struct shard *shards;
+    uint32_t      shards_count;
+    struct wires *wires;
+};
+
+/* By the main thread. 0 or -1 with a plain sentence in `why`. The listener is bound when it returns.
+ *   hash_key   the same for all shards */
+int  shard_init(struct shard *shard, uint32_t index, struct gateway *gateway, const struct settings *settings, const uint8_t hash_key[16], char *why, int why_size);
 void shard_deinit(struct shard *shard);
 
 /* By the main thread: starts the shard's thread and waits until its ring stands; it then runs until it has drained or was
@@ -83,10 +100,15 @@ int  shard_start(struct shard *shard, char *why, int why_size);
 /* By the main thread: waits for its end. */
 void shard_join(struct shard *shard);
 
+/* Wakes another shard, if it sleeps, with what is submitted next. */
+void shard_wake_peer(struct shard *shard, uint32_t peer);
+/* The sum of a counter over all shards. */
+uint64_t shard_total(const struct shard *shard, enum counter counter);
+
 /* By the main thread: hands a command over and wakes the shard; false: it has too many to look at already. */
 bool shard_command(struct shard *shard, enum command command);
-/* By the main thread: whether it has ended, within wait_ms. */
-bool shard_has_ended(struct shard *shard, uint32_t wait_ms);
+/* By the main thread: whether its last connection has gone since it drains. */
+bool shard_has_drained(struct shard *shard);
 
 static inline uint64_t shard_now_ms(const struct shard *shard)
 {

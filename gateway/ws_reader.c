@@ -98,7 +98,9 @@ size_t ws_feed_lines(struct shard *shard, struct conn *conn)
     struct text lines = reader->lines; /* the reader may be freed under it by a close */
     reader->lines = (struct text){ 0 };
     uint32_t line = reader->line;
-    size_t served = conn->state == CONN_OPEN ? session_on_lines(shard, conn, text_span(&lines), &line) : lines.size;
+    size_t served = lines.size;
+    if (conn->state == CONN_OPEN)
+        served = line > 0 ? session_on_lines(shard, conn, text_span(&lines), &line) : session_on_message(shard, conn, text_span(&lines), &line);
     if (served == lines.size || conn->state != CONN_OPEN) {
         text_free(&lines);
         rest(conn);

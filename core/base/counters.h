@@ -15,6 +15,8 @@
     X(SUBSCRIPTIONS, "subscriptions", "Subscriptions now") \
     X(TOPICS, "topics", "Topics known now") \
     X(LOG_BYTES, "log_bytes", "Bytes allocated for the logs of all topics") \
+    X(INTERESTS, "interests", "Topics of other shards that this shard knows now, followed or lingering") \
+    X(LOANS, "loans", "Segments that this shard has on loan from others now") \
     X(ACCEPTED, "connections_accepted_total", "Connections accepted") \
     X(ACCEPT_FAILED, "accept_failures_total", "Accepts that failed, for want of files or memory") \
     X(CONNECTIONS_REFUSED, "connections_refused_total", "Connections answered 503 because the limit was reached") \
@@ -34,6 +36,7 @@
     X(BYTES_RECEIVED, "bytes_received_total", "Bytes received") \
     X(RECEIVE_STARVED, "receive_starved_total", "Receives that found no free buffer") \
     X(RECEIVE_PAUSED, "receive_paused_total", "Times a connection's receiving was paused until its replies were sent") \
+    X(REQUESTS_STALLED, "requests_stalled_total", "Times that a connection's requests waited for room in a link to another shard") \
     X(REQUESTS, "requests_total", "WebSocket requests") \
     X(HTTP_REQUESTS, "http_requests_total", "HTTP requests") \
     X(ERRORS_SENT, "request_errors_total", "Requests answered with an error") \
@@ -48,6 +51,12 @@
     X(COMPLETIONS, "completions_total", "Completions taken from the ring") \
     X(BATCHES, "send_batches_total", "Batches of sends that were submitted and settled") \
     X(CQ_OVERFLOWS, "cq_overflows_total", "Times that the completion queue had overflowed") \
+    X(ASKS_SENT, "asks_sent_total", "Asks sent to other shards: publish, delete, query, interest, give back") \
+    X(ASKS_FULL, "asks_full_total", "Asks that found no room or no credit on the link to their shard") \
+    X(TELLS_SENT, "tells_sent_total", "Tells sent to other shards: replies, notices, births") \
+    X(NOTICES_SENT, "notices_sent_total", "Notices sent to other shards: at most one a topic, shard and turn") \
+    X(NOTICES_POSTPONED, "notices_postponed_total", "Times that news for another shard had to wait for room on its link") \
+    X(QUIET_FAILED, "quiet_publish_failures_total", "Publishes that wanted no reply and failed at another shard") \
     X(SEGMENTS_TRIMMED, "segments_trimmed_total", "Segments of logs that left their window")
 
 enum counter {

@@ -141,6 +141,14 @@ void ring_close(struct ring *ring, uint32_t file, uint64_t token)
     sqe->user_data = token;
 }
 
+void ring_message(struct ring *ring, const struct ring *other, uint64_t token, uint64_t failed)
+{
+    struct io_uring_sqe *sqe = ring_sqe(ring);
+    io_uring_prep_msg_ring(sqe, other->uring.ring_fd, 0, token, 0);
+    sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+    sqe->user_data = failed;
+}
+
 void ring_submit(struct ring *ring)
 {
     /* With SUBMIT_ALL one call takes all; the kernel may stop short for want of memory, and then it is asked again. */

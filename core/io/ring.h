@@ -46,6 +46,10 @@ void ring_cancel(struct ring *ring, uint64_t target, uint64_t token);          /
 void ring_shutdown(struct ring *ring, uint32_t file, uint64_t token);          /* of the sending side */
 void ring_close(struct ring *ring, uint32_t file, uint64_t token);
 
+/* Posts a completion with `token` to another shard's ring, so that it wakes (io_uring_prep_msg_ring(3)). In silence where it
+ * could, else `failed` completes here. */
+void ring_message(struct ring *ring, const struct ring *other, uint64_t token, uint64_t failed);
+
 /* An entry to fill in, for the batch. Never NULL: submits first where the queue is full. */
 struct io_uring_sqe *ring_sqe(struct ring *ring);
 

@@ -11,6 +11,8 @@ enum operation {
     OP_NONE,   /* nobody waits for it */
     OP_ACCEPT, /* multishot, on a listener */
     OP_WAKE,   /* a read of the shard's eventfd */
+    OP_WAKING, /* a message to a sleeping shard's ring; it completes here only where it failed. index: the shard */
+    OP_WOKEN,  /* that message, in the other's ring */
     OP_RECV,
     OP_ROOM, /* a poll for room in a full socket */
     OP_CANCEL,

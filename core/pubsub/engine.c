@@ -1,23 +1,34 @@
 #include "core/pubsub/engine.h"
 
+#include <errno.h>
+
 #include "core/pubsub/following.h"
+#include "core/pubsub/pattern_interest.h"
+#include "core/pubsub/peer.h"
 
 int engine_init(struct engine *engine, const struct engine_settings *settings, struct pool *subscribers, struct bitset *ready, const struct clock *clock, struct counters *counters)
 {
     engine->settings = *settings;
     engine->clock = clock;
     engine->counters = counters;
-    engine->self = (struct link){ settings->shard, &engine->home, &engine->locals, engine };
-    for (uint32_t shard = 0; shard < settings->shards_count; shard++) engine->links[shard] = &engine->self;
-    int error = home_init(&engine->home, &settings->home, engine->links, settings->shards_count, clock, counters);
+    engine->hooks = (struct engine_hooks){ 0 };
+    engine->full = false;
+    engine->receive_first = 0;
+    for (uint32_t shard = 0; shard < settings->shards_count; shard++)
+        engine->links[shard] = (struct link){ .engine = engine, .shard = shard, .self = shard == settings->shard };
+    int error = home_init(&engine->home, &settings->home, engine->links, settings->shard, settings->shards_count, clock, counters);
     if (error) return error;
-    error = locals_init(&engine->locals, settings->home.topics_max, settings->subscriptions_max, subscribers, ready, counters);
+    uint32_t locals_max = settings->locals_max ? settings->locals_max : settings->home.topics_max;
+    error = locals_init(&engine->locals, locals_max, settings->subscriptions_max, subscribers, ready, counters);
     if (error) goto undo_home;
     error = table_init(&engine->by_pair);
     if (error) goto undo_locals;
     error = patterns_init(&engine->patterns, settings);
     if (error) goto undo_pairs;
+    error = awaiting_init(&engine->awaiting);
+    if (error) goto undo_patterns;
     return 0;
+undo_patterns: patterns_deinit(&engine->patterns, settings->shards_count);
 undo_pairs:  table_deinit(&engine->by_pair);
 undo_locals: locals_deinit(&engine->locals);
 undo_home:   home_deinit(&engine->home);
@@ -26,29 +37,53 @@ undo_home:   home_deinit(&engine->home);
 
 void engine_deinit(struct engine *engine)
 {
-    patterns_deinit(&engine->patterns);
+    awaiting_deinit(&engine->awaiting);
+    patterns_deinit(&engine->patterns, engine->settings.shards_count);
     table_deinit(&engine->by_pair);
     locals_deinit(&engine->locals);
     home_deinit(&engine->home);
 }
 
-enum link_result engine_publish(struct engine *engine, struct publish_ask *ask, struct publish_reply *reply)
+int engine_connect(struct engine *engine, struct wires *wires, const struct engine_hooks *hooks)
 {
-    ask->hash = engine_name_hash(engine, ask->topic);
-    return link_publish(engine_link_of(engine, ask->hash), ask, reply);
+    uint32_t shards_count = engine->settings.shards_count;
+    if (shards_count > 1 && (!wires || wires->shards_count != shards_count || !hooks)) return -EINVAL;
+    if (hooks) engine->hooks = *hooks;
+    for (uint32_t shard = 0; shard < shards_count; shard++) link_connect(&engine->links[shard], wires);
+    return 0;
 }
 
-enum link_result engine_delete(struct engine *engine, struct delete_ask *ask, struct delete_reply *reply)
+enum link_result engine_publish(struct engine *engine, struct publish_ask *ask, uint32_t ticket, struct publish_reply *reply)
 {
     ask->hash = engine_name_hash(engine, ask->topic);
-    return link_delete(engine_link_of(engine, ask->hash), ask, reply);
+    return link_publish(engine_link_of(engine, ask->hash), ask, ticket, reply);
 }
 
-enum link_result engine_query(struct engine *engine, struct query_ask *ask, struct query_reply *reply, struct text *answer)
+enum link_result engine_delete(struct engine *engine, struct delete_ask *ask, uint32_t ticket, struct delete_reply *reply)
 {
-    if (ask->kind == QUERY_NAMES) return link_query(&engine->self, ask, reply, answer);
     ask->hash = engine_name_hash(engine, ask->topic);
-    return link_query(engine_link_of(engine, ask->hash), ask, reply, answer);
+    return link_delete(engine_link_of(engine, ask->hash), ask, ticket, reply);
+}
+
+enum link_result engine_query(struct engine *engine, struct query_ask *ask, uint32_t ticket, struct query_reply *reply, struct text *answer)
+{
+    if (ask->kind == QUERY_NAMES) return link_query(&engine->links[ask->shard], ask, ticket, reply, answer);
+    ask->hash = engine_name_hash(engine, ask->topic);
+    return link_query(engine_link_of(engine, ask->hash), ask, ticket, reply, answer);
+}
+
+enum link_result engine_prepare(struct engine *engine, struct span topic, uint32_t ticket)
+{
+    uint64_t hash = engine_name_hash(engine, topic);
+    if (engine_link_of(engine, hash)->self) return LINK_DONE;
+    uint32_t index = following_prepare(engine, topic, hash, false);
+    if (index == POOL_NONE) return LINK_REFUSED;
+    struct local_topic *local = local_topic_at(&engine->locals, index);
+    if (local->state == LOCAL_LIVE) return LINK_DONE;
+    if (local->state == LOCAL_REFUSED) return LINK_REFUSED;
+    if (awaiting_add(&engine->awaiting, &local->awaiters, ticket, false)) return LINK_SENT;
+    engine->full = true;
+    return LINK_FULL;
 }
 
 void subscriber_init(struct subscriber *subscriber)
@@ -56,9 +91,19 @@ void subscriber_init(struct subscriber *subscriber)
     *subscriber = (struct subscriber){ .dirty = SUBSCRIPTION_RING_EMPTY, .siblings_first = POOL_NONE, .siblings_last = POOL_NONE, .patterns_first = POOL_NONE };
 }
 
+static bool is_live(const struct engine *engine, struct span topic)
+{
+    if (engine->settings.shards_count == 1) return true;
+    uint64_t hash = engine_name_hash(engine, topic);
+    if (engine_home_of(engine, hash) == engine->settings.shard) return true;
+    uint32_t local = locals_find(&engine->locals, topic, hash);
+    return local != POOL_NONE && local_topic_at(&engine->locals, local)->state == LOCAL_LIVE;
+}
+
 enum subscribe_verdict engine_subscribe(struct engine *engine, uint32_t subscriber, const struct subscribe_ask *ask, struct subscribe_reply *reply)
 {
     uint32_t index;
+    if (!is_live(engine, ask->topic)) return SUBSCRIBE_NOT_READY;
     enum subscribe_verdict verdict = following_make(engine, subscriber, ask, BY_NAME, &index, reply);
     if (verdict != SUBSCRIBE_DONE || !reply->again) return verdict;
     following_set_mode(engine, index, ask->mode);
@@ -84,9 +129,99 @@ void engine_unsubscribe_all(struct engine *engine, uint32_t subscriber_index)
     while (subscriber->siblings_first != POOL_NONE) following_end(engine, subscriber->siblings_first);
 }
 
+/* ---- the other shards ------------------------------------------------------------------------------------------------ */
+
+/* Who said LINK_FULL says so when it is over; what is asked then goes out with the next engine_tell(). */
+static void say_room(struct engine *engine)
+{
+    if (!engine->full) return;
+    bool room = engine->awaiting.pool.used < AWAITERS_MAX, waits = false;
+    for (uint32_t shard = 0; shard < engine->settings.shards_count; shard++) {
+        struct link *link = &engine->links[shard];
+        if (!link->full) continue;
+        if (!link_has_room(link)) waits = true;
+        else link->full = false, link->full_bytes = 0, room = true;
+    }
+    engine->full = waits;
+    if (room) engine->hooks.room(engine->hooks.context);
+}
+
+void engine_receive(struct engine *engine)
+{
+    uint32_t shards_count = engine->settings.shards_count;
+    if (shards_count == 1) return;
+    for (uint32_t i = 0; i < shards_count; i++) {
+        struct link *link = &engine->links[(engine->receive_first + i) % shards_count];
+        if (link->self) continue;
+        link_hear(link);
+        peer_serve(link);
+    }
+    engine->receive_first = (engine->receive_first + 1) % shards_count;
+    struct awaiter due;
+    while (awaiting_take(&engine->awaiting, &engine->awaiting.due, &due)) engine->hooks.live(engine->hooks.context, due.who);
+    say_room(engine);
+}
+
+/* Something that waited for room has it now. */
+static bool can_go_on(struct engine *engine, struct link *link)
+{
+    if (link->full && link_has_room(link)) return true;
+    bool waits = engine->home.to_tell[link->shard].first != POOL_NONE || engine->home.matches[link->shard];
+    if (waits && peer_has_room(link)) return true;
+    if (!link->behind) return false;
+    uint32_t staged = link->asks.staged;
+    link_tell_state(link);
+    return link->asks.staged != staged;
+}
+
+bool engine_has_input(struct engine *engine)
+{
+    for (uint32_t shard = 0; shard < engine->settings.shards_count; shard++) {
+        struct link *link = &engine->links[shard];
+        if (link->self) continue;
+        if (!spsc_empty(&link->tells) || !spsc_empty(&link->asked) || can_go_on(engine, link)) return true;
+    }
+    return false;
+}
+
 void engine_tell(struct engine *engine)
 {
+    uint32_t shards_count = engine->settings.shards_count;
+    for (uint32_t shard = 0; shard < shards_count; shard++)
+        if (!engine->links[shard].self) link_tell_state(&engine->links[shard]);
     home_tell(&engine->home);
+    say_room(engine);
+    for (uint32_t shard = 0; shard < shards_count; shard++) {
+        struct link *link = &engine->links[shard];
+        if (link->self) continue;
+        peer_give_credits(link);
+        bool asked = spsc_publish(&link->asks), told = spsc_publish(&link->told);
+        if (asked || told || link->wake) engine->hooks.wake(engine->hooks.context, shard);
+        link->wake = false;
+    }
+}
+
+void engine_tick(struct engine *engine)
+{
+    following_tick(engine);
+    patterns_tick(engine);
+}
+
+/* A peer wakes us when it made room, unless it did so just while we looked: then this does. */
+enum { ROOM_LOOK_US = 1000 };
+
+uint64_t engine_due_us(const struct engine *engine)
+{
+    uint64_t due_us = UINT64_MAX;
+    for (uint32_t shard = 0; shard < engine->settings.shards_count; shard++) {
+        const struct link *link = &engine->links[shard];
+        if (link->self) continue;
+        bool waits = link->full || link->behind || engine->home.to_tell[shard].first != POOL_NONE || engine->home.matches[shard];
+        if (waits) return engine->clock->mono_us + ROOM_LOOK_US;
+    }
+    if (engine->locals.lingering.first != POOL_NONE) due_us = local_topic_at(&engine->locals, engine->locals.lingering.first)->linger_us + LINGER_US;
+    uint64_t pattern_us = patterns_due_us(engine);
+    return pattern_us < due_us ? pattern_us : due_us;
 }
 
 void engine_trim(struct engine *engine)

@@ -1,18 +1,22 @@
 /* The engine: one shard's half of publish and subscribe. What the gateway calls; no socket and no ring, so that several of
  * them run in one test thread.
  *
- *   publish      -> link to the topic's home -> append -> marked to be told
- *   engine_tell  -> notices -> local topics -> who waits becomes dirty -> ready
+ *   publish         -> link to the topic's home -> append -> marked to be told
+ *   engine_receive  -> what other shards ask and tell -> hooks; notices -> local topics -> who waits becomes dirty -> ready
+ *   engine_tick     -> what lingered long enough is let go
+ *   engine_tell     -> notices of our own topics; all that is to go to other shards
  *   flush (the caller's) -> cursor_advance, cursor_cut -> bytes -> engine_sent
- *   engine_trim  -> the windows
+ *   engine_trim     -> the windows
  * Its shard's thread only. */
 #ifndef CORE_PUBSUB_ENGINE_H
 #define CORE_PUBSUB_ENGINE_H
 
+#include "core/pubsub/awaiting.h"
 #include "core/pubsub/cursor.h"
 #include "core/pubsub/home.h"
 #include "core/pubsub/local_topic.h"
 #include "core/pubsub/patterns.h"
+#include "core/pubsub/wires.h"
 
 struct engine_settings {
     uint32_t             shard, shards_count;
@@ -21,6 +25,23 @@ struct engine_settings {
     uint32_t             subscriptions_max;
     uint32_t             subscriptions_each_max; /* of one subscriber: a birth beyond it is not covered */
     uint32_t             patterns_max;
+    uint32_t             locals_max; /* topics followed or prepared in this shard, of all homes; 0: home.topics_max */
+};
+
+/* What the engine calls. `ticket` is what the caller gave with its ask; each is called from engine_receive() or engine_tell()
+ * only, and may call the engine again, but not engine_receive(), engine_tell(), engine_tick() or engine_trim(). */
+struct engine_hooks {
+    void *context;
+    /* Replies to what was LINK_SENT, one each; borrowed for the call. A quiet publish that succeeded has none. */
+    void (*published)(void *context, uint32_t ticket, const struct publish_reply *reply);
+    void (*deleted)(void *context, uint32_t ticket, const struct delete_reply *reply);
+    void (*answered)(void *context, uint32_t ticket, const struct query_reply *reply, struct span answer);
+    /* What engine_prepare() or engine_prepare_pattern() said LINK_SENT for is there now, or refused: ask again. Once. */
+    void (*live)(void *context, uint32_t ticket);
+    /* Some link that said LINK_FULL has room again: those who wait may try again. Often for nothing. */
+    void (*room)(void *context);
+    /* That shard has something to take, and may sleep. At most once a shard and engine_receive() or engine_tell(). */
+    void (*wake)(void *context, uint32_t shard);
 };
 
 struct engine {
@@ -29,8 +50,11 @@ struct engine {
     struct locals          locals;
     struct patterns        patterns;
     struct table           by_pair; /* subscriptions by subscriber and local topic */
-    struct link            self;
-    struct link           *links[SHARDS_MAX]; /* to each shard; its own is `self` */
+    struct link            links[SHARDS_MAX]; /* to each shard, its own among them */
+    struct awaiting        awaiting; /* tickets of those who prepare */
+    struct engine_hooks    hooks;
+    bool                   full;     /* a link said LINK_FULL since hooks.room was last called */
+    uint32_t               receive_first; /* the peer that is received from first: it goes around */
     const struct clock    *clock;
     struct counters       *counters;
 };
@@ -39,11 +63,29 @@ struct engine {
 int  engine_init(struct engine *engine, const struct engine_settings *settings, struct pool *subscribers, struct bitset *ready, const struct clock *clock, struct counters *counters);
 void engine_deinit(struct engine *engine);
 
-/* ask->hash is filled in here. */
-enum link_result engine_publish(struct engine *engine, struct publish_ask *ask, struct publish_reply *reply);
-enum link_result engine_delete(struct engine *engine, struct delete_ask *ask, struct delete_reply *reply);
-/* Likewise; NAMES are asked of this shard. */
-enum link_result engine_query(struct engine *engine, struct query_ask *ask, struct query_reply *reply, struct text *answer);
+/* Joins it to the others: after engine_init() of all shards and before any of their threads runs. Borrows wires, which may be
+ * NULL with one shard; copies hooks, of which a shard alone needs none (NULL). 0 or -errno. */
+int engine_connect(struct engine *engine, struct wires *wires, const struct engine_hooks *hooks);
+
+/* Asks of a topic's home. Here: answered at once, LINK_DONE, and the ticket is not used. Elsewhere: LINK_SENT, and the hook
+ * brings the reply with the ticket; or LINK_FULL: nothing was asked, hooks.room says when to try again. What one shard asks of one
+ * topic takes effect in order. ask->hash is filled in here.
+ * A quiet publish: see struct publish_ask. Its name and data together: at most what wires_ask_bytes() was asked for. */
+enum link_result engine_publish(struct engine *engine, struct publish_ask *ask, uint32_t ticket, struct publish_reply *reply);
+enum link_result engine_delete(struct engine *engine, struct delete_ask *ask, uint32_t ticket, struct delete_reply *reply);
+/* Likewise; the answer is appended to `answer` where it is LINK_DONE. NAMES are asked of ask->shard. */
+enum link_result engine_query(struct engine *engine, struct query_ask *ask, uint32_t ticket, struct query_reply *reply, struct text *answer);
+
+/* To be called before engine_subscribe(): sees to it that the topic is known in this shard, wherever its home is.
+ *   LINK_DONE     it is, now: engine_subscribe() in this same turn finds it live; always so for topics of this shard
+ *   LINK_SENT     its home was asked: hooks.live(ticket) is called once, then ask again
+ *   LINK_REFUSED  the topic is new and limits.topics is reached
+ *   LINK_FULL     too many wait already: later
+ * What was prepared stays live for a second at least, followed or not. */
+enum link_result engine_prepare(struct engine *engine, struct span topic, uint32_t ticket);
+/* The same for engine_subscribe_pattern() and engine_cover(): all homes were asked for the topics that it covers, and those are live.
+ * LINK_REFUSED: no room for another pattern, here or at a home. */
+enum link_result engine_prepare_pattern(struct engine *engine, struct span pattern, uint32_t ticket);
 
 struct subscribe_ask {
     struct span topic; /* a valid name */
@@ -66,6 +108,7 @@ enum subscribe_verdict {
     SUBSCRIBE_DONE,
     SUBSCRIBE_TOPICS_FULL, /* the topic is new and limits.topics is reached */
     SUBSCRIBE_FULL,        /* no room for more subscriptions in this shard */
+    SUBSCRIBE_NOT_READY,   /* its home is elsewhere, and it was not prepared: engine_prepare() */
 };
 
 /* Subscribes, or changes the mode of a subscription. Updates come with the next flush at the earliest, so that what the
@@ -87,7 +130,8 @@ struct pattern_cover {
     void (*resume)(void *context, struct subscribe_ask *ask); /* fills in what the request resumes; NULL: nothing */
     void (*covered)(void *context, const struct subscribe_ask *ask, const struct subscribe_reply *reply); /* a topic not followed before */
 };
-/* Subscribes to each topic with an update that the pattern covers. What could be covered before a refusal stays. */
+/* Subscribes to each topic with an update that the pattern covers, as far as this shard knows them: after engine_prepare_pattern()
+ * all of them. What could be covered before a refusal stays. */
 enum subscribe_verdict engine_cover(struct engine *engine, uint32_t subscriber, struct span pattern, const struct pattern_cover *cover);
 /* How many those are. */
 uint32_t engine_count_matches(struct engine *engine, struct span pattern);
@@ -102,8 +146,17 @@ bool engine_follows(const struct engine *engine, uint32_t subscriber, struct spa
 /* A subscriber's item is to be used: fills in its struct subscriber. */
 void subscriber_init(struct subscriber *subscriber);
 
+/* Takes a bounded batch from each peer: serves what it asks, hears what it tells. Once a turn before engine_tell(), and between
+ * batches of the flush; never while a send is staged. */
+void engine_receive(struct engine *engine);
+/* Whether a peer left anything to take, or room for what waits to go out: the look before sleeping, after wake_sleep_begin(). */
+bool engine_has_input(struct engine *engine);
 /* Tells all news: once a turn, before the flush, and between its batches. */
 void engine_tell(struct engine *engine);
+/* Lets go what lingered long enough; once a turn, before engine_tell(). */
+void engine_tick(struct engine *engine);
+/* When engine_tick() and engine_tell() want to be called at the latest, by clock->mono_us: one sleeps no longer. UINT64_MAX: no matter. */
+uint64_t engine_due_us(const struct engine *engine);
 /* Once a turn, after the flush. */
 void engine_trim(struct engine *engine);
 

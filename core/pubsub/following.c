@@ -1,6 +1,8 @@
 #include "core/pubsub/following.h"
 
 #include "core/base/siphash.h"
+#include "core/pubsub/interests.h"
+#include "core/pubsub/pattern_interest.h"
 
 uint64_t engine_name_hash(const struct engine *engine, struct span name)
 {
@@ -9,7 +11,7 @@ uint64_t engine_name_hash(const struct engine *engine, struct span name)
 
 struct link *engine_link_of(struct engine *engine, uint64_t hash)
 {
-    return engine->links[(hash >> 32) % engine->settings.shards_count];
+    return &engine->links[engine_home_of(engine, hash)];
 }
 
 static uint32_t pair_hash(uint32_t subscriber, uint32_t local)
@@ -108,32 +110,119 @@ void following_set_mode(struct engine *engine, uint32_t index, enum mode mode)
     subscription->at = POSITION_UNKNOWN;
 }
 
+/* ---- topics of other shards: prepared, lingering --------------------------------------------------------------------- */
+
+static void linger(struct engine *engine, uint32_t index)
+{
+    struct locals *locals = &engine->locals;
+    struct local_topic *local = local_topic_at(locals, index);
+    local->ending = false;
+    if (local->lingers) return;
+    local->lingers = true;
+    local->linger_us = engine->clock->mono_us;
+    local->linger_next = POOL_NONE;
+    if (locals->lingering.first == POOL_NONE) locals->lingering.first = index;
+    else local_topic_at(locals, locals->lingering.last)->linger_next = index;
+    locals->lingering.last = index;
+}
+
+uint32_t following_prepare(struct engine *engine, struct span name, uint64_t hash, bool again)
+{
+    struct locals *locals = &engine->locals;
+    uint32_t index = locals_find(locals, name, hash);
+    bool made = index == POOL_NONE;
+    if (made) index = locals_make(locals, name, hash, true);
+    if (index == POOL_NONE) return POOL_NONE;
+    struct local_topic *local = local_topic_at(locals, index);
+    if (again && local->state == LOCAL_REFUSED) local->state = LOCAL_WANTED;
+    if (local->state == LOCAL_REFUSED) return index; /* for a second, however often one tries */
+    if (local->state == LOCAL_WANTED) link_mark_local(engine_link_of(engine, hash), index);
+    local->idle_us = engine->clock->mono_us;
+    if (local->subscriptions_count == 0) linger(engine, index);
+    return index;
+}
+
+void following_answered(struct engine *engine, uint32_t index, enum local_state state)
+{
+    struct local_topic *local = local_topic_at(&engine->locals, index);
+    CHECK(local->state == LOCAL_ASKED);
+    local->state = (uint8_t)state;
+    local->idle_us = engine->clock->mono_us;
+    struct awaiter awaiter;
+    while (awaiting_take(&engine->awaiting, &local->awaiters, &awaiter)) {
+        if (awaiter.pattern) patterns_match_live(engine, awaiter.who);
+        else CHECK(awaiting_add(&engine->awaiting, &engine->awaiting.due, awaiter.who, false)); /* its place is free again */
+    }
+}
+
+/* What a pattern covers is kept for those who follow the pattern next. */
+static bool may_end(const struct engine *engine, const struct local_topic *local)
+{
+    if (local->state == LOCAL_WANTED || local->state == LOCAL_ASKED || engine->clock->mono_us - local->idle_us < LINGER_US) return false;
+    bool there = local_topic_born(local) || local->newborn;
+    return local->state == LOCAL_REFUSED || !there || !patterns_cover(&engine->patterns, local_topic_name(local));
+}
+
+void following_tick(struct engine *engine)
+{
+    enum { EACH_TICK = 1024 };
+    struct locals *locals = &engine->locals;
+    for (uint32_t count = 0; count < EACH_TICK && locals->lingering.first != POOL_NONE; count++) {
+        uint32_t index = locals->lingering.first;
+        struct local_topic *local = local_topic_at(locals, index);
+        if (engine->clock->mono_us - local->linger_us < LINGER_US) return;
+        locals->lingering.first = local->linger_next;
+        local->lingers = false;
+        if (local->subscriptions_count > 0) continue;
+        if (!may_end(engine, local)) {
+            linger(engine, index);
+            continue;
+        }
+        local->ending = true;
+        link_mark_local(engine_link_of(engine, local->hash), index);
+    }
+}
+
 static void drop_if_unused(struct engine *engine, uint32_t index)
 {
     struct local_topic *local = local_topic_at(&engine->locals, index);
     if (local->subscriptions_count > 0) return;
-    link_uninterest(engine_link_of(engine, local->hash), local_topic_name(local), local->hash, local->generation);
+    local->idle_us = engine->clock->mono_us;
+    if (local->remote) {
+        linger(engine, index);
+        return;
+    }
+    home_interest_end(&engine->home, engine->settings.shard, local->topic, local->generation);
     locals_drop(&engine->locals, index);
 }
 
-/* The local topic, interested in where it is new; POOL_NONE: refused, *verdict says why. */
-static uint32_t follow(struct engine *engine, struct span name, enum subscribe_verdict *verdict)
+/* A topic of our own; interested in where it is new. POOL_NONE: no room. */
+static uint32_t follow_own(struct engine *engine, struct span name, uint64_t hash)
 {
-    uint64_t hash = engine_name_hash(engine, name);
-    uint32_t index = locals_find(&engine->locals, name, hash);
-    struct link *link = engine_link_of(engine, hash);
+    struct home *home = &engine->home;
+    uint32_t index = locals_find(&engine->locals, name, hash), us = engine->settings.shard;
     if (index != POOL_NONE) {
-        /* Our own topics may have grown in this turn: the ack's seq is the newest at this moment. */
-        if (link == &engine->self) home_tell_topic(&engine->home, engine->settings.shard, name, hash);
+        home_tell_topic(home, us, name, hash); /* it may have grown in this turn: the ack's seq is the newest at this moment */
         return index;
     }
-    *verdict = SUBSCRIBE_TOPICS_FULL;
-    index = locals_make(&engine->locals, name, hash);
+    index = locals_make(&engine->locals, name, hash, false);
     if (index == POOL_NONE) return POOL_NONE;
-    struct interest_ask ask = { name, hash, index, local_topic_at(&engine->locals, index)->generation };
-    if (link_interest(link, &ask) == LINK_DONE) return index;
-    locals_drop(&engine->locals, index);
-    return POOL_NONE;
+    struct local_topic *local = local_topic_at(&engine->locals, index);
+    struct interest_ask ask = { name, hash, index, local->generation };
+    if (!home_interest(home, us, &ask)) {
+        locals_drop(&engine->locals, index);
+        return POOL_NONE;
+    }
+    local->topic = home_find_index(home, name, hash);
+    local->state = LOCAL_LIVE;
+    return index;
+}
+
+/* The local topic; POOL_NONE: refused. One of another shard was prepared. */
+static uint32_t follow(struct engine *engine, struct span name)
+{
+    uint64_t hash = engine_name_hash(engine, name);
+    return engine_link_of(engine, hash)->self ? follow_own(engine, name, hash) : locals_find(&engine->locals, name, hash);
 }
 
 static void reply_with(struct subscribe_reply *reply, const struct local_topic *local)
@@ -146,9 +235,8 @@ static void reply_with(struct subscribe_reply *reply, const struct local_topic *
 enum subscribe_verdict following_make(struct engine *engine, uint32_t subscriber_index, const struct subscribe_ask *ask, uint32_t by, uint32_t *made, struct subscribe_reply *reply)
 {
     *reply = (struct subscribe_reply){ 0 };
-    enum subscribe_verdict verdict = SUBSCRIBE_DONE;
-    uint32_t local_index = follow(engine, ask->topic, &verdict);
-    if (local_index == POOL_NONE) return verdict;
+    uint32_t local_index = follow(engine, ask->topic);
+    if (local_index == POOL_NONE) return SUBSCRIBE_TOPICS_FULL;
     struct local_topic *local = local_topic_at(&engine->locals, local_index);
 
     uint32_t index = *made = find_subscription(engine, subscriber_index, local_index);
@@ -168,6 +256,7 @@ enum subscribe_verdict following_make(struct engine *engine, uint32_t subscriber
     set_cursor(subscription, local, ask, reply);
     sibling_add(engine, pool_at(engine->locals.subscribers, subscriber_index), index);
     local->subscriptions_count++;
+    local->ending = false;
     counter_add(engine->counters, COUNTER_SUBSCRIPTIONS, 1);
     following_enlist(engine, index);
     reply_with(reply, local);

@@ -6,7 +6,14 @@
 #include "core/pubsub/engine.h"
 
 uint64_t     engine_name_hash(const struct engine *engine, struct span name);
+/* How long a topic of another shard, or a pattern, stays known here when nobody follows it any more. */
+#define LINGER_US UINT64_C(1000000)
+
 /* The link to a topic's home. The upper half of the hash tells the home, the lower half a place in its tables. */
+static inline uint32_t engine_home_of(const struct engine *engine, uint64_t hash)
+{
+    return (uint32_t)((hash >> 32) % engine->settings.shards_count);
+}
 struct link *engine_link_of(struct engine *engine, uint64_t hash);
 
 /* POOL_NONE: the subscriber does not follow the topic. */
@@ -21,5 +28,13 @@ void                   following_end(struct engine *engine, uint32_t subscriptio
 void following_set_mode(struct engine *engine, uint32_t subscription, enum mode mode);
 /* Puts a subscription that stands in no list into the one it belongs into: waiting where it is caught up, else dirty. */
 void following_enlist(struct engine *engine, uint32_t subscription);
+
+
+/* The local topic of a topic of another shard, made where it is new, and then its home is asked; POOL_NONE: no room. It stays for a
+ * second. again: where it was refused it is asked for anew. */
+uint32_t following_prepare(struct engine *engine, struct span name, uint64_t hash, bool again);
+/* Its home answered: it is live from now on, or refused. */
+void     following_answered(struct engine *engine, uint32_t local, enum local_state state);
+void     following_tick(struct engine *engine);
 
 #endif

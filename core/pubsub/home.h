@@ -24,6 +24,8 @@ struct home_settings {
     struct window window;
 };
 
+struct matches;
+
 /* A list of topics, linked through a field of theirs. */
 struct topic_list {
     uint32_t first, last; /* POOL_NONE: empty */
@@ -39,10 +41,12 @@ struct home {
     struct segment_store store;
     const struct clock  *clock;
     struct counters     *counters;
-    struct link        **links;  /* to each shard, for telling; shards_count long */
-    uint32_t             shards_count;
+    struct link         *links;  /* to each shard, for telling; shards_count long */
+    uint32_t             shard, shards_count; /* this one; all */
     struct topic_list    to_tell[SHARDS_MAX]; /* topics with news for each shard */
+    struct matches      *matches[SHARDS_MAX]; /* what each shard is being told of the patterns that it began to follow; owned */
     struct topic_list    to_trim; /* appended to since the last trimming */
+    uint64_t             on_loan_bytes; /* of segments that were trimmed and wait for shards to give them back */
     uint32_t             reclaim_at; /* where the search for memory goes on */
     uint64_t             sweep_us;   /* when quiet topics were last looked at for age */
     uint32_t             sweep_at;   /* and which comes next */
@@ -50,28 +54,25 @@ struct home {
 };
 
 /* 0 or -errno. Borrows links, clock and counters. */
-int  home_init(struct home *home, const struct home_settings *settings, struct link **links, uint32_t shards_count, const struct clock *clock, struct counters *counters);
+int  home_init(struct home *home, const struct home_settings *settings, struct link *links, uint32_t shard, uint32_t shards_count, const struct clock *clock, struct counters *counters);
 void home_deinit(struct home *home);
 
 void home_publish(struct home *home, const struct publish_ask *ask, struct publish_reply *reply);
 /* Forgets a topic's updates: its numbering begins anew, in a new epoch. False: it had none. */
 bool home_delete(struct home *home, struct span topic, uint64_t hash);
-/* False: the topic is new and limits.topics is reached. */
-bool home_interest(struct home *home, uint32_t shard, const struct interest_ask *ask);
-/* A shard follows a pattern, or no longer; where there is no room for it, births are not told and the counter says so. */
-void home_pattern(struct home *home, uint32_t shard, struct span pattern, bool on);
-/* Visits the topics with an update that it covers, in byte order, until visit says false. visit may become interested in them. */
-void home_match(struct home *home, struct span pattern, bool (*visit)(void *context, struct span topic), void *context);
-void home_uninterest(struct home *home, uint32_t shard, struct span topic, uint64_t hash, uint32_t generation);
-
-/* Tells each shard of every topic that has news for it: once a turn, before the flush. */
+/* Tells each shard of every topic that has news for it, as far as there is room: once a turn, before the flush. */
 void home_tell(struct home *home);
+void home_tell_shard(struct home *home, uint32_t shard);
 /* Tells one shard of one topic now, if there is news. */
 void home_tell_topic(struct home *home, uint32_t shard, struct span topic, uint64_t hash);
 /* Trims what was appended to, and a few quiet topics for their age: once a turn, after the flush, so that what a turn
  * appended is never trimmed before it could be sent, however small the window. */
 void home_trim(struct home *home);
 
+/* A topic's index, POOL_NONE where it is not known here. */
+uint32_t home_find_index(const struct home *home, struct span name, uint64_t hash);
+/* Makes it known where it is not; POOL_NONE: limits.topics is reached, or no memory. */
+uint32_t home_find_or_make(struct home *home, struct span name, uint64_t hash);
 /* A topic by name, NULL where it is not known here. One with log_newest_seq() of 0 has no update yet. */
 const struct topic *home_find(const struct home *home, struct span name, uint64_t hash);
 

@@ -1,15 +1,22 @@
-/* A link: how one shard speaks to the topics of another, and the other back. The same words for the shard's own topics.
+/* A link: how one shard speaks to another and the other back, both as reader and as home. Each shard has one to each.
  *
  *   reader's shard  --- asks: publish, interest, query --->  home
  *   reader's shard  <-- tells: replies, notices -----------  home
  *
+ * An ask that may need a reply takes a credit, and the home keeps a slot of its tells free for each: a reply never fails, so asks can
+ * always be taken, and there is no circle of waiting. All else is state: a flag and a place in a to-tell list, overwritten until
+ * there is room. So giving a segment back can't fail, and a hot topic costs a link one item a turn.
+ *
  * To itself a shard's link is a call: an ask is answered before it returns. All else is alike, so that nothing above knows
- * where a topic lives. Everything is handed over by value; segments are lent, read-only. One thread a side. */
+ * where a topic lives. Everything is handed over by value; segments are lent, read-only. One thread a side.
+ *   link.c  the reader's side: asks out, tells in          peer.c  the home's side: asks in, tells out */
 #ifndef CORE_PUBSUB_LINK_H
 #define CORE_PUBSUB_LINK_H
 
 #include "core/base/text.h"
+#include "core/proto/topic_name.h"
 #include "core/pubsub/topic.h"
+#include "core/queue/byte_ring.h"
 
 struct home;
 struct locals;
@@ -18,8 +25,9 @@ struct engine;
 /* What becomes of an ask. */
 enum link_result {
     LINK_DONE,    /* answered: the reply is written */
+    LINK_SENT,    /* asked: the hook brings the reply with the ticket */
     LINK_REFUSED, /* answered: the topic is new and limits.topics is reached */
-    LINK_FULL,    /* no room: back-pressure on whoever asked; it is to be asked again later */
+    LINK_FULL,    /* no room or no credit, nothing was asked: back-pressure on whoever asked; it is to be asked again later */
 };
 
 /* How a home answers a publish. */
@@ -35,7 +43,9 @@ struct publish_ask {
     struct span data;       /* see topic_append() */
     bool        line_break;
     bool        key;
+    bool        quiet;      /* of a success elsewhere no hook tells; with the ticket TICKET_NONE of a failure neither: it is counted */
 };
+#define TICKET_NONE UINT32_MAX
 
 struct publish_reply {
     enum publish_verdict verdict;
@@ -62,6 +72,7 @@ enum query_kind {
 
 struct query_ask {
     enum query_kind kind;
+    uint32_t        shard; /* NAMES: whose */
     struct span     topic; /* NEWEST, HISTORY */
     uint64_t        hash;
     uint64_t        after_seq;
@@ -85,41 +96,75 @@ struct interest_ask {
 };
 
 /* What a home tells a shard of a topic: its ends as they are now, and what of its segments is new since the last notice. */
-#define NOTICE_SEGMENTS_MAX 8
+#define NOTICE_SEGMENTS_MAX 3
 struct notice {
-    uint32_t          local;
-    uint32_t          generation;
-    bool              more;     /* more segments follow in another notice: ends are not yet to be looked at */
-    char              epoch[EPOCH_BYTES];
-    struct ends       ends;
-    uint32_t          segments_count;
-    struct chain_link segments[NOTICE_SEGMENTS_MAX]; /* the first may be known: its end moved */
+    uint32_t           local;      /* of the reader, by index */
+    uint32_t           generation; /* of the interest; one that is over lends nothing any more */
+    uint32_t           topic;      /* of the home, by index: by it the reader gives back */
+    uint32_t           held_from;  /* what the home takes for the lowest segment that the reader holds */
+    uint32_t           next_segment; /* without an update: all below is of lives that are over, told of or not */
+    char               epoch[EPOCH_BYTES];
+    struct ends        ends;
+    uint32_t           segments_count;
+    struct chain_link  segments[NOTICE_SEGMENTS_MAX]; /* the first may be known: its end moved */
+    struct chain_link *more_segments; /* those beyond; owned by whoever takes the notice, NULL: none */
 };
 
-/* One shard's link to one home, both ways. */
+static inline const struct chain_link *notice_segment(const struct notice *notice, uint32_t i)
+{
+    return i < NOTICE_SEGMENTS_MAX ? &notice->segments[i] : &notice->more_segments[i - NOTICE_SEGMENTS_MAX];
+}
+
+/* Local topics, or patterns, with something to be told to a home; linked through a field of theirs. */
+struct to_tell {
+    uint32_t first, last; /* POOL_NONE: empty */
+};
+#define TO_TELL_EMPTY ((struct to_tell){ POOL_NONE, POOL_NONE })
+
 struct link {
-    uint32_t       shard;  /* whose topics are asked for */
-    struct home   *home;   /* of the shard itself: asks are calls */
-    struct locals *locals; /* likewise for tells */
-    struct engine *engine; /* likewise for births */
+    struct engine *engine; /* ours */
+    uint32_t       shard;  /* whom it leads to */
+    bool           self;   /* that is us: asks and tells are calls, and nothing below counts */
+
+    /* As reader of its topics. */
+    struct spsc_tx      asks;
+    struct byte_ring_tx ask_bytes;
+    struct spsc_rx      tells;
+    uint32_t            credits;
+    struct to_tell      locals_to_tell, patterns_to_tell;
+    bool                behind;    /* state waits for room: asks of other kinds wait until it has gone, lest it waits for ever */
+    bool                full;      /* LINK_FULL was said, and room not yet */
+    uint32_t            full_bytes; /* what the largest of those asks needed */
+
+    /* As home of its reader. */
+    struct spsc_rx      asked;
+    struct byte_ring_rx asked_bytes;
+    struct spsc_tx      told;
+    uint32_t            reserved;     /* slots of told that are for replies: as many as the reader has credits */
+    uint32_t            credits_back; /* of asks that were served without a reply */
+
+    bool wake; /* it may wait for room that we made */
 };
 
-enum link_result link_publish(struct link *link, const struct publish_ask *ask, struct publish_reply *reply);
-enum link_result link_delete(struct link *link, const struct delete_ask *ask, struct delete_reply *reply);
-/* Appends the answer to `answer`. */
-enum link_result link_query(struct link *link, const struct query_ask *ask, struct query_reply *reply, struct text *answer);
-enum link_result link_interest(struct link *link, const struct interest_ask *ask);
-/* "This shard follows the pattern", or no longer: births that it covers are told by link_birth(). */
-void link_pattern(struct link *link, struct span pattern, bool on);
-/* Visits each topic of that home that has an update and is covered; until visit says false. */
-void link_match(struct link *link, struct span pattern, bool (*visit)(void *context, struct span topic), void *context);
-/* Takes interest back; can't fail: it is state, told when there is room. */
-void link_uninterest(struct link *link, struct span topic, uint64_t hash, uint32_t generation);
+struct wires;
+/* Joins a link, whose engine, shard and self are set, to its wires; both may run afterwards. */
+void link_connect(struct link *link, struct wires *wires);
 
-/* The home's side: a topic is being born that a pattern of the shard covers; what is appended afterwards reaches those who
- * become interested now. */
-void link_birth(struct link *link, struct span topic);
-/* The home's side: false: no room, the notice stays to be told. *held_from: the lowest segment that the shard holds now. */
-bool link_tell(struct link *link, const struct notice *notice, uint32_t *held_from);
+/* The reader's side. LINK_DONE, with the reply written, where the link leads to ourselves; LINK_SENT or LINK_FULL elsewhere. */
+enum link_result link_publish(struct link *link, const struct publish_ask *ask, uint32_t ticket, struct publish_reply *reply);
+enum link_result link_delete(struct link *link, const struct delete_ask *ask, uint32_t ticket, struct delete_reply *reply);
+/* Appends the answer to `answer`. */
+enum link_result link_query(struct link *link, const struct query_ask *ask, uint32_t ticket, struct query_reply *reply, struct text *answer);
+
+/* A local topic has something to be told: an interest, its end, segments to give back. It is, when there is room. Not to ourselves. */
+void link_mark_local(struct link *link, uint32_t local);
+/* A pattern likewise: it is wanted from now on, or no longer. Not to ourselves. */
+void link_mark_pattern(struct link *link, uint32_t pattern);
+/* Tells what is marked, as far as there is room. */
+void link_tell_state(struct link *link);
+/* Hears a bounded batch of tells. */
+void link_hear(struct link *link);
+/* Whether a LINK_FULL would not be said again. */
+bool link_has_room(struct link *link);
 
 #endif

@@ -5,7 +5,7 @@
 
 int locals_init(struct locals *locals, uint32_t topics_max, uint32_t subscriptions_max, struct pool *subscribers, struct bitset *ready, struct counters *counters)
 {
-    *locals = (struct locals){ .subscribers = subscribers, .ready = ready, .counters = counters };
+    *locals = (struct locals){ .subscribers = subscribers, .ready = ready, .counters = counters, .lingering = TO_TELL_EMPTY };
     int error = pool_init(&locals->topics, sizeof(struct local_topic), topics_max);
     if (error) return error;
     error = pool_init(&locals->subscriptions, sizeof(struct subscription), subscriptions_max);
@@ -28,6 +28,8 @@ void locals_deinit(struct locals *locals)
 {
     for (uint32_t at = 0; at <= locals->by_name.mask; at++)
         if (locals->by_name.slots[at].index != TABLE_NONE) clear(local_topic_at(locals, locals->by_name.slots[at].index));
+    names_deinit(&locals->remote);
+    generations_deinit(&locals->generations);
     table_deinit(&locals->by_name);
     pool_deinit(&locals->subscriptions);
     pool_deinit(&locals->topics);
@@ -41,7 +43,7 @@ uint32_t locals_find(const struct locals *locals, struct span name, uint64_t has
     return POOL_NONE;
 }
 
-uint32_t locals_make(struct locals *locals, struct span name, uint64_t hash)
+uint32_t locals_make(struct locals *locals, struct span name, uint64_t hash, bool remote)
 {
     uint32_t index = pool_take(&locals->topics);
     if (index == POOL_NONE) return POOL_NONE;
@@ -50,25 +52,72 @@ uint32_t locals_make(struct locals *locals, struct span name, uint64_t hash)
         .name = malloc(name.size),
         .name_bytes = (uint32_t)name.size,
         .hash = hash,
-        .generation = ++locals->generation,
         .waiting = SUBSCRIPTION_RING_EMPTY,
+        .awaiters = AWAITER_LIST_EMPTY,
+        .remote = remote,
+        .state = LOCAL_WANTED,
     };
-    if (!local->name || table_insert(&locals->by_name, (uint32_t)hash, index)) {
-        free(local->name);
-        pool_give(&locals->topics, index);
-        return POOL_NONE;
-    }
+    if (!local->name) goto undo_pool;
     memcpy(local->name, name.bytes, name.size);
+    local->generation = generation_begin(&locals->generations, index);
+    if (local->generation == 0) goto undo_name;
+    if (table_insert(&locals->by_name, (uint32_t)hash, index)) goto undo_generation;
+    if (!remote) return index;
+    if (!locals->remote_stale && names_add(&locals->remote, local_topic_name(local))) locals->remote_stale = true;
+    counter_add(locals->counters, COUNTER_INTERESTS, 1);
     return index;
+undo_generation: generation_end(&locals->generations, index);
+undo_name:       free(local->name);
+undo_pool:       pool_give(&locals->topics, index);
+    return POOL_NONE;
+}
+
+/* Loans end by being told so: until then the home keeps the segment. */
+static void drop_segments(struct locals *locals, struct local_topic *local, uint32_t count)
+{
+    if (local->remote) counter_sub(locals->counters, COUNTER_LOANS, count);
+    while (count-- > 0) chain_drop_first(&local->chain);
 }
 
 void locals_drop(struct locals *locals, uint32_t index)
 {
     struct local_topic *local = local_topic_at(locals, index);
     CHECK(local->subscriptions_count == 0);
+    CHECK(local->awaiters.first == POOL_NONE && !local->to_tell && !local->lingers);
+    drop_segments(locals, local, local->chain.count);
     table_remove(&locals->by_name, (uint32_t)local->hash, index);
+    generation_end(&locals->generations, index);
+    if (local->remote) {
+        locals->remote_stale = true; /* its name is about to be freed */
+        counter_sub(locals->counters, COUNTER_INTERESTS, 1);
+    }
     clear(local);
     pool_give(&locals->topics, index);
+}
+
+/* Names go in heaps, and those that a pattern covers are seldom asked for: so all are listed anew then. False: no memory. */
+static bool list_remote(struct locals *locals)
+{
+    names_deinit(&locals->remote);
+    for (uint32_t at = 0; at <= locals->by_name.mask; at++) {
+        if (locals->by_name.slots[at].index == TABLE_NONE) continue;
+        const struct local_topic *local = local_topic_at(locals, locals->by_name.slots[at].index);
+        if (local->remote && names_add(&locals->remote, local_topic_name(local))) return false;
+    }
+    return true;
+}
+
+void locals_visit(struct locals *locals, struct span prefix, bool (*visit)(void *context, struct span topic), void *context)
+{
+    if (locals->remote_stale) {
+        CHECK(list_remote(locals));
+        locals->remote_stale = false;
+    }
+    for (uint32_t at = names_seek(&locals->remote, prefix, SPAN_NONE); at < locals->remote.count; at++) {
+        struct span name = locals->remote.list[at];
+        if (name.size < prefix.size || memcmp(name.bytes, prefix.bytes, prefix.size) != 0) break;
+        if (!visit(context, name)) break;
+    }
 }
 
 /* Moves all that wait to their subscribers' dirty lists, in their order, and touches nobody else. */
@@ -88,38 +137,51 @@ static void wake(struct locals *locals, struct local_topic *local)
     }
 }
 
-static void take_segments(struct local_topic *local, const struct notice *notice)
+static void take_segments(struct locals *locals, struct local_topic *local, const struct notice *notice)
 {
+    if (notice->segments_count == 0) return;
+    uint32_t first = notice_segment(notice, 0)->segment->number;
+    /* What lies between was trimmed before it was told on: so was all that we have. */
+    if (local->chain.count > 0 && first > local->chain.number + local->chain.count) drop_segments(locals, local, local->chain.count);
     for (uint32_t i = 0; i < notice->segments_count; i++) {
-        const struct chain_link *link = &notice->segments[i];
-        if (chain_holds(&local->chain, link->segment->number)) chain_at(&local->chain, link->segment->number)->end = link->end;
-        else CHECK(chain_push(&local->chain, *link) == 0);
+        const struct chain_link *link = notice_segment(notice, i);
+        if (chain_holds(&local->chain, link->segment->number)) {
+            chain_at(&local->chain, link->segment->number)->end = link->end;
+            continue;
+        }
+        CHECK(chain_push(&local->chain, *link) == 0);
+        if (local->remote) counter_add(locals->counters, COUNTER_LOANS, 1);
     }
 }
 
-uint32_t locals_told(struct locals *locals, const struct notice *notice)
+void locals_end_life(struct locals *locals, struct local_topic *local)
+{
+    drop_segments(locals, local, local->chain.count);
+    local->ends = (struct ends){ 0 };
+    local->memo_bytes = 0;
+}
+
+void locals_told(struct locals *locals, const struct notice *notice)
 {
     struct local_topic *local = local_topic_at(locals, notice->local);
-    if (local->generation != notice->generation) return UINT32_MAX; /* of an interest that is over: nothing is held */
+    CHECK(local->generation == notice->generation);
+    local->newborn = false;
     if (notice->ends.last.seq == 0) { /* not born yet, or forgotten */
-        while (local->chain.count > 0) chain_drop_first(&local->chain);
-        local->ends = notice->ends;
-        local->memo_bytes = 0;
-        return UINT32_MAX; /* nothing is held, nor what came and went untold */
+        locals_end_life(locals, local);
+        local->chain.number = notice->next_segment;
+        return;
     }
     bool new_life = local->life == 0 || memcmp(local->epoch, notice->epoch, EPOCH_BYTES) != 0;
     if (new_life) {
-        while (local->chain.count > 0) chain_drop_first(&local->chain);
+        drop_segments(locals, local, local->chain.count);
         memcpy(local->epoch, notice->epoch, EPOCH_BYTES);
         local->life++;
     }
-    take_segments(local, notice);
-    if (notice->more) return local->chain.number;
-
+    take_segments(locals, local, notice);
     bool news = new_life || notice->ends.last.seq != local->ends.last.seq;
     local->ends = notice->ends;
-    while (local->chain.count > 0 && local->chain.number != local->ends.tail.at.segment) chain_drop_first(&local->chain);
+    CHECK(chain_holds(&local->chain, local->ends.tail.at.segment) && chain_holds(&local->chain, local->ends.head.segment));
+    drop_segments(locals, local, local->ends.tail.at.segment - local->chain.number);
     local->memo_bytes = 0;
     if (news) wake(locals, local);
-    return local->chain.number;
 }

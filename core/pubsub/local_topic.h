@@ -7,8 +7,19 @@
 #include "core/base/bitset.h"
 #include "core/base/counters.h"
 #include "core/base/table.h"
+#include "core/pubsub/awaiting.h"
+#include "core/pubsub/generation.h"
 #include "core/pubsub/link.h"
+#include "core/pubsub/names.h"
 #include "core/pubsub/subscription.h"
+
+/* How its home sees our interest. */
+enum local_state {
+    LOCAL_WANTED,  /* it does not know yet: to be asked when there is room */
+    LOCAL_ASKED,   /* it was asked; the first notice is awaited */
+    LOCAL_LIVE,    /* it told, and tells whatever is new; always so for topics of this shard */
+    LOCAL_REFUSED, /* limits.topics is reached there; forgotten after a second */
+};
 
 struct local_topic {
     char                    *name; /* owned */
@@ -24,16 +35,34 @@ struct local_topic {
     /* Where a cut of a long range ended, for the next subscription that begins at the same place. */
     struct mark              memo_from, memo_to;
     uint64_t                 memo_bytes;
+
+    /* Its link to the home. */
+    uint32_t            topic;     /* the home's, by index: once live */
+    uint32_t            held_told; /* the lowest segment that we hold, as the home knows it */
+    uint32_t            tell_next; /* the next one to be told to the same home */
+    uint32_t            linger_next;
+    uint64_t            linger_us; /* when it was put in the list of those that may be let go */
+    uint64_t            idle_us;   /* since when nobody follows it, nor prepared it anew */
+    struct awaiter_list awaiters;  /* for it to be live */
+    uint8_t             state;     /* enum local_state */
+    bool                remote;
+    bool                to_tell;   /* stands in its link's list */
+    bool                lingers;   /* stands in the list of those that may be let go */
+    bool                ending;    /* it lingered long enough: ends when its turn to be told comes, unless wanted again */
+    bool                newborn;   /* its birth was told, no notice of that life yet */
 };
 
 struct locals {
-    struct pool     topics; /* of struct local_topic */
-    struct table    by_name;
-    struct pool     subscriptions;
-    struct pool    *subscribers; /* the caller's; each item begins with a struct subscriber */
-    struct bitset  *ready;       /* the caller's: subscribers with something to send that are not blocked, by index */
-    struct counters *counters;
-    uint32_t        generation;  /* of the newest interest */
+    struct pool        topics; /* of struct local_topic */
+    struct table       by_name;
+    struct generations generations; /* of topics, by index */
+    struct names       remote;      /* names of those whose home is elsewhere, for those whom a pattern covers */
+    bool               remote_stale; /* one of them is gone: to be made anew from the table */
+    struct to_tell     lingering;   /* through linger_next, the longest first */
+    struct pool        subscriptions;
+    struct pool       *subscribers; /* the caller's; each item begins with a struct subscriber */
+    struct bitset     *ready;       /* the caller's: subscribers with something to send that are not blocked, by index */
+    struct counters   *counters;
 };
 
 /* 0 or -errno. Borrows subscribers, ready and counters. */
@@ -55,15 +84,25 @@ static inline bool local_topic_born(const struct local_topic *local)
     return local->ends.last.seq > 0;
 }
 
+/* The lowest segment that we hold, or below which we hold none. */
+static inline uint32_t local_topic_held_from(const struct local_topic *local)
+{
+    return local->chain.number > local->held_told ? local->chain.number : local->held_told;
+}
+
 /* POOL_NONE: not followed here. */
 uint32_t locals_find(const struct locals *locals, struct span name, uint64_t hash);
 /* Makes one, with a new generation; POOL_NONE: no room. */
-uint32_t locals_make(struct locals *locals, struct span name, uint64_t hash);
+uint32_t locals_make(struct locals *locals, struct span name, uint64_t hash, bool remote);
 /* Takes one out, without subscriptions. */
 void locals_drop(struct locals *locals, uint32_t index);
+/* Visits the names of remote ones that begin with `prefix`, in byte order, until visit says false; visit makes and drops none. */
+void locals_visit(struct locals *locals, struct span prefix, bool (*visit)(void *context, struct span topic), void *context);
 
-/* A notice came: takes over what it tells, gives back what fell out of the window, wakes those who wait.
- * Returns the lowest segment that is still held. */
-uint32_t locals_told(struct locals *locals, const struct notice *notice);
+/* A notice of this local topic's interest came: takes over what it tells, gives back what fell out of the window, wakes those who
+ * wait. */
+void locals_told(struct locals *locals, const struct notice *notice);
+/* Its life is over: gives back all. Those who follow it wait for the next. */
+void locals_end_life(struct locals *locals, struct local_topic *local);
 
 #endif

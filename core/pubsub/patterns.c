@@ -3,11 +3,13 @@
 #include <stdlib.h>
 
 #include "core/proto/topic_name.h"
+#include "core/pubsub/births.h"
 #include "core/pubsub/following.h"
+#include "core/pubsub/pattern_interest.h"
 
 int patterns_init(struct patterns *patterns, const struct engine_settings *settings)
 {
-    *patterns = (struct patterns){ 0 };
+    *patterns = (struct patterns){ .lingering = TO_TELL_EMPTY };
     int error = pool_init(&patterns->pool, sizeof(struct pattern), settings->patterns_max);
     if (error) return error;
     error = pool_init(&patterns->subscriptions, sizeof(struct pattern_subscription), settings->patterns_max);
@@ -20,9 +22,16 @@ undo_pool:          pool_deinit(&patterns->pool);
     return error;
 }
 
-void patterns_deinit(struct patterns *patterns)
+void patterns_deinit(struct patterns *patterns, uint32_t shards_count)
 {
     CHECK(patterns->subscriptions.used == 0); /* subscribers are gone before their engine */
+    for (uint32_t index = 0; index < patterns->pool.touched; index++) { /* what lingers, or waits to be told off */
+        if (patterns->generations.of[index * (shards_count + 1) + shards_count] == 0) continue;
+        struct pattern *pattern = pool_at(&patterns->pool, index);
+        free(pattern->text);
+        free(pattern->tell_next);
+    }
+    generations_deinit(&patterns->generations);
     pattern_index_deinit(&patterns->index);
     pool_deinit(&patterns->subscriptions);
     pool_deinit(&patterns->pool);
@@ -60,39 +69,6 @@ static uint32_t find(const struct engine *engine, uint32_t subscriber, struct sp
     return POOL_NONE;
 }
 
-/* The pattern, told to all homes where it is new; POOL_NONE: no room. */
-static uint32_t find_or_make_pattern(struct engine *engine, struct span text)
-{
-    struct patterns *patterns = &engine->patterns;
-    uint32_t index = pattern_index_find(&patterns->index, text);
-    if (index != PATTERN_INDEX_NONE) return index;
-    index = pool_take(&patterns->pool);
-    if (index == POOL_NONE) return POOL_NONE;
-    struct pattern *pattern = pattern_at(patterns, index);
-    *pattern = (struct pattern){ .text = malloc(text.size), .text_bytes = (uint32_t)text.size, .first = POOL_NONE };
-    if (!pattern->text || pattern_index_add(&patterns->index, text, index)) {
-        free(pattern->text);
-        pool_give(&patterns->pool, index);
-        return POOL_NONE;
-    }
-    memcpy(pattern->text, text.bytes, text.size);
-    for (uint32_t shard = 0; shard < engine->settings.shards_count; shard++) link_pattern(engine->links[shard], text, true);
-    return index;
-}
-
-static void drop_pattern_if_unused(struct engine *engine, uint32_t index)
-{
-    struct patterns *patterns = &engine->patterns;
-    struct pattern *pattern = pattern_at(patterns, index);
-    uint32_t value;
-    if (pattern->first != POOL_NONE) return;
-    struct span text = span_of(pattern->text, pattern->text_bytes);
-    for (uint32_t shard = 0; shard < engine->settings.shards_count; shard++) link_pattern(engine->links[shard], text, false);
-    CHECK(pattern_index_remove(&patterns->index, text, &value) && value == index);
-    free(pattern->text);
-    pool_give(&patterns->pool, index);
-}
-
 static void unlink_sibling(struct engine *engine, uint32_t index)
 {
     struct patterns *patterns = &engine->patterns;
@@ -114,18 +90,19 @@ static void end_unlinked(struct engine *engine, uint32_t index)
     else subscription_of(patterns, gone->prev)->next = gone->next;
     if (gone->next != POOL_NONE) subscription_of(patterns, gone->next)->prev = gone->prev;
     pool_give(&patterns->subscriptions, index);
-    drop_pattern_if_unused(engine, pattern);
+    patterns_drop_if_unused(engine, pattern);
 }
 
 static uint32_t make(struct engine *engine, uint32_t subscriber_index, struct span text)
 {
     struct patterns *patterns = &engine->patterns;
-    uint32_t pattern_index = find_or_make_pattern(engine, text);
+    uint32_t pattern_index = patterns_find_or_make(engine, text);
     if (pattern_index == POOL_NONE) return POOL_NONE;
     struct pattern *pattern = pattern_at(patterns, pattern_index);
-    uint32_t index = pool_take(&patterns->subscriptions);
+    CHECK(patterns_ready(engine, pattern_index)); /* engine_prepare_pattern() said so */
+    uint32_t index = pattern->refused ? POOL_NONE : pool_take(&patterns->subscriptions);
     if (index == POOL_NONE) {
-        drop_pattern_if_unused(engine, pattern_index);
+        patterns_drop_if_unused(engine, pattern_index);
         return POOL_NONE;
     }
     struct subscriber *subscriber = subscriber_at(engine, subscriber_index);
@@ -190,27 +167,73 @@ static bool cover_match(void *context, struct span topic)
     return true;
 }
 
+/* One of another shard. */
+static bool cover_local(void *context, struct span topic)
+{
+    struct covering *covering = context;
+    struct engine *engine = covering->engine;
+    const struct local_topic *local = local_topic_at(&engine->locals, locals_find(&engine->locals, topic, engine_name_hash(engine, topic)));
+    if (!topic_pattern_matches(pattern_text(&engine->patterns, covering->index), topic)) return true;
+    if (local_topic_born(local)) return cover_match(context, topic);
+    if (!local->newborn) return true; /* its birth will be told */
+    /* Its birth was told before this pattern was followed, its first updates come after: as if it were born from now on. */
+    const struct pattern_subscription *pattern = subscription_of(&engine->patterns, covering->index);
+    struct subscribe_ask ask = { .topic = topic, .mode = (enum mode)pattern->mode, .snapshot = pattern->snapshot };
+    struct subscribe_reply reply;
+    covering->verdict = cover_one(engine, covering->index, &ask, &reply);
+    return covering->verdict == SUBSCRIBE_DONE;
+}
+
 enum subscribe_verdict engine_cover(struct engine *engine, uint32_t subscriber, struct span pattern, const struct pattern_cover *cover)
 {
     struct covering covering = { engine, find(engine, subscriber, pattern), cover, SUBSCRIBE_DONE };
     CHECK(covering.index != POOL_NONE);
-    for (uint32_t shard = 0; shard < engine->settings.shards_count && covering.verdict == SUBSCRIBE_DONE; shard++)
-        link_match(engine->links[shard], pattern, cover_match, &covering);
+    home_match(&engine->home, pattern, cover_match, &covering);
+    if (covering.verdict == SUBSCRIBE_DONE) locals_visit(&engine->locals, pattern_prefix(pattern), cover_local, &covering);
     return covering.verdict;
 }
+
+struct counting {
+    struct engine *engine;
+    struct span    pattern;
+    uint32_t       count;
+};
 
 static bool count_match(void *context, struct span topic)
 {
     (void)topic;
-    ++*(uint32_t *)context;
+    ((struct counting *)context)->count++;
+    return true;
+}
+
+static bool count_local(void *context, struct span topic)
+{
+    struct counting *counting = context;
+    struct engine *engine = counting->engine;
+    const struct local_topic *local = local_topic_at(&engine->locals, locals_find(&engine->locals, topic, engine_name_hash(engine, topic)));
+    if ((local_topic_born(local) || local->newborn) && topic_pattern_matches(counting->pattern, topic)) counting->count++;
     return true;
 }
 
 uint32_t engine_count_matches(struct engine *engine, struct span pattern)
 {
-    uint32_t count = 0;
-    for (uint32_t shard = 0; shard < engine->settings.shards_count; shard++) link_match(engine->links[shard], pattern, count_match, &count);
-    return count;
+    struct counting counting = { engine, pattern, 0 };
+    home_match(&engine->home, pattern, count_match, &counting);
+    locals_visit(&engine->locals, pattern_prefix(pattern), count_local, &counting);
+    return counting.count;
+}
+
+static void note_cover(void *context, uint32_t pattern)
+{
+    (void)pattern;
+    *(bool *)context = true;
+}
+
+bool patterns_cover(const struct patterns *patterns, struct span topic)
+{
+    bool covered = false;
+    if (patterns->index.count > 0) pattern_index_match(&patterns->index, topic, note_cover, &covered);
+    return covered;
 }
 
 static void collect(void *context, uint32_t pattern)

@@ -12,13 +12,11 @@
 
 /* One shard's interest in a topic, kept at the topic's home. */
 struct interest {
-    uint32_t local;       /* the shard's local topic, by index: where notices go */
-    uint32_t generation;  /* of that interest; notices of an older one only give their loans back */
-    uint32_t held_from;   /* the lowest segment that the shard still holds; those below may be freed */
+    uint32_t local;        /* the shard's local topic, by index: where notices go */
+    uint32_t generation;   /* of that interest */
+    uint32_t held_from;    /* the lowest segment that the shard still holds, as far as it has said; those below may be freed */
     uint32_t told_segment; /* the newest segment that was told; the next notice begins with it, as its end may have moved */
-    uint32_t tell_next;   /* the next topic that this shard is to be told of, by index */
-    bool     on;
-    bool     to_tell;     /* stands in the list of those to be told */
+    uint32_t tell_next;    /* the next topic that this shard is to be told of, by index */
 };
 
 struct topic {
@@ -27,7 +25,10 @@ struct topic {
     uint32_t         hash;   /* keyed, of the name */
     struct log       json;   /* the log that is always written */
     uint64_t         ts_us;  /* of the newest update */
-    struct interest *interests; /* one for each shard; NULL until the first is interested */
+    struct interest *interests; /* one for each shard; NULL until there is something to tell the first */
+    uint64_t         interested; /* a bit for each shard that is */
+    uint64_t         to_tell;    /* for each in whose list of topics with news it stands */
+    uint64_t         births;     /* for each that is to be told of its birth first */
     uint32_t         trim_next; /* the next topic to be trimmed, by index */
     bool             to_trim;
     char             epoch[EPOCH_BYTES]; /* names this life of its numbering */

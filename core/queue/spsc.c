@@ -84,6 +84,13 @@ uint32_t spsc_room(struct spsc_tx *tx)
     return tx->slots - (tx->staged - tx->released_seen);
 }
 
+bool spsc_fits(struct spsc_tx *tx, uint32_t count)
+{
+    if (tx->slots - (tx->staged - tx->released_seen) >= count) return true;
+    look_for_room(tx);
+    return tx->slots - (tx->staged - tx->released_seen) >= count;
+}
+
 bool spsc_take(struct spsc_rx *rx, void *item)
 {
     if (spsc_empty(rx)) return false;

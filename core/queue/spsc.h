@@ -70,6 +70,8 @@ bool spsc_stage(struct spsc_tx *tx, const void *item);
 bool spsc_publish(struct spsc_tx *tx);
 /* How many items can be staged now; it can only grow until the next stage. */
 uint32_t spsc_room(struct spsc_tx *tx);
+/* Whether `count` items can be staged now; looks at the other side's count only where the one seen last says no. */
+bool spsc_fits(struct spsc_tx *tx, uint32_t count);
 
 /* Copies the oldest item out; false: empty. Its slot stays occupied until it is released. */
 bool spsc_take(struct spsc_rx *rx, void *item);
@@ -77,5 +79,10 @@ bool spsc_take(struct spsc_rx *rx, void *item);
 void spsc_release(struct spsc_rx *rx);
 /* Whether there is nothing to take. After wake_sleep_begin() it sees all that was published before a wake_needed() said false. */
 bool spsc_empty(struct spsc_rx *rx);
+/* How many slots are occupied, as far as was seen: by what is there to take, and by what was taken and is not yet released. */
+static inline uint32_t spsc_occupied(const struct spsc_rx *rx)
+{
+    return rx->published_seen - rx->released;
+}
 
 #endif

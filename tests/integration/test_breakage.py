@@ -181,7 +181,7 @@ class CommandsTest(unittest.TestCase):
 
     def test_where_open_files_are_fewer_than_limits_connections_those_over_it_get_a_status(self):
         port = free_port()
-        process = subprocess.Popen(["sh", "-c", 'ulimit -n 200 && exec "$0" --listen "$1"', RINGCAST, f"127.0.0.1:{port}"], stderr=subprocess.DEVNULL, env=environment())
+        process = subprocess.Popen(["sh", "-c", 'ulimit -n 200 && exec "$0" --shards 1 --listen "$1"', RINGCAST, f"127.0.0.1:{port}"], stderr=subprocess.DEVNULL, env=environment())
         held, statuses = [], []
         try:
             for _ in range(1000):

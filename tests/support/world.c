@@ -19,7 +19,8 @@ struct world *world_make(const struct world_plan *plan, uint64_t seed)
     world->history.window_updates = plan->home.window.updates_max;
     world->history.window_bytes = plan->home.window.bytes_max;
     world->history.window_age_us = plan->home.window.age_max_us;
-    struct engine_settings settings = { .shard = 0, .shards_count = 1, .home = plan->home, .subscriptions_max = plan->subscriptions_max };
+    struct engine_settings settings = { .shard = 0, .shards_count = 1, .home = plan->home, .subscriptions_max = plan->subscriptions_max, .patterns_max = 16 };
+    settings.home.patterns_max = 16;
     for (size_t i = 0; i < sizeof settings.hash_key; i++) settings.hash_key[i] = (uint8_t)world_random(world, 256);
     CHECK(pool_init(&world->conns, sizeof(struct sim_conn), plan->conns_max) == 0);
     CHECK(bitset_init(&world->ready, plan->conns_max) == 0 && bitset_init(&world->live, plan->conns_max) == 0);
@@ -162,7 +163,7 @@ void world_publish(struct world *world, uint32_t index, struct span data, bool l
     struct publish_reply reply = { 0 };
     uint64_t used_before = world->engine.home.store.bytes_used, trimmed_before = counter_read(&world->counters, COUNTER_SEGMENTS_TRIMMED);
     bool full = world->engine.home.topics.used == world->plan.home.topics_max, known = world_topic(world, index) != NULL;
-    CHECK(engine_publish(&world->engine, &ask, &reply) == LINK_DONE);
+    CHECK(engine_publish(&world->engine, &ask, 0, &reply) == LINK_DONE);
     if (counter_read(&world->counters, COUNTER_SEGMENTS_TRIMMED) != trimmed_before) judge_reclaim(world, name, data.size, used_before);
     if ((reply.verdict == PUBLISH_TOPICS_FULL) != (full && !known)) fault_say(&world->fault, "%s: publish was answered %d, topics full %d, known %d", name.bytes, (int)reply.verdict, full, known);
     if (reply.verdict == PUBLISH_BUSY) judge_busy(world, name, data.size);
@@ -177,7 +178,7 @@ void world_delete(struct world *world, uint32_t index)
     bool born = history_life(&world->history, index)->newest > 0;
     struct delete_ask ask = { .topic = topic_name_of(world, index) };
     struct delete_reply reply = { 0 };
-    CHECK(engine_delete(&world->engine, &ask, &reply) == LINK_DONE);
+    CHECK(engine_delete(&world->engine, &ask, 0, &reply) == LINK_DONE);
     if (reply.found != born) fault_say(&world->fault, "%s: deleting %s it", ask.topic.bytes, reply.found ? "found" : "did not find");
     world->seen.deaths += born;
     if (born) history_end_life(&world->history, index, false);
@@ -249,7 +250,7 @@ void world_query(struct world *world, uint32_t index)
     struct text answer = { 0 }, expected = { 0 };
     struct query_reply reply;
     struct query_ask ask = { .kind = QUERY_NEWEST, .topic = name };
-    CHECK(engine_query(&world->engine, &ask, &reply, &answer) == LINK_DONE);
+    CHECK(engine_query(&world->engine, &ask, 0, &reply, &answer) == LINK_DONE);
     if (reply.found != (life->newest > 0)) fault_say(&world->fault, "%s: a query %s it", name.bytes, reply.found ? "found" : "did not find");
     if (life->newest > 0) {
         text_print(&expected, "{\"topic\":\"%s\",\"epoch\":\"%s\",", name.bytes, life->epoch);
@@ -261,7 +262,7 @@ void world_query(struct world *world, uint32_t index)
         answer.size = expected.size = 0;
         ask = (struct query_ask){ .kind = QUERY_HISTORY, .topic = name, .limit = 1 + world_random(world, 5), .bytes_max = 1 << 20 };
         ask.after_seq = life->floor - 1 + world_random(world, (uint32_t)(life->newest - life->floor) + 3);
-        CHECK(engine_query(&world->engine, &ask, &reply, &answer) == LINK_DONE);
+        CHECK(engine_query(&world->engine, &ask, 0, &reply, &answer) == LINK_DONE);
         text_print(&expected, "{\"topic\":\"%s\",\"epoch\":\"%s\",\"updates\":[", name.bytes, life->epoch);
         for (uint64_t seq = ask.after_seq + 1; seq <= life->newest && seq <= ask.after_seq + ask.limit; seq++) {
             if (seq > ask.after_seq + 1) text_add_char(&expected, ',');
@@ -291,7 +292,7 @@ void world_query_names(struct world *world)
     for (struct span after = SPAN_NONE; reply.more && !fault_found(&world->fault); after = reply.last) {
         struct text answer = { 0 }, expected = { 0 };
         struct query_ask ask = { .kind = QUERY_NAMES, .prefix = span_of("", 0), .after = after, .limit = limit };
-        CHECK(engine_query(&world->engine, &ask, &reply, &answer) == LINK_DONE);
+        CHECK(engine_query(&world->engine, &ask, 0, &reply, &answer) == LINK_DONE);
         for (uint32_t n = 0; n < limit && at < count; n++) text_print(&expected, "%s\"%s\"", n == 0 ? "" : ",", born[at++]);
         if (reply.more != (at < count)) fault_say(&world->fault, "a page of names says that there is %s", reply.more ? "more" : "no more");
         expect_answer(world, &answer, &expected);

@@ -1,0 +1,14 @@
+/* The gateway: all shards of the process, made, joined, started and ended together. By the main thread. */
+#ifndef GATEWAY_GATEWAY_H
+#define GATEWAY_GATEWAY_H
+
+#include "gateway/shard.h"
+
+/* settings->shards of them; listeners are bound when it returns. 0, or -1 with a plain sentence; nothing is to be undone then. */
+int gateway_init(struct gateway *gateway, const struct settings *settings, char *why, int why_size);
+/* Starts their threads, each pinned to a CPU where there are enough. 0, or -1 with a plain sentence; all is undone then. */
+int gateway_start(struct gateway *gateway, char *why, int why_size);
+/* After all have ended. */
+void gateway_deinit(struct gateway *gateway);
+
+#endif
