@@ -9,7 +9,7 @@
 #include "gateway/pending.h"
 #include "gateway/publish.h"
 #include "gateway/request.h"
-#include "gateway/topics_asked.h"
+#include "gateway/subscribing.h"
 
 /* Where a request stands: for its error, line counts from 1, 0 where the message is one request. */
 struct asking {
@@ -30,149 +30,7 @@ bool session_authorize(const struct settings *settings, struct span token, uint8
     return publish || admin;
 }
 
-/* Subscribing. */
-
-struct subscribe_options {
-    enum mode mode;
-    bool      snapshot;
-};
-
-/* What became of one topic of a request. */
-struct subscribed {
-    struct subscribe_reply reply;
-    bool                   made;   /* it was not followed before: a refusal takes it back */
-    bool                   resume; /* the request says where to resume */
-};
-
-static void add_subscribed(struct text *text, bool first, struct span name, const struct subscribed *subscribed, bool pattern)
-{
-    const struct subscribe_reply *reply = &subscribed->reply;
-    text_add_string(text, first ? "{\"topic\":\"" : ",{\"topic\":\"");
-    text_add(text, name);
-    text_add_char(text, '"');
-    if (reply->born) {
-        text_add_string(text, ",\"epoch\":\"");
-        text_add(text, span_of(reply->epoch, EPOCH_BYTES));
-        text_add_char(text, '"');
-    }
-    if (!pattern) {
-        text_add_string(text, ",\"seq\":");
-        text_add_number(text, reply->seq);
-    }
-    if (subscribed->resume && !reply->again) text_add_string(text, reply->resumed ? ",\"resumed\":true" : ",\"resumed\":false");
-    text_add_char(text, '}');
-}
-
-static void unsubscribe_one(struct shard *shard, struct conn *conn, const struct topic_asked *topic)
-{
-    struct span name = topics_asked_name(shard, topic);
-    if (topic->pattern) engine_unsubscribe_pattern(&shard->engine, conn_index(shard, conn), name);
-    else engine_unsubscribe(&shard->engine, conn_index(shard, conn), name);
-}
-
-#define NO_ROOM_WHY "this gateway has no room for more subscriptions"
-
-/* One name; NULL, or why not. */
-static const char *subscribe_name(struct shard *shard, struct conn *conn, const struct topics_asked *asked, struct span name, const struct subscribe_options *options,
-                                  struct subscribed *subscribed)
-{
-    struct subscribe_ask ask = { .topic = name, .mode = options->mode, .snapshot = options->snapshot };
-    topics_asked_resume_of(shard, asked, &ask);
-    subscribed->resume = ask.resume;
-    switch (engine_subscribe(&shard->engine, conn_index(shard, conn), &ask, &subscribed->reply)) {
-    case SUBSCRIBE_TOPICS_FULL: return "more topics than limits.topics allows";
-    case SUBSCRIBE_NOT_READY: /* it was refused when it was prepared */
-    case SUBSCRIBE_FULL: return NO_ROOM_WHY;
-    case SUBSCRIBE_DONE: break;
-    }
-    subscribed->made = !subscribed->reply.again;
-    bool excess = subscribed->made && conn->subscriber.subscriptions_count > shard->settings->limits_subscriptions;
-    return excess ? "more subscriptions than limits.subscriptions allows" : NULL;
-}
-
-/* One pattern, without what it covers already; NULL, or why not. */
-static const char *subscribe_pattern(struct shard *shard, struct conn *conn, struct span pattern, const struct subscribe_options *options, struct subscribed *subscribed)
-{
-    struct pattern_ask ask = { pattern, options->mode, options->snapshot };
-    bool again;
-    uint64_t covers = engine_count_matches(&shard->engine, pattern);
-    if (conn->subscriber.subscriptions_count + covers > shard->settings->limits_subscriptions) return "the pattern covers more topics than limits.subscriptions allows";
-    if (!engine_subscribe_pattern(&shard->engine, conn_index(shard, conn), &ask, &again)) return NO_ROOM_WHY;
-    subscribed->made = !again;
-    return conn->subscriber.patterns_count > shard->settings->limits_patterns ? "more patterns than limits.patterns allows" : NULL;
-}
-
-/* Subscribes to all; NULL, or why not, and then all is as it was. */
-static const char *subscribe_all(struct shard *shard, struct conn *conn, const struct topics_asked *asked, const struct subscribe_options *options, struct subscribed *subscribed)
-{
-    for (uint32_t i = 0; i < asked->count; i++) {
-        struct span name = topics_asked_name(shard, &asked->list[i]);
-        const char *why = asked->list[i].pattern ? subscribe_pattern(shard, conn, name, options, &subscribed[i])
-                                                 : subscribe_name(shard, conn, asked, name, options, &subscribed[i]);
-        if (!why) continue;
-        for (uint32_t made = 0; made <= i; made++)
-            if (subscribed[made].made) unsubscribe_one(shard, conn, &asked->list[made]);
-        return why;
-    }
-    return NULL;
-}
-
-static void write_ack(struct shard *shard, struct conn *conn, struct span id, const struct topics_asked *asked, const struct subscribed *subscribed)
-{
-    message_begin(shard, "subscribed", id);
-    text_add_string(&shard->scratch, ",\"topics\":[");
-    for (uint32_t i = 0; i < asked->count; i++)
-        add_subscribed(&shard->scratch, i == 0, topics_asked_name(shard, &asked->list[i]), &subscribed[i], asked->list[i].pattern);
-    text_add_char(&shard->scratch, ']');
-    message_send(shard, conn);
-}
-
-/* What a pattern covers already, told topic by topic behind the ack. */
-struct covering {
-    struct shard              *shard;
-    struct conn               *conn;
-    const struct topics_asked *asked;
-    struct span                pattern;
-};
-
-static void find_resume(void *context, struct subscribe_ask *ask)
-{
-    struct covering *covering = context;
-    topics_asked_resume_of(covering->shard, covering->asked, ask);
-}
-
-static void tell_covered(void *context, const struct subscribe_ask *ask, const struct subscribe_reply *reply)
-{
-    struct covering *covering = context;
-    message_topic(covering->shard, covering->conn, ask->topic, span_of(reply->epoch, EPOCH_BYTES), reply->seq, covering->pattern, ask->resume ? reply->resumed : -1);
-}
-
-static void cover(struct shard *shard, struct conn *conn, const struct topics_asked *asked)
-{
-    for (uint32_t i = 0; i < asked->count; i++) {
-        if (!asked->list[i].pattern) continue;
-        struct covering covering = { shard, conn, asked, topics_asked_name(shard, &asked->list[i]) };
-        engine_cover(&shard->engine, conn_index(shard, conn), covering.pattern, &(struct pattern_cover){ &covering, find_resume, tell_covered });
-    }
-}
-
-/* The whole of a subscribe whose topics and options were found right; NULL, or the code of what refused it, with why. */
-static const char *subscribe(struct shard *shard, struct conn *conn, struct span id, bool ack, const struct topics_asked *asked,
-                             const struct subscribe_options *options, const char **why)
-{
-    struct subscribed *subscribed = calloc(asked->count, sizeof *subscribed);
-    CHECK(subscribed);
-    *why = subscribe_all(shard, conn, asked, options, subscribed);
-    if (!*why && ack) write_ack(shard, conn, id, asked, subscribed);
-    /* Without an ack the epoch of what is new is told before its first update; unborn topics are announced at their birth. */
-    for (uint32_t i = 0; !*why && !ack && i < asked->count; i++)
-        if (subscribed[i].reply.born && subscribed[i].made)
-            message_topic(shard, conn, topics_asked_name(shard, &asked->list[i]), span_of(subscribed[i].reply.epoch, EPOCH_BYTES), subscribed[i].reply.seq, SPAN_NONE,
-                          subscribed[i].resume ? subscribed[i].reply.resumed : -1);
-    if (!*why) cover(shard, conn, asked);
-    free(subscribed);
-    return *why ? "too_many_topics" : NULL;
-}
+/* Requests of subscribing. */
 
 static bool read_mode(struct span text, enum mode *mode)
 {
@@ -218,41 +76,6 @@ static bool settled(struct conn *conn)
     return !conn->settles;
 }
 
-/* What a request needs from other shards before it can be served. */
-enum readiness { READY, NOT_READY, READY_NEVER };
-
-static enum readiness prepare_one(struct shard *shard, struct conn *conn, struct span name, bool pattern, const char **code, const char **why)
-{
-    uint32_t ticket = pending_make(shard, conn, PENDING_LIVE, 0);
-    enum link_result result = ticket == TICKET_NONE ? LINK_FULL
-                              : pattern             ? engine_prepare_pattern(&shard->engine, name, ticket)
-                                                    : engine_prepare(&shard->engine, name, ticket);
-    if (result == LINK_SENT) {
-        pending_sent(shard, ticket, SPAN_NONE, SPAN_NONE);
-        conn->awaits++;
-        return NOT_READY;
-    }
-    pending_drop(shard, ticket);
-    if (result == LINK_DONE) return READY;
-    if (result == LINK_FULL && !conn_stall(shard, conn)) return NOT_READY;
-    *code = result == LINK_FULL ? "busy" : "too_many_topics";
-    *why = result == LINK_FULL ? "the topic's shard has had no room for another request for a second" : pattern ? NO_ROOM_WHY : "more topics than limits.topics allows";
-    return READY_NEVER;
-}
-
-/* All topics of a request: those that are not known here are asked for all at once, and the request is served again when they are. */
-static enum readiness prepare(struct shard *shard, struct conn *conn, const struct topics_asked *asked, const char **code, const char **why)
-{
-    enum readiness readiness = READY;
-    for (uint32_t i = 0; i < asked->count && conn->awaits < ASKS_OF_CONN_MAX && !conn->stalled; i++) {
-        enum readiness one = prepare_one(shard, conn, topics_asked_name(shard, &asked->list[i]), asked->list[i].pattern, code, why);
-        if (one == READY_NEVER) return READY_NEVER;
-        if (one == NOT_READY) readiness = NOT_READY;
-    }
-    if (readiness == READY) conn_unstall(conn);
-    return readiness;
-}
-
 static bool on_subscribe(struct shard *shard, struct conn *conn, const struct asking *asking)
 {
     const struct request *request = asking->request;
@@ -266,9 +89,9 @@ static bool on_subscribe(struct shard *shard, struct conn *conn, const struct as
     if (!why) {
         bool fine = topics_asked_add_array(shard, &asked, &request->values[KEY_TOPICS])
                     && (!request_has(request, KEY_RESUME) || topics_asked_resume(shard, &asked, &request->values[KEY_RESUME]));
-        if (fine) readiness = prepare(shard, conn, &asked, &code, &why);
+        if (fine) readiness = subscribing_prepare(shard, conn, &asked, &code, &why);
         else code = asked.code, why = asked.why;
-        if (fine && readiness == READY) code = subscribe(shard, conn, request->id, request->id.bytes != NULL, &asked, &options, &why);
+        if (fine && readiness == READY) code = subscribing_begin(shard, conn, request->id, request->id.bytes != NULL, &asked, &options, &why);
     }
     if (why && readiness != NOT_READY) refuse(shard, conn, asking, code, why);
     topics_asked_free(&asked);
@@ -284,7 +107,7 @@ static bool on_unsubscribe(struct shard *shard, struct conn *conn, const struct 
     if (!request_has(request, KEY_TOPICS)) refuse(shard, conn, asking, "bad_request", "\"topics\" is missing");
     else if (!topics_asked_add_array(shard, &asked, &request->values[KEY_TOPICS])) refuse(shard, conn, asking, asked.code, asked.why);
     else {
-        for (uint32_t i = 0; i < asked.count; i++) unsubscribe_one(shard, conn, &asked.list[i]);
+        for (uint32_t i = 0; i < asked.count; i++) subscribing_end(shard, conn, &asked.list[i]);
         if (request->id.bytes) {
             message_begin(shard, "unsubscribed", request->id);
             text_add_string(&shard->scratch, ",\"topics\":");
@@ -399,6 +222,7 @@ static bool on_publish(struct shard *shard, struct conn *conn, const struct aski
         outcome.code = "busy";
         outcome.why = PUBLISH_STALLED_WHY;
     }
+    conn_unstall(conn);
     message_published(shard, conn, request->id, asking->line, &outcome);
     return true;
 }
@@ -528,7 +352,7 @@ bool session_prepare(struct shard *shard, struct conn *conn, const struct sessio
     bool ready = true;
     if (query->fault || query->token_wrong || query->topics.size == 0) return true;
     topics_asked_init(shard, &asked);
-    if (topics_asked_add_list(shard, &asked, query->topics)) ready = prepare(shard, conn, &asked, &code, &why) != NOT_READY;
+    if (topics_asked_add_list(shard, &asked, query->topics)) ready = subscribing_prepare(shard, conn, &asked, &code, &why) != NOT_READY;
     topics_asked_free(&asked);
     return ready;
 }
@@ -547,7 +371,7 @@ void session_begin(struct shard *shard, struct conn *conn, const struct session_
     }
     topics_asked_init(shard, &asked);
     if (!why && query->topics.size > 0) {
-        if (topics_asked_add_list(shard, &asked, query->topics)) code = subscribe(shard, conn, SPAN_NONE, true, &asked, &options, &why);
+        if (topics_asked_add_list(shard, &asked, query->topics)) code = subscribing_begin(shard, conn, SPAN_NONE, true, &asked, &options, &why);
         else code = asked.code, why = asked.why;
     }
     if (why) {

@@ -25,6 +25,7 @@ struct awaiter_list {
 struct awaiting {
     struct pool         pool; /* of struct awaiter */
     struct awaiter_list due;  /* tickets to be told */
+    bool                full; /* somebody was turned away */
 };
 
 /* 0 or -errno. */

@@ -82,7 +82,7 @@ enum link_result engine_prepare(struct engine *engine, struct span topic, uint32
     if (local->state == LOCAL_LIVE) return LINK_DONE;
     if (local->state == LOCAL_REFUSED) return LINK_REFUSED;
     if (awaiting_add(&engine->awaiting, &local->awaiters, ticket, false)) return LINK_SENT;
-    engine->full = true;
+    engine->full = engine->awaiting.full = true;
     return LINK_FULL;
 }
 
@@ -135,12 +135,18 @@ void engine_unsubscribe_all(struct engine *engine, uint32_t subscriber_index)
 static void say_room(struct engine *engine)
 {
     if (!engine->full) return;
-    bool room = engine->awaiting.pool.used < AWAITERS_MAX, waits = false;
+    bool room = engine->awaiting.full && engine->awaiting.pool.used < AWAITERS_MAX;
+    if (room) engine->awaiting.full = false;
+    bool waits = engine->awaiting.full;
     for (uint32_t shard = 0; shard < engine->settings.shards_count; shard++) {
         struct link *link = &engine->links[shard];
         if (!link->full) continue;
         if (!link_has_room(link)) waits = true;
-        else link->full = false, link->full_bytes = 0, room = true;
+        else {
+            link->full = false;
+            link->full_bytes = 0;
+            room = true;
+        }
     }
     engine->full = waits;
     if (room) engine->hooks.room(engine->hooks.context);

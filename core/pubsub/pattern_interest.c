@@ -261,6 +261,6 @@ enum link_result engine_prepare_pattern(struct engine *engine, struct span text,
     patterns_touch(engine, index);
     if (ready) return LINK_DONE;
     if (awaiting_add(&engine->awaiting, &pattern->awaiters, ticket, false)) return LINK_SENT;
-    engine->full = true;
+    engine->full = engine->awaiting.full = true;
     return LINK_FULL;
 }

@@ -505,7 +505,8 @@ void shards_settle(struct shards *shards)
         bool quiet = true;
         for (uint32_t i = 0; i < shards->plan.count; i++) {
             struct shard_sim *shard = &shards->shards[i];
-            if (!shard->woken && !has_ready(shard) && !engine_has_input(&shard->engine)) continue;
+            bool own = shard->engine.home.to_tell[i].first != POOL_NONE; /* trimmed after it told */
+            if (!shard->woken && !own && !has_ready(shard) && !engine_has_input(&shard->engine)) continue;
             quiet = false;
             shards_turn(shards, i);
         }

@@ -1,0 +1,174 @@
+#include "gateway/subscribing.h"
+
+#include <stdlib.h>
+
+#include "core/base/check.h"
+#include "gateway/messages.h"
+#include "gateway/pending.h"
+
+/* What became of one topic of a request. */
+struct subscribed {
+    struct subscribe_reply reply;
+    bool                   made;   /* it was not followed before: a refusal takes it back */
+    bool                   resume; /* the request says where to resume */
+};
+
+static void add_subscribed(struct text *text, bool first, struct span name, const struct subscribed *subscribed, bool pattern)
+{
+    const struct subscribe_reply *reply = &subscribed->reply;
+    text_add_string(text, first ? "{\"topic\":\"" : ",{\"topic\":\"");
+    text_add(text, name);
+    text_add_char(text, '"');
+    if (reply->born) {
+        text_add_string(text, ",\"epoch\":\"");
+        text_add(text, span_of(reply->epoch, EPOCH_BYTES));
+        text_add_char(text, '"');
+    }
+    if (!pattern) {
+        text_add_string(text, ",\"seq\":");
+        text_add_number(text, reply->seq);
+    }
+    if (subscribed->resume && !reply->again) text_add_string(text, reply->resumed ? ",\"resumed\":true" : ",\"resumed\":false");
+    text_add_char(text, '}');
+}
+
+void subscribing_end(struct shard *shard, struct conn *conn, const struct topic_asked *topic)
+{
+    struct span name = topics_asked_name(shard, topic);
+    if (topic->pattern) engine_unsubscribe_pattern(&shard->engine, conn_index(shard, conn), name);
+    else engine_unsubscribe(&shard->engine, conn_index(shard, conn), name);
+}
+
+#define NO_ROOM_WHY "this gateway has no room for more subscriptions"
+
+/* One name; NULL, or why not. */
+static const char *subscribe_name(struct shard *shard, struct conn *conn, const struct topics_asked *asked, struct span name, const struct subscribe_options *options,
+                                  struct subscribed *subscribed)
+{
+    struct subscribe_ask ask = { .topic = name, .mode = options->mode, .snapshot = options->snapshot };
+    topics_asked_resume_of(shard, asked, &ask);
+    subscribed->resume = ask.resume;
+    switch (engine_subscribe(&shard->engine, conn_index(shard, conn), &ask, &subscribed->reply)) {
+    case SUBSCRIBE_TOPICS_FULL: return "more topics than limits.topics allows";
+    case SUBSCRIBE_NOT_READY: /* it was refused when it was prepared */
+    case SUBSCRIBE_FULL: return NO_ROOM_WHY;
+    case SUBSCRIBE_DONE: break;
+    }
+    subscribed->made = !subscribed->reply.again;
+    bool excess = subscribed->made && conn->subscriber.subscriptions_count > shard->settings->limits_subscriptions;
+    return excess ? "more subscriptions than limits.subscriptions allows" : NULL;
+}
+
+/* One pattern, without what it covers already; NULL, or why not. */
+static const char *subscribe_pattern(struct shard *shard, struct conn *conn, struct span pattern, const struct subscribe_options *options, struct subscribed *subscribed)
+{
+    struct pattern_ask ask = { pattern, options->mode, options->snapshot };
+    bool again;
+    uint64_t covers = engine_count_matches(&shard->engine, pattern);
+    if (conn->subscriber.subscriptions_count + covers > shard->settings->limits_subscriptions) return "the pattern covers more topics than limits.subscriptions allows";
+    if (!engine_subscribe_pattern(&shard->engine, conn_index(shard, conn), &ask, &again)) return NO_ROOM_WHY;
+    subscribed->made = !again;
+    return conn->subscriber.patterns_count > shard->settings->limits_patterns ? "more patterns than limits.patterns allows" : NULL;
+}
+
+/* Subscribes to all; NULL, or why not, and then all is as it was. */
+static const char *subscribe_all(struct shard *shard, struct conn *conn, const struct topics_asked *asked, const struct subscribe_options *options, struct subscribed *subscribed)
+{
+    for (uint32_t i = 0; i < asked->count; i++) {
+        struct span name = topics_asked_name(shard, &asked->list[i]);
+        const char *why = asked->list[i].pattern ? subscribe_pattern(shard, conn, name, options, &subscribed[i])
+                                                 : subscribe_name(shard, conn, asked, name, options, &subscribed[i]);
+        if (!why) continue;
+        for (uint32_t made = 0; made <= i; made++)
+            if (subscribed[made].made) subscribing_end(shard, conn, &asked->list[made]);
+        return why;
+    }
+    return NULL;
+}
+
+static void write_ack(struct shard *shard, struct conn *conn, struct span id, const struct topics_asked *asked, const struct subscribed *subscribed)
+{
+    message_begin(shard, "subscribed", id);
+    text_add_string(&shard->scratch, ",\"topics\":[");
+    for (uint32_t i = 0; i < asked->count; i++)
+        add_subscribed(&shard->scratch, i == 0, topics_asked_name(shard, &asked->list[i]), &subscribed[i], asked->list[i].pattern);
+    text_add_char(&shard->scratch, ']');
+    message_send(shard, conn);
+}
+
+/* What a pattern covers already, told topic by topic behind the ack. */
+struct covering {
+    struct shard              *shard;
+    struct conn               *conn;
+    const struct topics_asked *asked;
+    struct span                pattern;
+};
+
+static void find_resume(void *context, struct subscribe_ask *ask)
+{
+    struct covering *covering = context;
+    topics_asked_resume_of(covering->shard, covering->asked, ask);
+}
+
+static void tell_covered(void *context, const struct subscribe_ask *ask, const struct subscribe_reply *reply)
+{
+    struct covering *covering = context;
+    message_topic(covering->shard, covering->conn, ask->topic, span_of(reply->epoch, EPOCH_BYTES), reply->seq, covering->pattern, ask->resume ? reply->resumed : -1);
+}
+
+static void cover(struct shard *shard, struct conn *conn, const struct topics_asked *asked)
+{
+    for (uint32_t i = 0; i < asked->count; i++) {
+        if (!asked->list[i].pattern) continue;
+        struct covering covering = { shard, conn, asked, topics_asked_name(shard, &asked->list[i]) };
+        engine_cover(&shard->engine, conn_index(shard, conn), covering.pattern, &(struct pattern_cover){ &covering, find_resume, tell_covered });
+    }
+}
+
+const char *subscribing_begin(struct shard *shard, struct conn *conn, struct span id, bool ack, const struct topics_asked *asked,
+                             const struct subscribe_options *options, const char **why)
+{
+    struct subscribed *subscribed = calloc(asked->count, sizeof *subscribed);
+    CHECK(subscribed);
+    *why = subscribe_all(shard, conn, asked, options, subscribed);
+    if (!*why && ack) write_ack(shard, conn, id, asked, subscribed);
+    /* Without an ack the epoch of what is new is told before its first update; unborn topics are announced at their birth. */
+    for (uint32_t i = 0; !*why && !ack && i < asked->count; i++)
+        if (subscribed[i].reply.born && subscribed[i].made)
+            message_topic(shard, conn, topics_asked_name(shard, &asked->list[i]), span_of(subscribed[i].reply.epoch, EPOCH_BYTES), subscribed[i].reply.seq, SPAN_NONE,
+                          subscribed[i].resume ? subscribed[i].reply.resumed : -1);
+    if (!*why) cover(shard, conn, asked);
+    free(subscribed);
+    return *why ? "too_many_topics" : NULL;
+}
+
+static enum readiness prepare_one(struct shard *shard, struct conn *conn, struct span name, bool pattern, const char **code, const char **why)
+{
+    uint32_t ticket = pending_make(shard, conn, PENDING_LIVE, 0);
+    enum link_result result = ticket == TICKET_NONE ? LINK_FULL
+                              : pattern             ? engine_prepare_pattern(&shard->engine, name, ticket)
+                                                    : engine_prepare(&shard->engine, name, ticket);
+    if (result == LINK_SENT) {
+        pending_sent(shard, ticket, SPAN_NONE, SPAN_NONE);
+        conn->awaits++;
+        return NOT_READY;
+    }
+    pending_drop(shard, ticket);
+    if (result == LINK_DONE) return READY;
+    if (result == LINK_FULL && !conn_stall(shard, conn)) return NOT_READY;
+    *code = result == LINK_FULL ? "busy" : "too_many_topics";
+    *why = result == LINK_FULL ? "the topic's shard has had no room for another request for a second" : pattern ? NO_ROOM_WHY : "more topics than limits.topics allows";
+    return READY_NEVER;
+}
+
+enum readiness subscribing_prepare(struct shard *shard, struct conn *conn, const struct topics_asked *asked, const char **code, const char **why)
+{
+    enum readiness readiness = READY;
+    for (uint32_t i = 0; i < asked->count && conn->awaits < ASKS_OF_CONN_MAX && !conn->stalled; i++) {
+        enum readiness one = prepare_one(shard, conn, topics_asked_name(shard, &asked->list[i]), asked->list[i].pattern, code, why);
+        if (one == READY_NEVER) return READY_NEVER;
+        if (one == NOT_READY) readiness = NOT_READY;
+    }
+    if (readiness == READY) conn_unstall(conn);
+    return readiness;
+}

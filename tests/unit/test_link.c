@@ -1,0 +1,550 @@
+/* Links between shards: several engines in one thread, by queues of two slots and up. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tests/support/shards.h"
+
+enum { SECOND_US = 1000000 };
+
+static struct shards_plan plan_of(uint32_t count, uint32_t slots)
+{
+    return (struct shards_plan){
+        .count = count,
+        .wires = { slots, slots, slots < 64 ? 1024 : 65536 },
+        .home = { .topics_max = SHARDS_TOPICS_MAX, .patterns_max = 64, .log_bytes_max = 1 << 20, .topic_ttl_us = 3600 * (uint64_t)SECOND_US, .window = { 100, 16384, 3600 * (uint64_t)SECOND_US } },
+        .topics_known = SHARDS_TOPICS_MAX,
+        .payload_bytes_max = 200,
+    };
+}
+
+static struct shards *make(uint32_t count, uint32_t slots)
+{
+    struct shards_plan plan = plan_of(count, slots);
+    return shards_make(&plan, 7);
+}
+
+static void settle(struct shards *shards)
+{
+    shards_settle(shards);
+    shards_check(shards);
+    if (fault_found(&shards->fault)) fail_msg("%s", shards->fault.text);
+}
+
+static uint64_t counted(struct shards *shards, uint32_t shard, enum counter which)
+{
+    return counter_read(&shards->shards[shard].counters, which);
+}
+
+static struct seen *seen_by(struct shards *shards, uint32_t shard, uint32_t reader, uint32_t topic)
+{
+    return &shards_reader_at(shards, shard, reader)->seen[topic];
+}
+
+static void an_update_from_afar_is_acked_and_read_everywhere(void **state)
+{
+    struct shards *shards = make(3, 16);
+    uint32_t topic = shards_topic_of(shards, 1, 0);
+    uint32_t here = shards_open(shards, 0), home = shards_open(shards, 1), there = shards_open(shards, 2);
+    assert_int_equal(shards_publish(shards, 0, topic, false), LINK_SENT);
+    settle(shards);
+    assert_int_equal(shards->shards[0].published, 1);
+    assert_int_equal(shards->updates[0].seq, 1);
+
+    assert_int_equal(shards_subscribe(shards, 0, here, topic, true, false), LINK_SENT);
+    assert_int_equal(shards_subscribe(shards, 1, home, topic, true, true), LINK_DONE);
+    assert_int_equal(shards_subscribe(shards, 2, there, topic, true, true), LINK_SENT);
+    settle(shards);
+    assert_int_equal(seen_by(shards, 0, here, topic)->seq, 1); /* by its ack */
+    assert_int_equal(seen_by(shards, 0, here, topic)->updates, 0);
+    assert_int_equal(seen_by(shards, 1, home, topic)->updates, 1);
+    assert_int_equal(seen_by(shards, 2, there, topic)->updates, 1);
+
+    for (int i = 0; i < 50; i++) {
+        shards_publish(shards, (uint32_t)i % 3, topic, false);
+        if (i % 5 == 0) shards_settle(shards);
+    }
+    settle(shards);
+    assert_true(seen_by(shards, 0, here, topic)->updates > 40);
+    shards_free(shards);
+}
+
+static void the_ack_is_exact_while_updates_are_under_way(void **state)
+{
+    struct shards *shards = make(2, 16);
+    uint32_t topic = shards_topic_of(shards, 1, 0), reader = shards_open(shards, 0);
+    for (int i = 0; i < 5; i++) shards_publish(shards, 1, topic, false);
+    assert_int_equal(shards_subscribe(shards, 0, reader, topic, true, false), LINK_SENT);
+    for (int i = 0; i < 40; i++) {
+        shards_publish(shards, 1, topic, false);
+        shards_turn(shards, (uint32_t)i % 3 == 0);
+    }
+    settle(shards); /* the judge sees every seq after the ack's, once */
+    assert_int_equal(shards->shards[0].acks, 1);
+    assert_true(seen_by(shards, 0, reader, topic)->updates > 10);
+    shards_free(shards);
+}
+
+static void a_hot_topic_is_one_notice_a_turn(void **state)
+{
+    struct shards *shards = make(2, 64);
+    uint32_t topic = shards_topic_of(shards, 1, 0), reader = shards_open(shards, 0);
+    shards_subscribe(shards, 0, reader, topic, true, false);
+    settle(shards);
+    uint64_t before = counted(shards, 1, COUNTER_NOTICES_SENT);
+    for (int turn = 0; turn < 10; turn++) {
+        for (int i = 0; i < 9; i++) shards_publish(shards, 1, topic, false);
+        shards_turn(shards, 1);
+        shards_turn(shards, 0);
+    }
+    assert_int_equal(counted(shards, 1, COUNTER_NOTICES_SENT) - before, 10);
+    settle(shards);
+    assert_int_equal(seen_by(shards, 0, reader, topic)->updates, 90);
+    shards_free(shards);
+}
+
+static void a_shard_without_interest_is_told_nothing(void **state)
+{
+    struct shards *shards = make(3, 64);
+    uint32_t topic = shards_topic_of(shards, 1, 0), reader = shards_open(shards, 0);
+    shards_subscribe(shards, 0, reader, topic, true, false);
+    settle(shards);
+    for (int i = 0; i < 20; i++) shards_publish(shards, 1, topic, false), shards_turn(shards, 1), shards_turn(shards, 0);
+    settle(shards);
+    assert_true(spsc_consumer(&wires_at(shards->wires, 2, 1)->tells).published_seen == 0);
+    assert_int_equal(counted(shards, 2, COUNTER_INTERESTS), 0);
+    assert_int_equal(counted(shards, 0, COUNTER_INTERESTS), 1);
+    shards_free(shards);
+}
+
+static void loans_come_back_when_the_window_moves_on(void **state)
+{
+    struct shards *shards = make(2, 16);
+    uint32_t topic = shards_topic_of(shards, 1, 0), reader = shards_open(shards, 0);
+    shards_subscribe(shards, 0, reader, topic, true, false);
+    for (int i = 0; i < 3000; i++) {
+        shards_publish(shards, 1, topic, false);
+        if (i % 7 == 0) shards_turn(shards, 1), shards_turn(shards, 0);
+    }
+    settle(shards); /* the judge compares the store with the windows */
+    assert_true(shards->shards[1].engine.home.store.bytes_used < 64 * 1024);
+    assert_int_equal(counted(shards, 0, COUNTER_LOANS), local_topic_at(&shards->shards[0].engine.locals, 0)->chain.count);
+    shards_free(shards);
+}
+
+static void a_reader_that_is_long_away_holds_what_it_was_lent_and_no_more(void **state)
+{
+    struct shards *shards = make(2, 16);
+    uint32_t topic = shards_topic_of(shards, 1, 0), reader = shards_open(shards, 0);
+    shards_subscribe(shards, 0, reader, topic, true, false);
+    shards_publish(shards, 1, topic, false);
+    settle(shards);
+    for (int i = 0; i < 2000; i++) { /* shard 0 does not turn */
+        shards_publish(shards, 1, topic, false);
+        if (i % 10 == 0) shards_turn(shards, 1);
+    }
+    assert_true(counted(shards, 1, COUNTER_NOTICES_POSTPONED) > 0);
+    settle(shards); /* with gaps, each told */
+    assert_true(seen_by(shards, 0, reader, topic)->gaps > 0);
+    shards_free(shards);
+}
+
+static void interest_lingers_and_is_given_back(void **state)
+{
+    struct shards *shards = make(2, 16);
+    uint32_t topic = shards_topic_of(shards, 1, 0), reader = shards_open(shards, 0);
+    shards_publish(shards, 1, topic, false);
+    shards_subscribe(shards, 0, reader, topic, true, true);
+    settle(shards);
+    shards_unsubscribe(shards, 0, reader, topic);
+    shards_pass(shards, SECOND_US / 2);
+    settle(shards);
+    assert_int_equal(counted(shards, 0, COUNTER_INTERESTS), 1);
+    assert_int_equal(shards_subscribe(shards, 0, reader, topic, true, true), LINK_DONE); /* still live */
+    shards_unsubscribe(shards, 0, reader, topic);
+    for (int i = 0; i < 3; i++) {
+        shards_pass(shards, SECOND_US);
+        settle(shards);
+    }
+    assert_int_equal(counted(shards, 0, COUNTER_INTERESTS), 0);
+    assert_int_equal(counted(shards, 0, COUNTER_LOANS), 0);
+    assert_int_equal(shards->shards[0].engine.locals.topics.used, 0);
+    assert_int_equal(shards_subscribe(shards, 0, reader, topic, true, true), LINK_SENT);
+    settle(shards);
+    assert_int_equal(seen_by(shards, 0, reader, topic)->updates, 1);
+    shards_free(shards);
+}
+
+static void notices_of_an_older_interest_are_not_touched(void **state)
+{
+    struct shards *shards = make(2, 16);
+    uint32_t topic = shards_topic_of(shards, 1, 0), reader = shards_open(shards, 0);
+    shards_publish(shards, 1, topic, false);
+    shards_subscribe(shards, 0, reader, topic, true, true);
+    settle(shards);
+    shards_unsubscribe(shards, 0, reader, topic);
+    shards_pass(shards, 2 * SECOND_US);
+    for (int i = 0; i < 500; i++) { /* notices lie in the queue; their segments are trimmed as soon as the end is heard */
+        shards_publish(shards, 1, topic, false);
+        if (i % 50 == 0) engine_tell(&shards->shards[1].engine);
+    }
+    struct engine *engine = &shards->shards[0].engine;
+    engine_tick(engine); /* the interest ends before those are heard, */
+    engine_tell(engine);
+    assert_int_equal(shards_subscribe(shards, 0, reader, topic, true, true), LINK_SENT); /* and begins anew */
+    engine_tell(engine);
+    for (int i = 0; i < 4; i++) shards_turn(shards, 1); /* home frees what the old one held */
+    settle(shards);
+    shards_free(shards);
+}
+
+static void a_deletion_is_seen_abroad_and_the_next_life_too(void **state)
+{
+    struct shards *shards = make(3, 16);
+    uint32_t topic = shards_topic_of(shards, 1, 0);
+    uint32_t a = shards_open(shards, 0), b = shards_open(shards, 2);
+    for (int i = 0; i < 30; i++) shards_publish(shards, 1, topic, false);
+    shards_subscribe(shards, 0, a, topic, true, true);
+    shards_subscribe(shards, 2, b, topic, false, true);
+    settle(shards);
+    assert_int_equal(shards_delete(shards, 2, topic), LINK_SENT);
+    settle(shards);
+    assert_true(shards->shards[2].last_found);
+    assert_int_equal(counted(shards, 0, COUNTER_LOANS), 0);
+    shards_publish(shards, 0, topic, false);
+    settle(shards);
+    assert_int_equal(seen_by(shards, 0, a, topic)->lives, 1);
+    assert_int_equal(seen_by(shards, 0, a, topic)->seq, 1);
+    /* Dead and born within one turn: the reader learns of the last life alone. */
+    shards_delete(shards, 1, topic);
+    shards_publish(shards, 1, topic, false);
+    shards_delete(shards, 1, topic);
+    shards_publish(shards, 1, topic, false);
+    settle(shards);
+    assert_int_equal(seen_by(shards, 0, a, topic)->lives, 2);
+    assert_int_equal(seen_by(shards, 2, b, topic)->seq, 1);
+    assert_int_equal(shards_delete(shards, 1, topic), LINK_DONE);
+    settle(shards);
+    assert_int_equal(shards_delete(shards, 0, topic), LINK_SENT);
+    settle(shards);
+    assert_false(shards->shards[0].last_found);
+    shards_free(shards);
+}
+
+static void queries_are_answered_from_afar(void **state)
+{
+    struct shards *shards = make(2, 16);
+    uint32_t topic = shards_topic_of(shards, 1, 0), second = shards_topic_of(shards, 1, 1);
+    shards_publish(shards, 1, topic, false);
+    shards_publish(shards, 1, second, false);
+    struct query_ask newest = { .kind = QUERY_NEWEST, .topic = span_of_string(shards->names[topic]) };
+    assert_int_equal(shards_query(shards, 0, &newest), LINK_SENT);
+    settle(shards);
+    struct shard_sim *asker = &shards->shards[0];
+    assert_true(asker->last_found);
+    assert_non_null(strstr(asker->last_answer, "\"seq\":1,"));
+    struct query_ask history = { .kind = QUERY_HISTORY, .topic = span_of_string(shards->names[topic]), .limit = 10, .bytes_max = 1000 };
+    shards_query(shards, 0, &history);
+    settle(shards);
+    assert_non_null(strstr(asker->last_answer, "\"updates\":[{"));
+    struct query_ask names = { .kind = QUERY_NAMES, .shard = 1, .prefix = span_of("", 0), .limit = 1 };
+    shards_query(shards, 0, &names);
+    settle(shards);
+    const char *first = strcmp(shards->names[topic], shards->names[second]) < 0 ? shards->names[topic] : shards->names[second];
+    char wanted[32];
+    snprintf(wanted, sizeof wanted, "\"%s\"", first);
+    assert_string_equal(asker->last_answer, wanted);
+    names.after = span_of_string(first);
+    shards_query(shards, 0, &names);
+    settle(shards);
+    assert_null(strstr(asker->last_answer, first));
+    assert_int_equal(strlen(asker->last_answer), strlen(shards->names[first == shards->names[topic] ? second : topic]) + 2);
+    struct query_ask unknown = { .kind = QUERY_NEWEST, .topic = span_of_string(shards->names[shards_topic_of(shards, 1, 2)]) };
+    shards_query(shards, 0, &unknown);
+    shards_query(shards, 0, &newest);
+    settle(shards);
+    assert_int_equal(asker->answered, 6);
+    shards_query(shards, 0, &newest); /* one is under way when all ends: nothing leaks */
+    shards_turn(shards, 0);
+    shards_turn(shards, 1);
+    shards_free(shards);
+}
+
+static void a_full_link_says_so_and_then_that_it_has_room(void **state)
+{
+    struct shards *shards = make(2, 8); /* four credits */
+    uint32_t topic = shards_topic_of(shards, 1, 0);
+    int sent = 0;
+    while (shards_publish(shards, 0, topic, false) == LINK_SENT) sent++;
+    assert_int_equal(sent, 4);
+    assert_int_equal(shards_publish(shards, 0, topic, false), LINK_FULL);
+    assert_true(counted(shards, 0, COUNTER_ASKS_FULL) >= 2);
+    assert_int_equal(shards->shards[0].rooms, 0);
+    settle(shards);
+    assert_int_equal(shards->shards[0].rooms, 1);
+    assert_int_equal(shards->shards[0].published, 4);
+    assert_int_equal(shards_publish(shards, 0, topic, false), LINK_SENT);
+    settle(shards);
+    assert_int_equal(shards->shards[0].published, 5);
+    shards_free(shards);
+}
+
+static void a_quiet_publish_has_no_reply_and_gives_its_credit_back(void **state)
+{
+    struct shards *shards = make(2, 8);
+    uint32_t topic = shards_topic_of(shards, 1, 0), reader = shards_open(shards, 1);
+    shards_subscribe(shards, 1, reader, topic, true, false);
+    for (int i = 0; i < 50; i++) {
+        while (shards_publish(shards, 0, topic, true) == LINK_SENT) {}
+        settle(shards);
+    }
+    assert_int_equal(shards->shards[0].published, 0);
+    assert_int_equal(seen_by(shards, 1, reader, topic)->updates, 200);
+    shards_free(shards);
+}
+
+static void limits_topics_refuses_abroad_and_quiet_failures_are_counted(void **state)
+{
+    struct shards_plan plan = plan_of(2, 16);
+    plan.home.topics_max = 1;
+    struct shards *shards = shards_make(&plan, 7);
+    uint32_t first = shards_topic_of(shards, 1, 0), second = shards_topic_of(shards, 1, 1), reader = shards_open(shards, 0);
+    shards_publish(shards, 1, first, false);
+    assert_int_equal(shards_publish(shards, 0, second, false), LINK_SENT);
+    settle(shards);
+    assert_int_equal(shards->shards[0].refused, 1);
+    shards_publish(shards, 0, second, true);
+    settle(shards);
+    assert_int_equal(counted(shards, 0, COUNTER_QUIET_FAILED), 1);
+    assert_int_equal(shards_subscribe(shards, 0, reader, second, true, false), LINK_SENT);
+    settle(shards);
+    assert_int_equal(shards->shards[0].acks, 0);
+    assert_int_equal(shards->shards[0].refused, 2);
+    assert_int_equal(shards_subscribe(shards, 0, reader, second, true, false), LINK_REFUSED); /* known for a second */
+    for (int i = 0; i < 3; i++) shards_pass(shards, SECOND_US), settle(shards);
+    assert_int_equal(shards->shards[0].engine.locals.topics.used, 0);
+    shards_free(shards);
+}
+
+static void subscribing_unprepared_is_not_ready(void **state)
+{
+    struct shards *shards = make(2, 16);
+    uint32_t topic = shards_topic_of(shards, 1, 0), reader = shards_open(shards, 0);
+    struct subscribe_ask ask = { .topic = span_of_string(shards->names[topic]) };
+    struct subscribe_reply reply;
+    assert_int_equal(engine_subscribe(&shards->shards[0].engine, reader, &ask, &reply), SUBSCRIBE_NOT_READY);
+    shards_free(shards);
+}
+
+static void a_pattern_covers_topics_of_all_shards_now_and_later(void **state)
+{
+    struct shards *shards = make(3, 16);
+    uint32_t reader = shards_open(shards, 0);
+    uint32_t topics[3][2];
+    for (uint32_t home = 0; home < 3; home++)
+        for (uint32_t n = 0; n < 2; n++) topics[home][n] = shards_topic_of(shards, home, n);
+    for (uint32_t home = 0; home < 3; home++) shards_publish(shards, home, topics[home][0], false);
+    assert_int_equal(shards_subscribe_pattern(shards, 0, reader, ">", true, true), LINK_SENT);
+    settle(shards);
+    assert_int_equal(shards->shards[0].acks, 1);
+    for (uint32_t home = 0; home < 3; home++) assert_int_equal(seen_by(shards, 0, reader, topics[home][0])->updates, 1);
+    for (uint32_t home = 0; home < 3; home++) {
+        shards_publish(shards, (home + 1) % 3, topics[home][1], false);
+        shards_publish(shards, home, topics[home][1], false);
+    }
+    settle(shards);
+    for (uint32_t home = 0; home < 3; home++) assert_int_equal(seen_by(shards, 0, reader, topics[home][1])->updates, 2);
+    /* A second one finds all of it there. */
+    uint32_t other = shards_open(shards, 0);
+    assert_int_equal(shards_subscribe_pattern(shards, 0, other, ">", true, false), LINK_DONE);
+    settle(shards);
+    assert_int_equal(engine_count_matches(&shards->shards[0].engine, SPAN_LITERAL(">")), 6);
+    /* Dead and born anew: covered as before. */
+    shards_delete(shards, 2, topics[2][1]);
+    settle(shards);
+    shards_publish(shards, 1, topics[2][1], false);
+    settle(shards);
+    assert_int_equal(seen_by(shards, 0, other, topics[2][1])->updates, 1);
+    shards_unsubscribe_pattern(shards, 0, reader, ">");
+    shards_unsubscribe_pattern(shards, 0, other, ">");
+    for (int i = 0; i < 4; i++) shards_pass(shards, SECOND_US), settle(shards);
+    assert_int_equal(shards->shards[0].engine.patterns.pool.used, 0);
+    assert_int_equal(shards->shards[0].engine.locals.topics.used, 0);
+    for (uint32_t home = 0; home < 3; home++) assert_int_equal(shards->shards[home].engine.home.pattern_shards.used, 0);
+    shards_free(shards);
+}
+
+static void a_birth_between_is_covered_once(void **state)
+{
+    /* Born while the pattern is on its way, at every possible moment. */
+    for (int moment = 0; moment < 12; moment++) {
+        struct shards *shards = make(2, 4);
+        uint32_t reader = shards_open(shards, 0), other = shards_open(shards, 0), topic = shards_topic_of(shards, 1, 0);
+        shards_subscribe_pattern(shards, 0, reader, ">", true, true);
+        for (int turn = 0; turn < 12; turn++) {
+            if (turn == moment) {
+                shards_publish(shards, 1, topic, false);
+                shards_publish(shards, 1, topic, false);
+            }
+            if (turn == moment + 2) shards_subscribe_pattern(shards, 0, other, "*.*", true, false);
+            shards_turn(shards, (uint32_t)turn % 2);
+        }
+        settle(shards);
+        assert_int_equal(seen_by(shards, 0, reader, topic)->seq, 2);
+        shards_free(shards);
+    }
+}
+
+static void a_pattern_that_comes_back_while_it_is_let_go_keeps_all(void **state)
+{
+    struct shards *shards = make(3, 4);
+    uint32_t reader = shards_open(shards, 0);
+    for (uint32_t topic = 0; topic < SHARDS_TOPICS_MAX; topic++) shards_publish(shards, shards_home_of(shards, topic), topic, false);
+    for (int round = 0; round < 8; round++) {
+        shards_subscribe_pattern(shards, 0, reader, "a.*", true, true);
+        settle(shards);
+        shards_unsubscribe_pattern(shards, 0, reader, "a.*");
+        shards_pass(shards, SECOND_US + SECOND_US / 2);
+        engine_tick(&shards->shards[0].engine); /* it is being let go, and some homes know */
+        if (round % 2) engine_tell(&shards->shards[0].engine);
+        if (round % 3 == 0) shards_turn(shards, 1);
+    }
+    shards_subscribe_pattern(shards, 0, reader, "a.*", true, true);
+    settle(shards);
+    shards_free(shards);
+}
+
+static void what_one_shard_asks_takes_effect_in_order(void **state)
+{
+    struct shards *shards = make(2, 4);
+    uint32_t topic = shards_topic_of(shards, 1, 0), reader = shards_open(shards, 1);
+    shards_subscribe(shards, 1, reader, topic, true, false);
+    int published = 0;
+    while (published < 200) {
+        if (shards_publish(shards, 0, topic, published % 3 == 0) == LINK_FULL) shards_turn(shards, 0), shards_turn(shards, 1);
+        else published++;
+    }
+    settle(shards); /* the reader sees that numbers only grow */
+    assert_int_equal(seen_by(shards, 1, reader, topic)->updates, 200);
+    shards_free(shards);
+}
+
+/* ---- any schedule ---------------------------------------------------------------------------------------------------- */
+
+static void act(struct shards *shards)
+{
+    uint64_t *random = &shards->random;
+    uint32_t shard = random_below(random, shards->plan.count), topic = random_below(random, shards->plan.topics_known);
+    static const char *const patterns[] = { ">", "a.*", "*.x3", "b.>", "*.*", "c.*" };
+    const char *pattern = patterns[random_below(random, 6)];
+    struct shard_sim *sim = &shards->shards[shard];
+    uint32_t reader = random_below(random, SHARDS_READERS_MAX);
+    bool open = reader < sim->readers.touched && sim->readers.out[0] >> reader & 1;
+    bool every = random_below(random, 2);
+    switch (random_below(random, 24)) {
+    case 0: case 1: case 2: case 3: case 4: case 5: case 6: case 7:
+        for (uint32_t count = random_below(random, 6); count > 0; count--) shards_publish(shards, shard, topic, random_below(random, 3) == 0);
+        return;
+    case 8: shards_open(shards, shard); return;
+    case 9:
+        if (open && random_below(random, 3) == 0) shards_close(shards, shard, reader);
+        return;
+    case 10: case 11: case 12: case 13:
+        if (open) shards_subscribe(shards, shard, reader, topic, every, random_below(random, 2));
+        return;
+    case 14: case 15:
+        if (open) shards_unsubscribe(shards, shard, reader, topic);
+        return;
+    case 16: case 17: {
+        uint32_t followed = 0;
+        if (!open) return;
+        struct shards_reader *at = shards_reader_at(shards, shard, reader);
+        for (uint32_t i = 0; i < SHARDS_PATTERNS_MAX; i++) followed += at->patterns[i][0] != '\0';
+        for (uint32_t i = 0; i < SHARDS_TICKETS_MAX; i++) followed += sim->tickets[i].kind == TICKET_PATTERN && sim->tickets[i].reader == reader;
+        if (followed < SHARDS_PATTERNS_MAX) shards_subscribe_pattern(shards, shard, reader, pattern, every, random_below(random, 2));
+        return;
+    }
+    case 18:
+        if (open) shards_unsubscribe_pattern(shards, shard, reader, pattern);
+        return;
+    case 19:
+        if (random_below(random, 3) == 0) shards_delete(shards, shard, topic);
+        return;
+    case 20: {
+        struct query_ask ask = { .kind = QUERY_NAMES, .shard = random_below(random, shards->plan.count), .prefix = SPAN_LITERAL("a."), .limit = 3 };
+        shards_query(shards, shard, &ask);
+        return;
+    }
+    case 21:
+        if (open) shards_reader_at(shards, shard, reader)->stuck = random_below(random, 3) == 0;
+        return;
+    default: shards_pass(shards, random_below(random, 4) ? 1000 : random_below(random, 700000));
+    }
+}
+
+static void live(uint64_t seed)
+{
+    uint64_t random = seed;
+    struct shards_plan plan = plan_of(2 + random_below(&random, 3), 2u << random_below(&random, 5));
+    plan.topics_known = 3 + random_below(&random, SHARDS_TOPICS_MAX - 3);
+    plan.home.window = (struct window){ 1 + random_below(&random, 60), 2048u << random_below(&random, 4), random_below(&random, 2) ? SECOND_US : 3600 * (uint64_t)SECOND_US };
+    plan.home.topic_ttl_us = random_below(&random, 2) ? SECOND_US : 3600 * (uint64_t)SECOND_US;
+    plan.home.log_bytes_max = 64 * 1024u << random_below(&random, 5);
+    if (random_below(&random, 4) == 0) plan.home.topics_max = plan.topics_known / 2;
+    plan.payload_bytes_max = 60 + random_below(&random, 300);
+    struct shards *shards = shards_make(&plan, seed);
+    for (int step = 0; step < 3000 && !fault_found(&shards->fault); step++) {
+        act(shards);
+        if (random_below(&shards->random, 3) == 0) shards_turn(shards, random_below(&shards->random, plan.count));
+        if (step % 1000 != 999) continue;
+        for (uint32_t i = 0; i < plan.count; i++)
+            for (uint32_t reader = 0; reader < SHARDS_READERS_MAX; reader++)
+                if (shards->shards[i].readers.touched > reader && shards->shards[i].readers.out[0] >> reader & 1) shards_reader_at(shards, i, reader)->stuck = false;
+        shards_settle(shards);
+        shards_check(shards);
+    }
+    if (fault_found(&shards->fault)) fail_msg("seed %llu: %s", (unsigned long long)seed, shards->fault.text);
+    shards_free(shards);
+}
+
+static void any_schedule_is_right_for_every_reader(void **state)
+{
+    const char *one = getenv("LINK_SEED"), *many = getenv("LINK_SEEDS");
+    if (one) {
+        live(strtoull(one, NULL, 10));
+        return;
+    }
+    for (uint64_t seed = 1; seed <= (many ? strtoull(many, NULL, 10) : 60); seed++) live(seed);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_update_from_afar_is_acked_and_read_everywhere),
+        cmocka_unit_test(the_ack_is_exact_while_updates_are_under_way),
+        cmocka_unit_test(a_hot_topic_is_one_notice_a_turn),
+        cmocka_unit_test(a_shard_without_interest_is_told_nothing),
+        cmocka_unit_test(loans_come_back_when_the_window_moves_on),
+        cmocka_unit_test(a_reader_that_is_long_away_holds_what_it_was_lent_and_no_more),
+        cmocka_unit_test(interest_lingers_and_is_given_back),
+        cmocka_unit_test(notices_of_an_older_interest_are_not_touched),
+        cmocka_unit_test(a_deletion_is_seen_abroad_and_the_next_life_too),
+        cmocka_unit_test(queries_are_answered_from_afar),
+        cmocka_unit_test(a_full_link_says_so_and_then_that_it_has_room),
+        cmocka_unit_test(a_quiet_publish_has_no_reply_and_gives_its_credit_back),
+        cmocka_unit_test(limits_topics_refuses_abroad_and_quiet_failures_are_counted),
+        cmocka_unit_test(subscribing_unprepared_is_not_ready),
+        cmocka_unit_test(a_pattern_covers_topics_of_all_shards_now_and_later),
+        cmocka_unit_test(a_birth_between_is_covered_once),
+        cmocka_unit_test(a_pattern_that_comes_back_while_it_is_let_go_keeps_all),
+        cmocka_unit_test(what_one_shard_asks_takes_effect_in_order),
+        cmocka_unit_test(any_schedule_is_right_for_every_reader),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
