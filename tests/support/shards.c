@@ -536,7 +536,11 @@ static void check_reader(struct shard_sim *shard, uint32_t index)
             covered |= reader->patterns[p][0] && topic_pattern_matches(span_of_string(reader->patterns[p]), name_of(shards, i));
         bool follows = engine_follows(&shard->engine, index, name_of(shards, i));
         if ((born && covered) || seen->by_name) {
-            if (!follows) fault_say(&shards->fault, "shard %u: reader %u does not follow %s", shard->index, index, shards->names[i]);
+            if (!follows) {
+                uint32_t l = locals_find(&shard->engine.locals, name_of(shards, i), siphash(shard->engine.settings.hash_key, name_of(shards, i)));
+                fprintf(stderr, "home %u notcovered %llu local %d state %d seq %llu by_name %d p0 '%s' p1 '%s' p2 '%s' p3 '%s' homeseq %llu covers %d\n", shards_home_of(shards,i), (unsigned long long)counter_read(&shard->counters, COUNTER_BIRTHS_NOT_COVERED), (int)l, l==POOL_NONE?-1:local_topic_at(&shard->engine.locals,l)->state, l==POOL_NONE?0ull:(unsigned long long)local_topic_at(&shard->engine.locals,l)->ends.last.seq, seen->by_name, reader->patterns[0],reader->patterns[1],reader->patterns[2],reader->patterns[3], topic?(unsigned long long)log_newest_seq(&topic->json):0ull, covered);
+                fault_say(&shards->fault, "shard %u: reader %u does not follow %s", shard->index, index, shards->names[i]);
+            }
         } else if (follows && !covered) fault_say(&shards->fault, "shard %u: reader %u follows %s, and shouldn't", shard->index, index, shards->names[i]);
         if (!born || !follows) continue;
         if (!seen->known || memcmp(seen->epoch, topic->epoch, EPOCH_BYTES) != 0)
