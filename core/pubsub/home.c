@@ -321,46 +321,6 @@ bool home_interest(struct home *home, uint32_t shard, const struct interest_ask 
     return true;
 }
 
-void home_uninterest(struct home *home, uint32_t shard, struct span name, uint64_t hash, uint32_t generation)
-{
-    uint32_t index = find_index(home, name, (uint32_t)hash);
-    if (index == POOL_NONE) return;
-    struct topic *topic = topic_at(home, index);
-    struct interest *interest = topic->interests ? &topic->interests[shard] : NULL;
-    if (!interest || !interest->on || interest->generation != generation) return;
-    interest->on = false;
-    release(home, topic);
-}
-
-void home_tell(struct home *home)
-{
-    for (uint32_t shard = 0; shard < home->shards_count; shard++) {
-        struct topic_list *list = &home->to_tell[shard];
-        while (list->first != POOL_NONE) {
-            struct topic *topic = topic_at(home, list->first);
-            struct interest *interest = &topic->interests[shard];
-            if (interest->on) {
-                if (!tell(home, topic, shard)) break;
-                release(home, topic);
-            }
-            interest->to_tell = false;
-            list->first = interest->tell_next;
-        }
-    }
-}
-
-void home_tell_topic(struct home *home, uint32_t shard, struct span name, uint64_t hash)
-{
-    uint32_t index = find_index(home, name, (uint32_t)hash);
-    if (index == POOL_NONE) return;
-    struct topic *topic = topic_at(home, index);
-    if (!topic->interests || !topic->interests[shard].on || !topic->interests[shard].to_tell) return;
-    tell(home, topic, shard); /* it keeps its place in the list: telling twice does no harm, and taking it out would need a search */
-    release(home, topic);
-}
-
-enum { SWEEP_INTERVAL_US = 100000, SWEEP_TOPICS = 256 };
-
 /* A topic that nobody follows, and that was never published to or not for long. */
 static bool is_forgotten(const struct home *home, const struct topic *topic)
 {
@@ -382,6 +342,55 @@ static void forget(struct home *home, struct topic *topic, uint32_t index)
     pool_give(&home->topics, index);
     counter_sub(home->counters, COUNTER_TOPICS, 1);
 }
+
+/* Names that were followed and never published to must not fill limits.topics: they go with their last follower. */
+static void forget_if_unborn(struct home *home, struct topic *topic, uint32_t index)
+{
+    if (log_newest_seq(&topic->json) == 0 && topic->json.chain.count == 0 && is_forgotten(home, topic)) forget(home, topic, index);
+}
+
+void home_uninterest(struct home *home, uint32_t shard, struct span name, uint64_t hash, uint32_t generation)
+{
+    uint32_t index = find_index(home, name, (uint32_t)hash);
+    if (index == POOL_NONE) return;
+    struct topic *topic = topic_at(home, index);
+    struct interest *interest = topic->interests ? &topic->interests[shard] : NULL;
+    if (!interest || !interest->on || interest->generation != generation) return;
+    interest->on = false;
+    release(home, topic);
+    forget_if_unborn(home, topic, index);
+}
+
+void home_tell(struct home *home)
+{
+    for (uint32_t shard = 0; shard < home->shards_count; shard++) {
+        struct topic_list *list = &home->to_tell[shard];
+        while (list->first != POOL_NONE) {
+            uint32_t index = list->first;
+            struct topic *topic = topic_at(home, index);
+            struct interest *interest = &topic->interests[shard];
+            if (interest->on) {
+                if (!tell(home, topic, shard)) break;
+                release(home, topic);
+            }
+            interest->to_tell = false;
+            list->first = interest->tell_next;
+            if (!interest->on) forget_if_unborn(home, topic, index);
+        }
+    }
+}
+
+void home_tell_topic(struct home *home, uint32_t shard, struct span name, uint64_t hash)
+{
+    uint32_t index = find_index(home, name, (uint32_t)hash);
+    if (index == POOL_NONE) return;
+    struct topic *topic = topic_at(home, index);
+    if (!topic->interests || !topic->interests[shard].on || !topic->interests[shard].to_tell) return;
+    tell(home, topic, shard); /* it keeps its place in the list: telling twice does no harm, and taking it out would need a search */
+    release(home, topic);
+}
+
+enum { SWEEP_INTERVAL_US = 100000, SWEEP_TOPICS = 256 };
 
 /* Quiet topics lose what is too old without an append, and those that nobody needs are forgotten: a few ten times a second. */
 static void sweep(struct home *home)
