@@ -150,12 +150,12 @@ static void trim(struct home *home, struct topic *topic, uint32_t index, const s
 
 /* Makes room under the budget of all logs: goes around the topics and leaves each its newest segment alone until `bytes` are
  * free. What is trimmed so is a gap for whoever had not read it. */
-static bool reclaim(struct home *home, uint64_t bytes)
+static void reclaim(struct home *home, uint64_t bytes)
 {
     static const struct window none = { 0 };
     uint32_t slots = home->by_name.mask + 1;
     for (uint32_t looked = 0; looked < slots; looked++) {
-        if (home->store.bytes_used + bytes <= home->store.bytes_max) return true;
+        if (home->store.bytes_used + bytes <= home->store.bytes_max) return;
         uint32_t index = home->by_name.slots[home->reclaim_at++ & home->by_name.mask].index;
         if (index == TABLE_NONE) continue;
         struct topic *topic = topic_at(home, index);
@@ -164,7 +164,6 @@ static bool reclaim(struct home *home, uint64_t bytes)
         home_tell(home); /* loans come back with it */
         release(home, topic);
     }
-    return home->store.bytes_used + bytes <= home->store.bytes_max;
 }
 
 /* The most that a segment for this update can take: sizes are rounded up to a power of two. */
@@ -241,6 +240,7 @@ void home_publish(struct home *home, const struct publish_ask *ask, struct publi
         return;
     }
     struct topic *topic = topic_at(home, index);
+    mark_to_trim(home, topic, index); /* first: what is to be trimmed is not forgotten while room is made for it */
     const struct window *window = &home->settings.window;
     bool first = log_newest_seq(&topic->json) == 0;
     if (first && names_add(&home->names, topic_name(topic))) {
@@ -249,8 +249,10 @@ void home_publish(struct home *home, const struct publish_ask *ask, struct publi
     }
     if (first) tell_birth(home, topic_name(topic)); /* before the first append, so that nothing of it is missed */
     bool done = topic_append(topic, &home->store, window, ask->data, ask->line_break, ask->key, home->clock->wall_us);
-    if (!done && reclaim(home, segment_bytes_bound(ask)))
+    if (!done) {
+        reclaim(home, segment_bytes_bound(ask));
         done = topic_append(topic, &home->store, window, ask->data, ask->line_break, ask->key, home->clock->wall_us);
+    }
     if (!done) {
         if (first) home->names.count--;
         counter_add(home->counters, COUNTER_PUBLISH_BUSY, 1);
@@ -258,7 +260,6 @@ void home_publish(struct home *home, const struct publish_ask *ask, struct publi
         return;
     }
     mark_to_tell_all(home, topic, index);
-    mark_to_trim(home, topic, index);
     counter_add(home->counters, COUNTER_UPDATES_IN, 1);
 
     reply->verdict = PUBLISH_DONE;

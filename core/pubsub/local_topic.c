@@ -112,6 +112,8 @@ uint32_t locals_told(struct locals *locals, const struct notice *notice)
         while (local->chain.count > 0) chain_drop_first(&local->chain);
         memcpy(local->epoch, notice->epoch, EPOCH_BYTES);
         local->life++;
+        local->ends = (struct ends){ 0 }; /* not born before all of it was told */
+        local->memo_bytes = 0;
     }
     take_segments(local, notice);
     if (notice->more) return local->chain.number;
