@@ -65,7 +65,8 @@ void text_print(struct text *text, const char *format, ...)
 
 void text_cut(struct text *text, size_t at, size_t count)
 {
-    CHECK(at + count <= text->size);
+    CHECK(at <= text->size && count <= text->size - at);
+    if (count == 0) return; /* it may never have been written to */
     memmove(text->bytes + at, text->bytes + at + count, text->size - at - count);
     text->size -= count;
 }

@@ -55,8 +55,8 @@ int ring_init(struct ring *ring, const struct ring_settings *settings, struct co
     if (error) goto undo_ring;
     io_uring_register_ring_fd(&ring->uring); /* saves a look-up for each enter; where it can't be had all works without */
 
-    /* As many as operations can be under way: a few for each file. */
-    ring->aside_max = settings->files_max * 4 + 64;
+    /* As many as can come for each file: a joining connection's receive, room, shutdown, two cancels and close, and some to spare. */
+    ring->aside_max = settings->files_max * 8 + 64;
     ring->aside = malloc(ring->aside_max * sizeof *ring->aside);
     error = -ENOMEM;
     if (!ring->aside) goto undo_ring;

@@ -130,7 +130,7 @@ static void trim(struct home *home, struct topic *topic, uint32_t index, const s
 
 /* Makes room under the budget of all logs: goes around the topics and leaves each its newest segment alone until `bytes` are
  * free, or will be when other shards have given back what they hold. What is trimmed so is a gap for whoever had not read it. */
-static bool reclaim(struct home *home, uint64_t bytes)
+static void reclaim(struct home *home, uint64_t bytes)
 {
     static const struct window none = { 0 };
     uint32_t slots = home->by_name.mask + 1;
@@ -144,7 +144,6 @@ static bool reclaim(struct home *home, uint64_t bytes)
         trim(home, topic, index, &none);
         home_tell_topic(home, home->shard, topic_name(topic), topic->hash);
     }
-    return home->store.bytes_used + bytes <= home->store.bytes_max;
 }
 
 /* The most that a segment for this update can take: sizes are rounded up to a power of two. */
@@ -162,6 +161,7 @@ void home_publish(struct home *home, const struct publish_ask *ask, struct publi
         return;
     }
     struct topic *topic = topic_at(home, index);
+    mark_to_trim(home, topic, index); /* first: what is to be trimmed is not forgotten while room is made for it */
     const struct window *window = &home->settings.window;
     bool first = log_newest_seq(&topic->json) == 0;
     if (first && names_add(&home->names, topic_name(topic))) {
@@ -170,8 +170,10 @@ void home_publish(struct home *home, const struct publish_ask *ask, struct publi
     }
     if (first) births_tell(home, topic, index); /* before the first append, so that nothing of it is missed */
     bool done = topic_append(topic, &home->store, window, ask->data, ask->line_break, ask->key, home->clock->wall_us);
-    if (!done && reclaim(home, segment_bytes_bound(ask)))
+    if (!done) {
+        reclaim(home, segment_bytes_bound(ask));
         done = topic_append(topic, &home->store, window, ask->data, ask->line_break, ask->key, home->clock->wall_us);
+    }
     if (!done) {
         if (first) home->names.count--;
         counter_add(home->counters, COUNTER_PUBLISH_BUSY, 1);
@@ -179,7 +181,6 @@ void home_publish(struct home *home, const struct publish_ask *ask, struct publi
         return;
     }
     interests_mark_all(home, topic, index);
-    mark_to_trim(home, topic, index);
     counter_add(home->counters, COUNTER_UPDATES_IN, 1);
 
     reply->verdict = PUBLISH_DONE;
@@ -220,6 +221,12 @@ static void forget(struct home *home, struct topic *topic, uint32_t index)
     free(topic->name);
     pool_give(&home->topics, index);
     counter_sub(home->counters, COUNTER_TOPICS, 1);
+}
+
+void home_forget_if_unborn(struct home *home, uint32_t index)
+{
+    struct topic *topic = topic_at(home, index);
+    if (log_newest_seq(&topic->json) == 0 && topic->json.chain.count == 0 && is_forgotten(home, topic)) forget(home, topic, index);
 }
 
 /* Quiet topics lose what is too old without an append, and those that nobody needs are forgotten: a few ten times a second. */

@@ -65,6 +65,9 @@ void home_tell(struct home *home);
 void home_tell_shard(struct home *home, uint32_t shard);
 /* Tells one shard of one topic now, if there is news. */
 void home_tell_topic(struct home *home, uint32_t shard, struct span topic, uint64_t hash);
+/* Names that were followed and never published to must not fill limits.topics: a topic goes with its last follower, if it has no
+ * update and stands in no list. */
+void home_forget_if_unborn(struct home *home, uint32_t index);
 /* Trims what was appended to, and a few quiet topics for their age: once a turn, after the flush, so that what a turn
  * appended is never trimmed before it could be sent, however small the window. */
 void home_trim(struct home *home);

@@ -101,6 +101,7 @@ void home_interest_end(struct home *home, uint32_t shard, uint32_t index, uint32
     struct topic *topic = topic_of_interest(home, shard, index, generation);
     topic->interested &= ~bit_of(shard);
     interests_release(home, topic);
+    home_forget_if_unborn(home, index);
 }
 
 /* All its segments from the newest told one on, and its ends; those below the tail are of no use abroad, and may be given back by
@@ -159,6 +160,7 @@ void home_tell_shard(struct home *home, uint32_t shard)
         if (shard == home->shard) interests_release(home, topic);
         topic->to_tell &= ~bit_of(shard);
         list->first = topic->interests[shard].tell_next;
+        home_forget_if_unborn(home, index);
     }
 }
 

@@ -273,8 +273,13 @@ static void hear_match(struct link *link, const struct tell *tell, struct span t
     struct engine *engine = link->engine;
     if (!patterns_awaits(engine, tell->index, link->shard, tell->generation)) return;
     uint32_t index = following_prepare(engine, topic, engine_name_hash(engine, topic), true);
-    if (index == POOL_NONE) counter_add(engine->counters, COUNTER_BIRTHS_NOT_COVERED, 1);
-    else patterns_await(engine, tell->index, index);
+    if (index == POOL_NONE) {
+        counter_add(engine->counters, COUNTER_BIRTHS_NOT_COVERED, 1);
+        return;
+    }
+    struct local_topic *local = local_topic_at(&engine->locals, index);
+    if (local->state == LOCAL_LIVE && !local_topic_born(local)) local->newborn = true; /* known here before, born since: that notice is still to come */
+    patterns_await(engine, tell->index, index);
 }
 
 static void hear(struct link *link, struct tell *tell)

@@ -49,7 +49,7 @@ struct local_topic {
     bool                to_tell;   /* stands in its link's list */
     bool                lingers;   /* stands in the list of those that may be let go */
     bool                ending;    /* it lingered long enough: ends when its turn to be told comes, unless wanted again */
-    bool                newborn;   /* its birth was told, no notice of that life yet */
+    bool                newborn;   /* its birth, or that it has an update, was told; no notice of that life yet */
 };
 
 struct locals {

@@ -30,6 +30,7 @@ static void answer_newest(const struct topic *topic, struct text *answer)
 
 static void answer_history(const struct topic *topic, const struct query_ask *ask, struct text *answer)
 {
+    enum { END_BYTES = 2 };
     const struct log *log = &topic->json;
     size_t start = answer->size;
     add_topic(answer, topic);
@@ -39,9 +40,12 @@ static void answer_history(const struct topic *topic, const struct query_ask *as
         struct mark mark = chain_seek(&log->chain, &log->ends.tail, seq);
         for (uint32_t count = 0; count < ask->limit && mark.seq <= log->ends.last.seq; count++, mark = chain_next(&log->chain, mark)) {
             struct update update = format_json_read(chain_bytes(&log->chain, mark.at), topic_name(topic));
-            if (count > 0 && answer->size - start + update.data.size > ask->bytes_max) break;
+            size_t before = answer->size;
             text_add_string(answer, count > 0 ? ",{" : "{");
             add_update(answer, &update);
+            if (count == 0 || answer->size - start + END_BYTES <= ask->bytes_max) continue;
+            answer->size = before;
+            break;
         }
     }
     text_add_string(answer, "]}");

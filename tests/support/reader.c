@@ -1,85 +1,36 @@
-#include "tests/support/reader.h"
-
+/* What a reader receives. See reader.h. */
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "core/base/check.h"
 #include "core/proto/ws_frame.h"
+#include "tests/support/reader_view.h"
 
 typedef unsigned long long number; /* as scanf and printf want it */
-
-struct reader *reader_make(const struct history *history, struct fault *fault)
-{
-    struct reader *reader = calloc(1, sizeof *reader);
-    if (!reader) abort();
-    reader->history = history;
-    reader->fault = fault;
-    return reader;
-}
-
-void reader_free(struct reader *reader)
-{
-    text_free(&reader->bytes);
-    text_free(&reader->expected);
-    free(reader);
-}
-
-/* ---- what is asked ---------------------------------------------------------------------------------------------------- */
-
-static void ask_push(struct reader *reader, struct asked asked)
-{
-    if (reader->asked_count == ASKED_MAX) abort();
-    reader->asked[(reader->asked_first + reader->asked_count++) % ASKED_MAX] = asked;
-}
-
-void reader_subscribes(struct reader *reader, uint32_t index, bool every, bool snapshot, const char *resume_epoch, uint64_t resume_seq)
-{
-    const struct past_life *life = history_life(reader->history, index);
-    struct asked asked = { .what = ASKED_SUBSCRIBE, .topic = index, .life = reader->history->topics[index].lives_count - 1, .every = every, .newest = life->newest };
-    uint64_t key_seq = life->newest > 0 ? history_at(life, life->newest)->key_seq : 0;
-    asked.again = reader->asked_on[index];
-    asked.resumed = !asked.again && life->newest > 0 && resume_epoch && strcmp(resume_epoch, life->epoch) == 0 && resume_seq <= life->newest;
-    if (asked.resumed) asked.next = resume_seq + 1;
-    else if (life->newest == 0) asked.next = 1;
-    else if (snapshot) asked.next = key_seq;
-    else asked.next = life->newest + 1;
-    bool skips_on = asked.resumed || (asked.again && reader->asked_every[index]);
-    if (!every && skips_on) asked.least = key_seq;
-    reader->asked_on[index] = true;
-    reader->asked_every[index] = every;
-    ask_push(reader, asked);
-}
-
-void reader_unsubscribes(struct reader *reader, uint32_t index)
-{
-    reader->asked_on[index] = false;
-    ask_push(reader, (struct asked){ .what = ASKED_UNSUBSCRIBE, .topic = index });
-}
-
-/* ---- what is received -------------------------------------------------------------------------------------------------- */
 
 static const char *mode_name(const struct followed *followed)
 {
     return followed->every ? "every" : "latest";
 }
 
-/* The life that a client believes in. */
-static const struct past_life *life_of(const struct reader *reader, uint32_t index)
+/* The life that the client believes in. */
+static const struct past_life *life_of(const struct reader *reader, uint32_t topic)
 {
-    return &reader->history->topics[index].lives[reader->followed[index].life];
+    return &reader->history->topics[topic].lives[reader->as_told.followed[topic].life];
 }
 
-static void judge_place(struct reader *reader, uint32_t index, number seq)
+/* ---- updates ----------------------------------------------------------------------------------------------------------- */
+
+static void judge_place(struct reader *reader, uint32_t topic, number seq)
 {
-    const char *name = reader->history->topics[index].name;
-    const struct followed *followed = &reader->followed[index];
+    const char *name = reader->history->topics[topic].name;
+    const struct followed *followed = &reader->as_told.followed[topic];
     number due = followed->next;
     if (seq < due) fault_say(reader->fault, "%s (%s): update %llu came double or out of order; %llu was due", name, mode_name(followed), seq, due);
     if (seq < followed->least) fault_say(reader->fault, "%s (latest): update %llu, although it was to go on with %llu", name, seq, (number)followed->least);
     if (seq <= due) return;
     reader->jumps_count++;
     if (followed->every) fault_say(reader->fault, "%s (every): update %llu is lost; %llu came, and no gap was told", name, due, seq);
-    else if (!history_is_key(life_of(reader, index), seq)) fault_say(reader->fault, "%s (latest): jumped from %llu to %llu, which is no key", name, due, seq);
+    else if (!history_is_key(life_of(reader, topic), seq)) fault_say(reader->fault, "%s (latest): jumped from %llu to %llu, which is no key", name, due, seq);
 }
 
 static void on_update(struct reader *reader, struct span message)
@@ -87,24 +38,24 @@ static void on_update(struct reader *reader, struct span message)
     char name[PAST_NAME_MAX + 1] = "", head[301];
     number seq = 0;
     snprintf(head, sizeof head, "%.*s", (int)(message.size < 300 ? message.size : 300), message.bytes);
-    uint32_t index = PAST_TOPICS_MAX;
-    if (sscanf(head, "{\"topic\":\"%128[^\"]\",\"seq\":%llu,", name, &seq) == 2) index = history_find(reader->history, span_of_string(name));
-    struct followed *followed = &reader->followed[index == PAST_TOPICS_MAX ? 0 : index];
-    if (index == PAST_TOPICS_MAX) fault_say(reader->fault, "an update of no topic: %.80s", head);
+    uint32_t topic = PAST_TOPICS_MAX;
+    if (sscanf(head, "{\"topic\":\"%128[^\"]\",\"seq\":%llu,", name, &seq) == 2) topic = history_find(reader->history, span_of_string(name));
+    struct followed *followed = &reader->as_told.followed[topic == PAST_TOPICS_MAX ? 0 : topic];
+    if (topic == PAST_TOPICS_MAX) fault_say(reader->fault, "an update of no topic: %.80s", head);
     else if (!followed->on) fault_say(reader->fault, "%s: update %llu of what is not subscribed", name, seq);
     else if (followed->unborn) fault_say(reader->fault, "%s: update %llu, but no op:topic told its epoch", name, seq);
-    else if (seq == 0 || seq > life_of(reader, index)->newest) fault_say(reader->fault, "%s: update %llu, which nobody published", name, seq);
+    else if (seq == 0 || seq > life_of(reader, topic)->newest) fault_say(reader->fault, "%s: update %llu, which nobody published", name, seq);
     if (fault_found(reader->fault)) return;
 
     reader->expected.size = 0;
-    history_message(reader->history, index, life_of(reader, index), seq, &reader->expected);
+    history_message(reader->history, topic, life_of(reader, topic), seq, &reader->expected);
     if (!span_equals(message, text_span(&reader->expected))) {
         bool poisoned = memchr(message.bytes, POISON_BYTE, message.size) != NULL;
         fault_say(reader->fault, "%s: the bytes of update %llu are %s", name, seq, poisoned ? "poisoned" : "not those that were published");
         return;
     }
     reader->updates_count++;
-    judge_place(reader, index, seq);
+    judge_place(reader, topic, seq);
     followed->next = seq + 1;
 }
 
@@ -114,14 +65,14 @@ static void on_gap(struct reader *reader, const char *message)
     number from = 0, to = 0;
     int end = 0;
     sscanf(message, "{\"op\":\"gap\",\"topic\":\"%128[^\"]\",\"from\":%llu,\"to\":%llu}%n", name, &from, &to, &end);
-    uint32_t index = history_find(reader->history, span_of_string(name));
-    if (end == 0 || message[end] || index == PAST_TOPICS_MAX) {
+    uint32_t topic = history_find(reader->history, span_of_string(name));
+    if (end == 0 || message[end] || topic == PAST_TOPICS_MAX) {
         fault_say(reader->fault, "not a gap: %s", message);
         return;
     }
     reader->gaps_count++;
-    struct followed *followed = &reader->followed[index];
-    const struct past_life *life = life_of(reader, index);
+    struct followed *followed = &reader->as_told.followed[topic];
+    const struct past_life *life = life_of(reader, topic);
     if (!followed->on || followed->unborn) fault_say(reader->fault, "%s: a gap of what is not subscribed or not born", name);
     else if (from != followed->next || to < from || to >= life->newest) fault_say(reader->fault, "%s: a gap from %llu to %llu; %llu was due", name, from, to, (number)followed->next);
     else if (!followed->every && !life->keyed) fault_say(reader->fault, "%s (latest): a gap, although each update is key", name);
@@ -129,37 +80,62 @@ static void on_gap(struct reader *reader, const char *message)
     followed->least = 0; /* that key is gone too */
 }
 
-static void on_topic(struct reader *reader, const char *message)
+/* ---- births ------------------------------------------------------------------------------------------------------------ */
+
+static void topic_print(struct text *text, const char *name, const char *epoch, uint64_t seq, const char *by, const char *resumed)
 {
-    char name[PAST_NAME_MAX + 1] = "", epoch[9] = "";
-    number seq = 0;
-    int end = 0;
-    sscanf(message, "{\"op\":\"topic\",\"topic\":\"%128[^\"]\",\"epoch\":\"%8[^\"]\",\"seq\":%llu}%n", name, epoch, &seq, &end);
+    text_print(text, "{\"op\":\"topic\",\"topic\":\"%s\",\"epoch\":\"%s\",\"seq\":%llu", name, epoch, (number)seq);
+    if (by) text_print(text, ",\"by\":\"%s\"", by);
+    text_print(text, "%s}", resumed);
+}
+
+/* A topic is born, or born anew, that was asked for by name or is covered by a pattern. */
+static void on_birth(struct reader *reader, struct span message)
+{
+    char small[512], name[PAST_NAME_MAX + 1] = "", epoch[9] = "";
+    snprintf(small, sizeof small, "%.*s", (int)message.size, message.bytes);
+    sscanf(small, "{\"op\":\"topic\",\"topic\":\"%128[^\"]\",\"epoch\":\"%8[^\"]\"", name, epoch);
     uint32_t index = history_find(reader->history, span_of_string(name));
-    if (end == 0 || message[end] || index == PAST_TOPICS_MAX) {
-        fault_say(reader->fault, "not an op:topic: %s", message);
+    if (index == PAST_TOPICS_MAX) {
+        fault_say(reader->fault, "an op:topic of no topic: %s", small);
         return;
     }
-    struct followed *followed = &reader->followed[index];
     const struct past_topic *topic = &reader->history->topics[index];
-    uint32_t life = followed->unborn ? followed->life : followed->life + 1;
+    struct followed *followed = &reader->as_told.followed[index];
+    uint32_t life = !followed->on ? 0 : followed->unborn ? followed->life : followed->life + 1;
     while (life < topic->lives_count && strcmp(topic->lives[life].epoch, epoch) != 0) life++;
+    if (life == topic->lives_count) {
+        fault_say(reader->fault, "%s: op:topic with epoch %s, which is no new life", name, epoch);
+        return;
+    }
+    view_birth(&reader->as_told, reader->history, index, life);
     if (!followed->on) fault_say(reader->fault, "%s: op:topic of what is not subscribed", name);
-    else if (life >= topic->lives_count || seq != 0) fault_say(reader->fault, "%s: op:topic with epoch %s and seq %llu, which is no new life", name, epoch, seq);
-    else *followed = (struct followed){ .on = true, .every = followed->every, .life = life, .next = 1 };
+    reader->expected.size = 0;
+    topic_print(&reader->expected, name, epoch, 0, followed->by_name ? NULL : patterns_known[view_ruling(&reader->as_told, name)], "");
+    if (!fault_found(reader->fault) && !span_equals(message, text_span(&reader->expected)))
+        fault_say(reader->fault, "%s came, not %.*s", small, (int)reader->expected.size, reader->expected.bytes);
 }
+
+/* ---- acks -------------------------------------------------------------------------------------------------------------- */
 
 /* The ack that must come, as text. */
 static void ack_print(const struct reader *reader, const struct asked *asked, struct text *text)
 {
-    const struct past_topic *topic = &reader->history->topics[asked->topic];
-    if (asked->what == ASKED_UNSUBSCRIBE) {
-        text_print(text, "{\"op\":\"unsubscribed\",\"topics\":[\"%s\"]}", topic->name);
-        return;
+    const struct past_topic *topic = &reader->history->topics[asked->which]; /* where it is one */
+    switch (asked->what) {
+    case ASKED_TOPIC:
+        text_print(text, "{\"op\":\"subscribed\",\"topics\":[{\"topic\":\"%s\"", topic->name);
+        if (asked->newest > 0) text_print(text, ",\"epoch\":\"%s\"", topic->lives[asked->fresh.life].epoch);
+        text_print(text, ",\"seq\":%llu%s}]}", (number)asked->newest, !asked->again && asked->resumed ? ",\"resumed\":true" : "");
+        break;
+    case ASKED_COVERED: /* its pattern was acknowledged just before, and rules */
+        topic_print(text, topic->name, topic->lives[asked->fresh.life].epoch, asked->newest, patterns_known[view_ruling(&reader->as_told, topic->name)],
+                    !asked->resumes ? "" : asked->resumed ? ",\"resumed\":true" : ",\"resumed\":false");
+        break;
+    case ASKED_PATTERN: text_print(text, "{\"op\":\"subscribed\",\"topics\":[{\"topic\":\"%s\"}]}", patterns_known[asked->which]); break;
+    case ASKED_END: text_print(text, "{\"op\":\"unsubscribed\",\"topics\":[\"%s\"]}", topic->name); break;
+    case ASKED_PATTERN_END: text_print(text, "{\"op\":\"unsubscribed\",\"topics\":[\"%s\"]}", patterns_known[asked->which]); break;
     }
-    text_print(text, "{\"op\":\"subscribed\",\"topics\":[{\"topic\":\"%s\"", topic->name);
-    if (asked->newest > 0) text_print(text, ",\"epoch\":\"%s\"", topic->lives[asked->life].epoch);
-    text_print(text, ",\"seq\":%llu%s}]}", (number)asked->newest, asked->resumed ? ",\"resumed\":true" : "");
 }
 
 static void on_ack(struct reader *reader, struct span message)
@@ -175,31 +151,21 @@ static void on_ack(struct reader *reader, struct span message)
     ack_print(reader, asked, &reader->expected);
     if (!span_equals(message, text_span(&reader->expected)))
         fault_say(reader->fault, "the ack is %.*s, but it was %.*s", (int)message.size, message.bytes, (int)reader->expected.size, reader->expected.bytes);
-
-    struct followed *followed = &reader->followed[asked->topic];
-    if (asked->what == ASKED_UNSUBSCRIBE) {
-        followed->on = false;
-    } else if (asked->again) {
-        followed->every = asked->every;
-        if (asked->every) followed->least = 0;
-        else if (asked->least > 0 && asked->life == followed->life) followed->least = asked->least;
-    } else {
-        *followed = (struct followed){ .on = true, .every = asked->every, .life = asked->life, .unborn = asked->newest == 0, .next = asked->next, .least = asked->least };
-    }
+    view_apply(&reader->as_told, reader->history, asked);
 }
+
+/* ---- the stream -------------------------------------------------------------------------------------------------------- */
 
 static void on_message(struct reader *reader, struct span message)
 {
     static const struct span update = SPAN_LITERAL("{\"topic\":"), gap = SPAN_LITERAL("{\"op\":\"gap\","), topic = SPAN_LITERAL("{\"op\":\"topic\","), op = SPAN_LITERAL("{\"op\":\"");
 #define BEGINS_WITH(what) (message.size >= (what).size && memcmp(message.bytes, (what).bytes, (what).size) == 0)
-    if (BEGINS_WITH(update)) {
-        on_update(reader, message);
-        return;
-    }
+    bool covered_is_due = reader->asked_count > 0 && reader->asked[reader->asked_first].what == ASKED_COVERED;
     char small[512];
     snprintf(small, sizeof small, "%.*s", (int)(message.size < 500 ? message.size : 500), message.bytes);
-    if (BEGINS_WITH(gap)) on_gap(reader, small);
-    else if (BEGINS_WITH(topic)) on_topic(reader, small);
+    if (BEGINS_WITH(update)) on_update(reader, message);
+    else if (BEGINS_WITH(gap)) on_gap(reader, small);
+    else if (BEGINS_WITH(topic) && !covered_is_due) on_birth(reader, message);
     else if (BEGINS_WITH(op)) on_ack(reader, message);
     else fault_say(reader->fault, "not a message: %.80s", small);
 }
@@ -229,8 +195,10 @@ void reader_at_rest(struct reader *reader)
     for (uint32_t index = 0; index < reader->history->topics_count; index++) {
         const struct past_topic *topic = &reader->history->topics[index];
         const struct past_life *life = history_life(reader->history, index);
-        const struct followed *followed = &reader->followed[index];
-        if (!followed->on || life->newest == 0) continue;
+        const struct followed *followed = &reader->as_told.followed[index];
+        if (life->newest == 0) continue;
+        if (followed->on != reader->as_asked.followed[index].on) fault_say(reader->fault, "%s: that it is followed was never told", topic->name);
+        if (!followed->on) continue;
         if (followed->unborn || followed->life != topic->lives_count - 1) fault_say(reader->fault, "%s: its birth was never told", topic->name);
         else if (followed->next != life->newest + 1)
             fault_say(reader->fault, "%s (%s): at rest %llu is due, but the newest is %llu", topic->name, mode_name(followed), (number)followed->next, (number)life->newest);
@@ -239,10 +207,10 @@ void reader_at_rest(struct reader *reader)
 
 /* ---- gaps -------------------------------------------------------------------------------------------------------------- */
 
-void gap_judge(const struct history *history, uint32_t index, uint64_t from, uint64_t to, struct fault *fault)
+void gap_judge(const struct history *history, uint32_t topic, uint64_t from, uint64_t to, struct fault *fault)
 {
-    const char *name = history->topics[index].name;
-    const struct past_life *life = history_life(history, index);
+    const char *name = history->topics[topic].name;
+    const struct past_life *life = history_life(history, topic);
     number floor = life->floor;
     if (from >= floor) fault_say(fault, "%s: a gap from %llu to %llu, although the window holds all from %llu on", name, (number)from, (number)to, floor);
     /* It goes on from the first key that the window must hold, or from its first update where there is none. */

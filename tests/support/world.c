@@ -19,17 +19,19 @@ struct world *world_make(const struct world_plan *plan, uint64_t seed)
     world->history.window_updates = plan->home.window.updates_max;
     world->history.window_bytes = plan->home.window.bytes_max;
     world->history.window_age_us = plan->home.window.age_max_us;
-    struct engine_settings settings = { .shard = 0, .shards_count = 1, .home = plan->home, .subscriptions_max = plan->subscriptions_max, .patterns_max = 16 };
-    settings.home.patterns_max = 16;
-    for (size_t i = 0; i < sizeof settings.hash_key; i++) settings.hash_key[i] = (uint8_t)world_random(world, 256);
+    struct engine_settings settings = { .shard = 0, .shards_count = 1, .home = plan->home, .subscriptions_max = plan->subscriptions_max };
+    settings.subscriptions_each_max = UINT32_MAX;
+    settings.patterns_max = settings.home.patterns_max = plan->patterns_max;
+    for (size_t i = 0; i < sizeof settings.hash_key; i++) settings.hash_key[i] = settings.home.hash_key[i] = (uint8_t)world_random(world, 256);
     CHECK(pool_init(&world->conns, sizeof(struct sim_conn), plan->conns_max) == 0);
     CHECK(bitset_init(&world->ready, plan->conns_max) == 0 && bitset_init(&world->live, plan->conns_max) == 0);
     CHECK(engine_init(&world->engine, &settings, &world->conns, &world->ready, &world->clock, &world->counters) == 0);
     world->engine.home.epoch_state = seed; /* else no seed could be run again */
     for (uint32_t i = 0; i < plan->topics_known; i++) {
         char name[PAST_NAME_MAX + 1];
+        static const char *const before[] = { "", "a.", "b.", "a.b." };
         if (i % 5 == 4) snprintf(name, sizeof name, "long.%0*u", 20 + (int)i * 4, i);
-        else snprintf(name, sizeof name, "t%u", i);
+        else snprintf(name, sizeof name, "%st%u", before[i % 4], i);
         history_topic(&world->history, name);
     }
     return world;
@@ -94,10 +96,12 @@ void world_disconnect(struct world *world, uint32_t index)
 {
     struct sim_conn *conn = world_conn(world, index);
     engine_unsubscribe_all(&world->engine, index);
-    if (conn->subscriber.siblings_first != POOL_NONE || conn->subscriber.dirty.first != POOL_NONE || conn->subscriber.subscriptions_count > 0)
+    if (conn->subscriber.siblings_first != POOL_NONE || conn->subscriber.dirty.first != POOL_NONE || conn->subscriber.subscriptions_count > 0 || conn->subscriber.patterns_count > 0)
         fault_say(&world->fault, "a subscriber that left still has subscriptions");
     bitset_remove(&world->ready, index);
     bitset_remove(&world->live, index);
+    world->seen.updates += conn->reader->updates_count;
+    world->seen.jumps += conn->reader->jumps_count;
     reader_free(conn->reader);
     text_free(&conn->out);
     pool_give(&world->conns, index);
@@ -163,11 +167,15 @@ void world_publish(struct world *world, uint32_t index, struct span data, bool l
     struct publish_reply reply = { 0 };
     uint64_t used_before = world->engine.home.store.bytes_used, trimmed_before = counter_read(&world->counters, COUNTER_SEGMENTS_TRIMMED);
     bool full = world->engine.home.topics.used == world->plan.home.topics_max, known = world_topic(world, index) != NULL;
+    if (!known) world_note_if_forgotten(world, index);
     CHECK(engine_publish(&world->engine, &ask, 0, &reply) == LINK_DONE);
     if (counter_read(&world->counters, COUNTER_SEGMENTS_TRIMMED) != trimmed_before) judge_reclaim(world, name, data.size, used_before);
     if ((reply.verdict == PUBLISH_TOPICS_FULL) != (full && !known)) fault_say(&world->fault, "%s: publish was answered %d, topics full %d, known %d", name.bytes, (int)reply.verdict, full, known);
     if (reply.verdict == PUBLISH_BUSY) judge_busy(world, name, data.size);
     world->seen.refused += reply.verdict != PUBLISH_DONE;
+    /* Who is covered follows it even where there was no memory for the update. */
+    if (reply.verdict != PUBLISH_TOPICS_FULL && history_life(&world->history, index)->newest == 0)
+        for (uint32_t i = 0; (i = bitset_next(&world->live, i)) != BITSET_NONE; i++) reader_sees_birth(world_conn(world, i)->reader, index);
     if (reply.verdict != PUBLISH_DONE) return;
     world->seen.births_late += known && history_life(&world->history, index)->newest == 0;
     add_to_history(world, index, &ask, &reply);
@@ -184,32 +192,36 @@ void world_delete(struct world *world, uint32_t index)
     if (born) history_end_life(&world->history, index, false);
 }
 
-void world_subscribe(struct world *world, uint32_t conn_index, uint32_t index, bool every, bool snapshot, const char *resume_epoch, uint64_t resume_seq)
+/* What came in this turn is pending where it was told at once, and a change of mode may then leave it out. */
+static void note_change(struct world *world, struct sim_conn *conn, uint32_t topic)
+{
+    if (history_life(&world->history, topic)->newest != world->newest_then[topic]) conn->caught_up[topic] = false;
+}
+
+void world_subscribe(struct world *world, uint32_t conn_index, uint32_t index, bool every, bool snapshot, struct resume resume)
 {
     struct sim_conn *conn = world_conn(world, conn_index);
     struct reader *reader = conn->reader;
     struct span name = topic_name_of(world, index);
-    if (reader->asked_count == ASKED_MAX) return;
-    bool full = world->engine.home.topics.used == world->plan.home.topics_max;
-    bool known = world_topic(world, index) != NULL;
-    bool no_room = world->engine.locals.subscriptions.used == world->plan.subscriptions_max && !reader->asked_on[index];
-    struct subscribe_ask ask = { .topic = name, .mode = every ? MODE_EVERY : MODE_LATEST, .snapshot = snapshot, .resume = resume_epoch != NULL,
-                                 .resume_epoch = span_of_string(resume_epoch), .resume_seq = resume_seq };
+    if (!reader_may_ask(reader)) return;
+    bool full = world->engine.home.topics.used == world->plan.home.topics_max, known = world_topic(world, index) != NULL;
+    bool followed = reader->as_asked.followed[index].on, no_room = world->engine.locals.subscriptions.used == world->plan.subscriptions_max && !followed;
+    struct subscribe_ask ask = { .topic = name, .mode = every ? MODE_EVERY : MODE_LATEST, .snapshot = snapshot, .resume = resume.epoch != NULL,
+                                 .resume_epoch = span_of_string(resume.epoch), .resume_seq = resume.seq };
+    if (engine_follows(&world->engine, conn_index, name) && !followed && world->breakage == BREAK_UNSUBSCRIBE_FORGOTTEN) return; /* the stream is to show it */
+    if (!known) world_note_if_forgotten(world, index);
     struct subscribe_reply reply;
     enum subscribe_verdict verdict = engine_subscribe(&world->engine, conn_index, &ask, &reply);
     enum subscribe_verdict right = full && !known ? SUBSCRIBE_TOPICS_FULL : no_room ? SUBSCRIBE_FULL : SUBSCRIBE_DONE;
-    if (verdict != right) fault_say(&world->fault, "%.*s: subscribe was answered %d, not %d", (int)name.size, name.bytes, (int)verdict, (int)right);
-    if (verdict != SUBSCRIBE_DONE) {
-        world->seen.refused++;
-        return;
-    }
-    if (reply.again != reader->asked_on[index]) fault_say(&world->fault, "%.*s: subscribed %s", (int)name.size, name.bytes, reply.again ? "again, it says" : "anew, it says");
-    /* What came in this turn is pending where it was told at once; a change of mode may then leave it out. */
-    bool pending = history_life(&world->history, index)->newest != world->newest_then[index];
-    if (!reply.again || (pending && every != reader->asked_every[index])) conn->caught_up[index] = false;
-    reader_subscribes(reader, index, every, snapshot, resume_epoch, resume_seq);
+    if (verdict != right) fault_say(&world->fault, "%s: subscribe was answered %d, not %d", name.bytes, (int)verdict, (int)right);
+    world->seen.refused += verdict != SUBSCRIBE_DONE;
+    if (verdict != SUBSCRIBE_DONE) return;
+    if (reply.again != followed) fault_say(&world->fault, "%s: subscribed %s", name.bytes, reply.again ? "again, it says" : "anew, it says");
+    if (!followed) conn->caught_up[index] = false;
+    note_change(world, conn, index);
+    reader_subscribes(reader, index, every, snapshot, resume);
     if (world_breaks(world, BREAK_ACK_STALE) && reply.seq > 0) reply.seq--;
-    text_print(&world->message, "{\"op\":\"subscribed\",\"topics\":[{\"topic\":\"%.*s\"", (int)name.size, name.bytes);
+    text_print(&world->message, "{\"op\":\"subscribed\",\"topics\":[{\"topic\":\"%s\"", name.bytes);
     if (reply.born) text_print(&world->message, ",\"epoch\":\"%.8s\"", reply.epoch);
     text_print(&world->message, ",\"seq\":%llu%s}]}", (number)reply.seq, reply.resumed ? ",\"resumed\":true" : "");
     conn_add(world, conn_index);
@@ -219,12 +231,74 @@ void world_unsubscribe(struct world *world, uint32_t conn_index, uint32_t index)
 {
     struct sim_conn *conn = world_conn(world, conn_index);
     struct span name = topic_name_of(world, index);
-    if (conn->reader->asked_count == ASKED_MAX) return;
-    if (!world_breaks(world, BREAK_UNSUBSCRIBE_FORGOTTEN)) engine_unsubscribe(&world->engine, conn_index, name);
-    else conn->caught_up[index] = false;
+    if (!reader_may_ask(conn->reader)) return;
+    bool forgotten = world_breaks(world, BREAK_UNSUBSCRIBE_FORGOTTEN);
+    if (!forgotten) engine_unsubscribe(&world->engine, conn_index, name);
     reader_unsubscribes(conn->reader, index);
-    if (world->breakage != BREAK_UNSUBSCRIBE_FORGOTTEN && engine_follows(&world->engine, conn_index, name)) fault_say(&world->fault, "%.*s: still followed", (int)name.size, name.bytes);
-    text_print(&world->message, "{\"op\":\"unsubscribed\",\"topics\":[\"%.*s\"]}", (int)name.size, name.bytes);
+    note_change(world, conn, index);
+    if (!forgotten && engine_follows(&world->engine, conn_index, name) != conn->reader->as_asked.followed[index].on)
+        fault_say(&world->fault, "%s: %s followed", name.bytes, conn->reader->as_asked.followed[index].on ? "no longer" : "still");
+    text_print(&world->message, "{\"op\":\"unsubscribed\",\"topics\":[\"%s\"]}", name.bytes);
+    conn_add(world, conn_index);
+}
+
+struct covering {
+    struct world        *world;
+    uint32_t             conn;
+    const char          *pattern;
+    const struct resume *resumes;
+};
+
+static void find_resume(void *context, struct subscribe_ask *ask)
+{
+    struct covering *covering = context;
+    const struct resume *resume = &covering->resumes[history_find(&covering->world->history, ask->topic)];
+    ask->resume = resume->epoch != NULL;
+    ask->resume_epoch = span_of_string(resume->epoch);
+    ask->resume_seq = resume->seq;
+}
+
+static void tell_covered(void *context, const struct subscribe_ask *ask, const struct subscribe_reply *reply)
+{
+    struct covering *covering = context;
+    struct world *world = covering->world;
+    world->seen.covered++;
+    world_conn(world, covering->conn)->caught_up[history_find(&world->history, ask->topic)] = false;
+    text_print(&world->message, "{\"op\":\"topic\",\"topic\":\"%.*s\",\"epoch\":\"%.8s\",\"seq\":%llu,\"by\":\"%s\"", (int)ask->topic.size, ask->topic.bytes, reply->epoch, (number)reply->seq, covering->pattern);
+    if (ask->resume) text_print(&world->message, ",\"resumed\":%s", reply->resumed ? "true" : "false");
+    text_add_char(&world->message, '}');
+    conn_add(world, covering->conn);
+}
+
+void world_follow(struct world *world, uint32_t conn_index, uint32_t index, bool every, bool snapshot, const struct resume *resumes)
+{
+    struct sim_conn *conn = world_conn(world, conn_index);
+    const char *text = patterns_known[index];
+    if (!reader_may_ask(conn->reader)) return;
+    bool known = conn->reader->as_asked.patterns[index].on, again;
+    struct pattern_ask ask = { span_of_string(text), every ? MODE_EVERY : MODE_LATEST, snapshot };
+    if (!engine_subscribe_pattern(&world->engine, conn_index, &ask, &again)) {
+        if (known || world->engine.patterns.subscriptions.used < world->plan.patterns_max) fault_say(&world->fault, "no room for %s", text);
+        world->seen.refused++;
+        return;
+    }
+    if (again != known) fault_say(&world->fault, "%s: followed %s", text, again ? "again, it says" : "anew, it says");
+    text_print(&world->message, "{\"op\":\"subscribed\",\"topics\":[{\"topic\":\"%s\"}]}", text);
+    conn_add(world, conn_index);
+    reader_follows(conn->reader, index, every, snapshot, resumes);
+    for (uint32_t topic = 0; topic < world->history.topics_count; topic++) note_change(world, conn, topic);
+    struct covering covering = { world, conn_index, text, resumes };
+    CHECK(engine_cover(&world->engine, conn_index, ask.pattern, &(struct pattern_cover){ &covering, find_resume, tell_covered }) == SUBSCRIBE_DONE);
+}
+
+void world_unfollow(struct world *world, uint32_t conn_index, uint32_t index)
+{
+    struct sim_conn *conn = world_conn(world, conn_index);
+    if (!reader_may_ask(conn->reader)) return;
+    engine_unsubscribe_pattern(&world->engine, conn_index, span_of_string(patterns_known[index]));
+    reader_unfollows(conn->reader, index);
+    for (uint32_t topic = 0; topic < world->history.topics_count; topic++) note_change(world, conn, topic);
+    text_print(&world->message, "{\"op\":\"unsubscribed\",\"topics\":[\"%s\"]}", patterns_known[index]);
     conn_add(world, conn_index);
 }
 

@@ -37,7 +37,7 @@ enum breakage {
 struct world_plan {
     struct home_settings home;
     uint32_t conns_max, topics_known; /* names in use; may be more than home.topics_max */
-    uint32_t subscriptions_max;
+    uint32_t subscriptions_max, patterns_max;
     /* The flush's bounds: see gateway/fanout.c, where they are larger. */
     uint32_t send_bytes_max, send_pieces_max, sends_max, ranges_max, passes_max;
 };
@@ -55,7 +55,11 @@ struct sim_conn {
     bool              caught_up[PAST_TOPICS_MAX]; /* at the end of the last turn, and asked for nothing else since */
 };
 
-#define WORLD_CONNS_MAX 64
+/* What happened, so that a schedule can show what it reached. */
+struct seen {
+    uint64_t turns, updates, gaps, jumps, cuts, reclaims, refused, births_late, deaths, forgotten, covered;
+};
+
 #define WORLD_RANGES_MAX 64
 #define WORLD_PIECES_MAX 64
 #define WORLD_SENDS_MAX 16
@@ -84,9 +88,7 @@ struct world {
     struct fault      fault;
     uint64_t          random;
     enum breakage     breakage;
-    struct {
-        uint64_t turns, reclaims, refused, births_late, cuts, deaths, forgotten, jumps, gaps;
-    } seen; /* so that a schedule can show what it reached */
+    struct seen       seen;
     bool              pressed; /* memory was short in this turn */
     uint64_t          newest_then[PAST_TOPICS_MAX]; /* at the end of the last turn */
     struct text       message; /* scratch */
@@ -129,8 +131,10 @@ uint32_t world_connect(struct world *world, enum socket_kind kind); /* POOL_NONE
 void     world_disconnect(struct world *world, uint32_t conn);
 void     world_room(struct world *world, uint32_t conn, uint64_t room); /* its socket takes so much more */
 void     world_publish(struct world *world, uint32_t topic, struct span data, bool line_break, bool marked);
-void     world_subscribe(struct world *world, uint32_t conn, uint32_t topic, bool every, bool snapshot, const char *resume_epoch, uint64_t resume_seq);
+void     world_subscribe(struct world *world, uint32_t conn, uint32_t topic, bool every, bool snapshot, struct resume resume);
 void     world_unsubscribe(struct world *world, uint32_t conn, uint32_t topic);
+void     world_follow(struct world *world, uint32_t conn, uint32_t pattern, bool every, bool snapshot, const struct resume *resumes); /* one for each topic */
+void     world_unfollow(struct world *world, uint32_t conn, uint32_t pattern);
 void     world_delete(struct world *world, uint32_t topic);
 void     world_query(struct world *world, uint32_t topic);
 void     world_query_names(struct world *world);
@@ -146,7 +150,8 @@ void world_settle_down(struct world *world);
 void world_check(struct world *world);
 void world_check_windows(struct world *world);
 void world_check_leaks(struct world *world);
-/* The engine trimmed: which topics were forgotten, and was it time? */
+/* Which topics were forgotten, and was it time? */
 void world_note_forgotten(struct world *world);
+void world_note_if_forgotten(struct world *world, uint32_t topic);
 
 #endif

@@ -42,25 +42,27 @@ void world_check_windows(struct world *world)
 static bool is_followed(const struct world *world, uint32_t topic)
 {
     for (uint32_t i = 0; (i = bitset_next(&world->live, i)) != BITSET_NONE; i++)
-        if (world_conn(world, i)->reader->asked_on[topic]) return true;
+        if (world_conn(world, i)->reader->as_asked.followed[topic].on) return true;
     return false;
+}
+
+void world_note_if_forgotten(struct world *world, uint32_t index)
+{
+    const struct past_life *life = history_life(&world->history, index);
+    const struct past_topic *topic = &world->history.topics[index];
+    if (world_topic(world, index)) return;
+    if (is_followed(world, index)) fault_say(&world->fault, "%s was forgotten, although it is followed", topic->name);
+    if (life->newest > 0) {
+        uint64_t now_us = world->clock.wall_us;
+        if (now_us < topic->ts_us + world->plan.home.topic_ttl_us) fault_say(&world->fault, "%s was forgotten %lld us after its newest update", topic->name, (long long)(now_us - topic->ts_us));
+        world->seen.forgotten++;
+    }
+    if (topic->ts_us > 0) history_end_life(&world->history, index, true);
 }
 
 void world_note_forgotten(struct world *world)
 {
-    for (uint32_t i = 0; i < world->history.topics_count; i++) {
-        const struct past_life *life = history_life(&world->history, i);
-        if (world_topic(world, i)) continue;
-        const char *name = world->history.topics[i].name;
-        if (is_followed(world, i)) fault_say(&world->fault, "%s was forgotten, although it is followed", name);
-        if (life->newest > 0) {
-            uint64_t ts_us = world->history.topics[i].ts_us, now_us = world->clock.wall_us;
-            if (now_us < ts_us + world->plan.home.topic_ttl_us)
-                fault_say(&world->fault, "%s was forgotten %lld us after its newest update", name, (long long)(now_us - ts_us));
-            world->seen.forgotten++;
-        }
-        if (life->newest > 0 || world->history.topics[i].ts_us > 0) history_end_life(&world->history, i, true);
-    }
+    for (uint32_t i = 0; i < world->history.topics_count; i++) world_note_if_forgotten(world, i);
 }
 
 /* ---- memory ------------------------------------------------------------------------------------------------------------ */
@@ -104,7 +106,10 @@ static void check_subscription(struct world *world, const struct sim_conn *conn,
         fault_say(&world->fault, "%.*s: a subscription waits, and there is news for it", (int)local->name_bytes, local->name);
     if (local_topic_born(local) && subscription->life == local->life && subscription->next_seq > local->ends.last.seq + 1)
         fault_say(&world->fault, "%.*s: a cursor is beyond the head", (int)local->name_bytes, local->name);
-    if (!conn->reader->asked_on[history_find(&world->history, local_topic_name(local))]) fault_say(&world->fault, "a subscription that nobody asked for");
+    const struct followed *asked = &conn->reader->as_asked.followed[history_find(&world->history, local_topic_name(local))];
+    if (!asked->on) fault_say(&world->fault, "%.*s: a subscription that nobody asked for", (int)local->name_bytes, local->name);
+    else if (local_topic_born(local) && (asked->every != (subscription->mode == MODE_EVERY) || asked->by_name != (subscription->by == BY_NAME)))
+        fault_say(&world->fault, "%.*s: subscribed in another way than was asked", (int)local->name_bytes, local->name);
 }
 
 static uint32_t check_conn(struct world *world, uint32_t index)
@@ -122,7 +127,7 @@ static uint32_t check_conn(struct world *world, uint32_t index)
     if (count != conn->subscriber.subscriptions_count) fault_say(&world->fault, "a subscriber counts %u subscriptions and has %u", conn->subscriber.subscriptions_count, count);
     if (ring_length(world, &conn->subscriber.dirty, IN_DIRTY) != dirty) fault_say(&world->fault, "a dirty list lacks one");
     uint32_t asked = 0;
-    for (uint32_t i = 0; i < world->history.topics_count; i++) asked += conn->reader->asked_on[i];
+    for (uint32_t i = 0; i < world->history.topics_count; i++) asked += conn->reader->as_asked.followed[i].on;
     if (asked != count) fault_say(&world->fault, "a subscriber has %u subscriptions, but asked for %u", count, asked);
     return count;
 }
@@ -157,6 +162,10 @@ void world_check(struct world *world)
     if (followed != engine->locals.topics.used || followed != engine->locals.by_name.count) fault_say(&world->fault, "%u topics are followed, but %u are out", followed, engine->locals.topics.used);
     if (engine->home.topics.used != engine->home.by_name.count || engine->home.topics.used != counter_read(&world->counters, COUNTER_TOPICS))
         fault_say(&world->fault, "home knows %u topics by name, but %u are out", engine->home.by_name.count, engine->home.topics.used);
+    uint32_t patterns = 0;
+    for (uint32_t i = 0; (i = bitset_next(&world->live, i)) != BITSET_NONE; i++) patterns += world_conn(world, i)->subscriber.patterns_count;
+    if (patterns != engine->patterns.subscriptions.used) fault_say(&world->fault, "%u patterns are followed, but %u are out", patterns, engine->patterns.subscriptions.used);
+    if (engine->patterns.pool.used != engine->patterns.index.count || engine->patterns.pool.used != engine->home.pattern_shards.used) fault_say(&world->fault, "%u patterns, but %u by text and %u at home", engine->patterns.pool.used, engine->patterns.index.count, engine->home.pattern_shards.used);
     check_memory(world);
 }
 
@@ -165,6 +174,7 @@ void world_check_leaks(struct world *world)
     struct engine *engine = &world->engine;
     world_check(world);
     if (engine->locals.subscriptions.used > 0 || engine->locals.topics.used > 0) fault_say(&world->fault, "%u subscriptions and %u followed topics leaked", engine->locals.subscriptions.used, engine->locals.topics.used);
+    if (engine->patterns.pool.used > 0) fault_say(&world->fault, "%u patterns leaked", engine->patterns.pool.used);
     /* Quiet topics that were never published to are forgotten within a few sweeps. */
     uint32_t published = 0;
     for (int i = 0; i < 50; i++) {

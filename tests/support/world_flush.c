@@ -27,12 +27,15 @@ static void add_message(struct world *world, struct sim_conn *conn)
     world->message.size = 0;
 }
 
-static void tell_news(struct world *world, struct sim_conn *conn, const struct local_topic *local, const struct cursor_news *news)
+static void tell_news(struct world *world, struct sim_conn *conn, const struct local_topic *local, const struct subscription *subscription, const struct cursor_news *news)
 {
     struct span name = local_topic_name(local);
     uint32_t past = past_of(world, local);
     if (news->new_life && !world_breaks(world, BREAK_BIRTH_UNTOLD)) {
-        text_print(&world->message, "{\"op\":\"topic\",\"topic\":\"%.*s\",\"epoch\":\"%.8s\",\"seq\":%llu}", (int)name.size, name.bytes, local->epoch, (number)0);
+        struct span by = subscription->by == BY_NAME ? SPAN_NONE : pattern_text(&world->engine.patterns, subscription->by);
+        text_print(&world->message, "{\"op\":\"topic\",\"topic\":\"%.*s\",\"epoch\":\"%.8s\",\"seq\":0", (int)name.size, name.bytes, local->epoch);
+        if (by.bytes) text_print(&world->message, ",\"by\":\"%.*s\"", (int)by.size, by.bytes);
+        text_add_char(&world->message, '}');
         add_message(world, conn);
     }
     if (!news->gap_to) return;
@@ -52,11 +55,11 @@ static void judge_latest(struct world *world, const struct sim_conn *conn, const
     uint32_t past = past_of(world, local);
     const char *name = world->history.topics[past].name;
     const struct past_life *life = history_life(&world->history, past);
-    const struct followed *followed = &conn->reader->followed[past];
+    const struct followed *followed = &conn->reader->as_told.followed[past];
     uint64_t key_seq = history_at(life, life->newest)->key_seq;
     if (conn->subscriber.behind && range->from.seq < key_seq && key_seq >= life->floor)
         fault_say(&world->fault, "%s (latest): sent from %llu on, which is superseded by %llu", name, (number)range->from.seq, (number)key_seq);
-    bool of_this_life = !followed->unborn && followed->life == world->history.topics[past].lives_count - 1;
+    bool of_this_life = followed->on && !followed->unborn && followed->life == world->history.topics[past].lives_count - 1;
     if (!conn->caught_up[past] || world->pressed || !of_this_life || range->from.seq == followed->next) return;
     if (history_bytes_from(life, followed->next) <= RANGE_BYTES_MAX)
         fault_say(&world->fault, "%s (latest): jumps from %llu to %llu, although it kept up", name, (number)followed->next, (number)range->from.seq);
@@ -73,7 +76,7 @@ static bool advance(struct world *world, struct sim_conn *conn, uint32_t index)
     bool behind = conn->subscriber.behind || world_breaks(world, BREAK_JUMP_NEEDLESS);
     bool pending = cursor_advance(local, subscription, behind, &world->counters, &news);
     subscription->mode = mode;
-    tell_news(world, conn, local, &news);
+    tell_news(world, conn, local, subscription, &news);
     if (pending && mode == MODE_LATEST && conn->subscriber.behind && world_breaks(world, BREAK_KEY_SKIPPED)) {
         subscription->next_seq = local->ends.last.seq;
         subscription->at = local->ends.last.at;
@@ -95,7 +98,7 @@ static void take_ranges(struct world *world, struct sim_conn *conn, struct world
         struct world_range *ranged = &world->ranges[world->ranges_count];
         *ranged = (struct world_range){ index, cursor_cut(local_of(world, index), subscription) };
         if (subscription->mode == MODE_LATEST) judge_latest(world, conn, local_of(world, index), &ranged->range);
-        if (world_breaks(world, BREAK_RANGE_DROPPED)) {
+        if (subscription->mode == MODE_EVERY && world_breaks(world, BREAK_RANGE_DROPPED)) {
             engine_sent(&world->engine, index, ranged->range.to);
             continue;
         }
@@ -194,7 +197,8 @@ static struct mark mark_after(struct world *world, const struct world_range *ran
 {
     const struct local_topic *local = local_of(world, ranged->subscription);
     if (world_breaks(world, BREAK_RANGE_TWICE)) return ranged->range.from;
-    if (world->breakage == BREAK_CURSOR_TOO_FAR && ranged->range.to.seq <= local->ends.last.seq && world_breaks(world, BREAK_CURSOR_TOO_FAR))
+    bool every = subscription_of(world, ranged->subscription)->mode == MODE_EVERY;
+    if (every && ranged->range.to.seq <= local->ends.last.seq && world_breaks(world, BREAK_CURSOR_TOO_FAR))
         return chain_next(&local->chain, chain_settle(&local->chain, ranged->range.to));
     return ranged->range.to;
 }
@@ -319,7 +323,7 @@ void world_turn(struct world *world)
     history_trim(&world->history, world->clock.wall_us);
     world->pressed = false;
     world_check_windows(world);
-    if (world_chance(world, 8)) world_check(world);
+    if (world_chance(world, 8) && world->breakage == BREAK_NOTHING) world_check(world);
     for (uint32_t i = 0; !busy && (i = bitset_next(&world->live, i)) != BITSET_NONE; i++) {
         const struct sim_conn *conn = world_conn(world, i);
         if (!conn->subscriber.blocked && (conn->subscriber.dirty.first != POOL_NONE || conn->out.size > conn->out_sent))
