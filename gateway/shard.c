@@ -42,6 +42,14 @@ static uint64_t part_of(const struct settings *settings, uint64_t limit)
     return (limit + settings->shards - 1) / settings->shards;
 }
 
+/* The same for topics, which hashing spreads unevenly: none is refused while the gateway as a whole has room, and the whole may go
+ * over its limit by a quarter. */
+static uint64_t topics_of(const struct settings *settings)
+{
+    uint64_t part = part_of(settings, settings->limits_topics), slack = part / 4 + 64;
+    return part + slack < settings->limits_topics ? part + slack : settings->limits_topics;
+}
+
 static int init_engine(struct shard *shard, const uint8_t hash_key[16])
 {
     const struct settings *settings = shard->settings;
@@ -52,7 +60,7 @@ static int init_engine(struct shard *shard, const uint8_t hash_key[16])
         .subscriptions_each_max = (uint32_t)settings->limits_subscriptions,
         .patterns_max = PATTERNS_MAX,
         .home = {
-            .topics_max = (uint32_t)part_of(settings, settings->limits_topics),
+            .topics_max = (uint32_t)topics_of(settings),
             .patterns_max = PATTERNS_MAX,
             .log_bytes_max = part_of(settings, settings->limits_log_bytes),
             .topic_ttl_us = settings->topics_ttl_ms * 1000,

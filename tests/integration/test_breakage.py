@@ -209,7 +209,7 @@ class LargeMessageTest(GatewayTest):
 
 
 class UnbornTopicsTest(GatewayTest):
-    flags = ("--limits.topics", "50")
+    flags = ("--limits.topics", "50", "--shards", "1")
 
     def test_names_that_were_followed_and_never_published_to_do_not_fill_limits_topics(self):
         ws = self.ws()
