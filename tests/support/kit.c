@@ -57,7 +57,7 @@ static enum publish_verdict publish(struct kit *kit, const char *topic, struct s
 {
     struct publish_ask ask = { .topic = span_of_string(topic), .data = data, .key = key };
     struct publish_reply reply = { 0 };
-    CHECK(engine_publish(&kit->engine, &ask, &reply) == LINK_DONE);
+    CHECK(engine_publish(&kit->engine, &ask, TICKET_NONE, &reply) == LINK_DONE);
     *seq = reply.seq;
     return reply.verdict;
 }
@@ -103,7 +103,7 @@ void kit_delete(struct kit *kit, const char *topic)
 {
     struct delete_ask ask = { .topic = span_of_string(topic) };
     struct delete_reply reply;
-    CHECK(engine_delete(&kit->engine, &ask, &reply) == LINK_DONE && reply.found);
+    CHECK(engine_delete(&kit->engine, &ask, TICKET_NONE, &reply) == LINK_DONE && reply.found);
 }
 
 static struct subscribe_reply subscribe(struct kit *kit, uint32_t subscriber, const struct subscribe_ask *ask)

@@ -144,7 +144,7 @@ static void a_deleted_topic_begins_anew_in_another_epoch(void **state)
     assert_int_equal(kit->engine.home.names.count, 0);
     struct delete_ask ask = { .topic = SPAN_LITERAL("A") };
     struct delete_reply reply;
-    assert_int_equal(engine_delete(&kit->engine, &ask, &reply), LINK_DONE);
+    assert_int_equal(engine_delete(&kit->engine, &ask, TICKET_NONE, &reply), LINK_DONE);
     assert_false(reply.found);
     assert_int_equal(kit_publish(kit, "A", "3"), 1);
     assert_memory_not_equal(kit_topic(kit, "A")->epoch, epoch, EPOCH_BYTES);

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/proto/ws_frame.h"
@@ -38,7 +39,7 @@ static void begin(struct side *side)
         struct subscriber *subscriber = pool_at(&side->subscribers, pool_take(&side->subscribers));
         *subscriber = (struct subscriber){ .dirty = SUBSCRIPTION_RING_EMPTY, .siblings_first = POOL_NONE, .siblings_last = POOL_NONE };
     }
-    side->local = locals_make(&side->locals, SPAN_LITERAL("A"), 7);
+    side->local = locals_make(&side->locals, SPAN_LITERAL("A"), 7, true);
     assert_int_not_equal(side->local, POOL_NONE);
 }
 
@@ -67,21 +68,35 @@ static struct local_topic *local(const struct side *side)
     return local_topic_at(&side->locals, side->local);
 }
 
-/* The segments from this number on, at most so many, with the ends as they are. */
-static struct notice notice_of(const struct side *side, uint32_t number, uint32_t segments_max)
-{
-    struct notice notice = { .local = side->local, .generation = local(side)->generation, .ends = side->log.ends };
-    memcpy(notice.epoch, side->epoch, EPOCH_BYTES);
-    while (chain_holds(&side->log.chain, number) && notice.segments_count < segments_max) notice.segments[notice.segments_count++] = *chain_at(&side->log.chain, number++);
-    notice.more = chain_holds(&side->log.chain, number);
-    return notice;
-}
-
+/* Takes a notice as its home makes it: the ends, and all segments from this number on. Returns the lowest that is held from then on, or
+ * below which none is. */
 static uint32_t tell(struct side *side, uint32_t number)
 {
-    struct notice notice = notice_of(side, number, NOTICE_SEGMENTS_MAX);
-    assert_false(notice.more);
-    return locals_told(&side->locals, &notice);
+    struct notice notice = { .local = side->local, .generation = local(side)->generation, .ends = side->log.ends };
+    if (log_newest_seq(&side->log) == 0) {
+        notice.next_segment = side->log.chain.number + side->log.chain.count;
+    } else {
+        memcpy(notice.epoch, side->epoch, EPOCH_BYTES);
+        struct chain_link *more = notice.more_segments = malloc(side->log.chain.count * sizeof *more);
+        assert_non_null(more);
+        for (; chain_holds(&side->log.chain, number); number++) {
+            struct chain_link *to = notice.segments_count < NOTICE_SEGMENTS_MAX ? &notice.segments[notice.segments_count] : more++;
+            *to = *chain_at(&side->log.chain, number);
+            notice.segments_count++;
+        }
+    }
+    locals_told(&side->locals, &notice);
+    free(notice.more_segments);
+    return local_topic_held_from(local(side));
+}
+
+static void assert_holds_all(const struct side *side)
+{
+    const struct local_topic *held = local(side);
+    assert_int_equal(held->ends.last.seq, side->log.ends.last.seq);
+    assert_int_equal(held->chain.number, side->log.ends.tail.at.segment);
+    for (uint64_t seq = held->ends.tail.seq; seq <= held->ends.last.seq; seq++) assert_int_equal(chain_seek(&held->chain, &held->ends.tail, seq).seq, seq);
+    assert_int_equal(counter_read(&side->counters, COUNTER_LOANS), held->chain.count);
 }
 
 /* One that is caught up, of this subscriber. */
@@ -97,7 +112,7 @@ static void a_topic_is_found_by_its_name_until_it_is_dropped(void **state)
 {
     struct side side;
     begin(&side);
-    uint32_t other = locals_make(&side.locals, SPAN_LITERAL("B"), 7); /* the same hash */
+    uint32_t other = locals_make(&side.locals, SPAN_LITERAL("B"), 7, false); /* the same hash */
     assert_int_equal(locals_find(&side.locals, SPAN_LITERAL("A"), 7), side.local);
     assert_int_equal(locals_find(&side.locals, SPAN_LITERAL("B"), 7), other);
     assert_int_equal(locals_find(&side.locals, SPAN_LITERAL("A"), 8), POOL_NONE);
@@ -133,11 +148,11 @@ static void the_loans_are_what_the_window_holds(void **state)
     assert_int_equal(lowest, side.log.ends.tail.at.segment);
     assert_int_equal(local(&side)->chain.number, lowest);
     log_release(&side.log, &side.store, lowest);
-    for (uint64_t seq = side.log.ends.tail.seq; seq <= 20; seq++) assert_int_equal(chain_seek(&local(&side)->chain, &local(&side)->ends.tail, seq).seq, seq);
+    assert_holds_all(&side);
     end(&side);
 }
 
-static void a_notice_in_parts_counts_when_its_last_part_came(void **state)
+static void a_notice_tells_all_however_many_segments_it_has(void **state)
 {
     struct side side;
     begin(&side);
@@ -145,37 +160,41 @@ static void a_notice_in_parts_counts_when_its_last_part_came(void **state)
     tell(&side, 0);
     uint32_t waiting = wait_for_news(&side, 0);
     append(&side, 40);
-    for (uint32_t number = 0; number <= side.log.ends.head.segment; number += 2) {
-        struct notice notice = notice_of(&side, number, 2);
-        assert_int_equal(locals_told(&side.locals, &notice), 0);
-        bool last = !notice.more;
-        assert_int_equal(local(&side)->ends.last.seq, last ? 41 : 1);
-        assert_int_equal(subscription_at(&side.locals.subscriptions, waiting)->list, last ? IN_DIRTY : IN_WAITING);
-    }
+    assert_true(side.log.chain.count > NOTICE_SEGMENTS_MAX + 1);
+    assert_int_equal(tell(&side, 0), 0);
+    assert_holds_all(&side);
+    assert_int_equal(subscription_at(&side.locals.subscriptions, waiting)->list, IN_DIRTY);
     end(&side);
 }
 
-static void a_notice_of_an_interest_that_is_over_changes_nothing_and_holds_nothing(void **state)
+static void what_was_trimmed_before_it_was_told_leaves_no_hole(void **state)
 {
     struct side side;
     begin(&side);
     append(&side, 1);
-    struct notice notice = notice_of(&side, 0, 8);
-    notice.generation--;
-    assert_int_equal(locals_told(&side.locals, &notice), UINT32_MAX);
-    assert_false(local_topic_born(local(&side)));
-    assert_int_equal(local(&side)->chain.count, 0);
+    tell(&side, 0);
+    append(&side, 60);
+    log_trim(&side.log, &(struct window){ 1, 1 << 30, 1 << 30 }, 1);
+    uint32_t tail = side.log.ends.tail.at.segment;
+    assert_true(tail > 1);
+    assert_int_equal(tell(&side, tail), tail);
+    assert_holds_all(&side);
     end(&side);
 }
 
+/* By it a notice of an interest that is over is known, before anything of it is touched: test_link.c. */
 static void each_interest_has_a_generation_of_its_own(void **state)
 {
     struct side side;
     begin(&side);
-    uint32_t before = local(&side)->generation;
-    locals_drop(&side.locals, side.local);
-    side.local = locals_make(&side.locals, SPAN_LITERAL("A"), 7);
-    assert_int_not_equal(local(&side)->generation, before);
+    uint32_t index = side.local, before = local(&side)->generation;
+    assert_true(generation_is(&side.locals.generations, index, before));
+    locals_drop(&side.locals, index);
+    assert_false(generation_is(&side.locals.generations, index, before));
+    side.local = locals_make(&side.locals, SPAN_LITERAL("A"), 7, true);
+    assert_int_equal(side.local, index); /* the same place */
+    assert_false(generation_is(&side.locals.generations, index, before));
+    assert_true(generation_is(&side.locals.generations, index, local(&side)->generation));
     end(&side);
 }
 
@@ -238,10 +257,16 @@ static void a_deleted_topic_holds_nothing_and_is_not_born(void **state)
     begin(&side);
     append(&side, 10);
     tell(&side, 0);
+    wait_for_news(&side, 0);
+    append(&side, 10); /* never told */
     log_forget(&side.log);
-    assert_int_equal(tell(&side, 0), UINT32_MAX);
+    uint32_t held_from = tell(&side, 0);
     assert_false(local_topic_born(local(&side)));
     assert_int_equal(local(&side)->chain.count, 0);
+    assert_int_equal(counter_read(&side.counters, COUNTER_LOANS), 0);
+    assert_int_equal(side.ready.members, 0);
+    log_release(&side.log, &side.store, held_from);
+    assert_int_equal(side.store.bytes_used, 0);
     end(&side);
 }
 
@@ -262,8 +287,8 @@ static void another_epoch_is_another_life(void **state)
     end(&side);
 }
 
-/* Until the last part came the ends were those of the old life, and the segments those of the new. */
-static void a_new_life_told_in_parts_is_not_born_before_the_last(void **state)
+/* Until the last of it was told the ends were those of the old life, and the segments those of the new. */
+static void a_new_life_is_told_at_once_and_nothing_of_the_old_is_left(void **state)
 {
     struct side side;
     begin(&side);
@@ -271,14 +296,61 @@ static void a_new_life_told_in_parts_is_not_born_before_the_last(void **state)
     tell(&side, 0);
     uint32_t first = side.log.ends.head.segment + 1;
     log_forget(&side.log);
-    append(&side, 30);
+    append(&side, 40);
     side.epoch = "epoch--2";
-    struct notice notice = notice_of(&side, first, 1);
-    assert_true(notice.more);
-    locals_told(&side.locals, &notice);
+    assert_true(side.log.ends.head.segment - first >= NOTICE_SEGMENTS_MAX);
+    assert_int_equal(tell(&side, first), first);
+    assert_holds_all(&side);
+    end(&side);
+}
+
+/* A birth is told before any notice of that life: whatever is there then is of an older one. */
+static void between_two_lives_it_is_not_born_and_wakes_nobody(void **state)
+{
+    struct side side;
+    begin(&side);
+    append(&side, 10);
+    tell(&side, 0);
+    uint32_t index = wait_for_news(&side, 0), first = side.log.ends.head.segment + 1;
+    locals_end_life(&side.locals, local(&side));
     assert_false(local_topic_born(local(&side)));
-    tell(&side, first);
-    assert_true(local_topic_born(local(&side)));
+    assert_int_equal(local_topic_held_from(local(&side)), first);
+    assert_int_equal(counter_read(&side.counters, COUNTER_LOANS), 0);
+    assert_int_equal(side.ready.members, 0);
+    log_forget(&side.log);
+    append(&side, 10);
+    side.epoch = "epoch--2";
+    assert_int_equal(tell(&side, first), first);
+    assert_int_equal(local(&side)->life, 2);
+    assert_holds_all(&side);
+    assert_int_equal(subscription_at(&side.locals.subscriptions, index)->list, IN_DIRTY);
+    end(&side);
+}
+
+static bool say_name(void *context, struct span topic)
+{
+    text_add(context, topic);
+    return topic.bytes[topic.size - 1] != 'c';
+}
+
+static void names_of_other_shards_topics_are_visited_in_byte_order_until_enough(void **state)
+{
+    struct side side;
+    begin(&side);
+    struct text names = { 0 };
+    assert_int_not_equal(locals_make(&side.locals, SPAN_LITERAL(".b"), 1, true), POOL_NONE);
+    assert_int_not_equal(locals_make(&side.locals, SPAN_LITERAL(".a"), 2, true), POOL_NONE);
+    assert_int_not_equal(locals_make(&side.locals, SPAN_LITERAL(".a.ours"), 3, false), POOL_NONE);
+    assert_int_not_equal(locals_make(&side.locals, SPAN_LITERAL(".d"), 4, true), POOL_NONE);
+    uint32_t c = locals_make(&side.locals, SPAN_LITERAL(".c"), 5, true);
+    locals_visit(&side.locals, SPAN_LITERAL("."), say_name, &names);
+    assert_true(span_equals(text_span(&names), SPAN_LITERAL(".a.b.c")));
+    locals_drop(&side.locals, c);
+    names.size = 0;
+    locals_visit(&side.locals, SPAN_LITERAL("."), say_name, &names);
+    assert_true(span_equals(text_span(&names), SPAN_LITERAL(".a.b.d")));
+    assert_int_equal(counter_read(&side.counters, COUNTER_INTERESTS), 4);
+    text_free(&names);
     end(&side);
 }
 
@@ -288,15 +360,17 @@ int main(void)
         cmocka_unit_test(a_topic_is_found_by_its_name_until_it_is_dropped),
         cmocka_unit_test(it_is_born_with_its_first_update),
         cmocka_unit_test(the_loans_are_what_the_window_holds),
-        cmocka_unit_test(a_notice_in_parts_counts_when_its_last_part_came),
-        cmocka_unit_test(a_notice_of_an_interest_that_is_over_changes_nothing_and_holds_nothing),
+        cmocka_unit_test(a_notice_tells_all_however_many_segments_it_has),
+        cmocka_unit_test(what_was_trimmed_before_it_was_told_leaves_no_hole),
         cmocka_unit_test(each_interest_has_a_generation_of_its_own),
         cmocka_unit_test(news_wake_all_who_wait_in_their_order_and_only_once),
         cmocka_unit_test(a_notice_without_news_wakes_nobody),
         cmocka_unit_test(one_that_can_take_nothing_is_not_made_ready),
         cmocka_unit_test(a_deleted_topic_holds_nothing_and_is_not_born),
         cmocka_unit_test(another_epoch_is_another_life),
-        cmocka_unit_test(a_new_life_told_in_parts_is_not_born_before_the_last),
+        cmocka_unit_test(a_new_life_is_told_at_once_and_nothing_of_the_old_is_left),
+        cmocka_unit_test(between_two_lives_it_is_not_born_and_wakes_nobody),
+        cmocka_unit_test(names_of_other_shards_topics_are_visited_in_byte_order_until_enough),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

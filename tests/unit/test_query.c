@@ -16,7 +16,7 @@ static struct query_reply ask(struct kit *kit, struct query_ask *query, struct t
 {
     struct query_reply reply;
     answer->size = 0;
-    assert_int_equal(engine_query(&kit->engine, query, &reply, answer), LINK_DONE);
+    assert_int_equal(engine_query(&kit->engine, query, TICKET_NONE, &reply, answer), LINK_DONE);
     return reply;
 }
 
@@ -170,6 +170,24 @@ static void names_are_listed_page_by_page(void **state)
     kit_free(kit);
 }
 
+static void the_last_name_of_a_page_begins_the_next(void **state)
+{
+    struct kit *kit = kit_make(&(struct kit_settings){ 0 });
+    struct text answer = { 0 };
+    for (const char *name = "d\0b\0$sys\0a\0c\0"; *name; name += strlen(name) + 1) kit_publish(kit, name, "1");
+    static const char *const pages[] = { "\"a\",\"b\"", "\"c\",\"d\"", "" };
+    struct query_ask query = { .kind = QUERY_NAMES, .prefix = SPAN_LITERAL(""), .limit = 2 };
+    for (size_t i = 0; i < 3; i++) {
+        struct query_reply reply = ask(kit, &query, &answer);
+        assert_int_equal(reply.more, i == 0);
+        assert_int_equal(reply.last.bytes != NULL, i < 2);
+        assert_answer(&answer, pages[i]);
+        query.after = reply.last;
+    }
+    text_free(&answer);
+    kit_free(kit);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -179,6 +197,7 @@ int main(void)
         cmocka_unit_test(history_begins_where_the_window_does),
         cmocka_unit_test(a_history_ends_before_its_bound_but_not_before_its_first_update),
         cmocka_unit_test(names_are_listed_page_by_page),
+        cmocka_unit_test(the_last_name_of_a_page_begins_the_next),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
