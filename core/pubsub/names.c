@@ -29,11 +29,35 @@ static int by_bytes(const void *a, const void *b)
     return span_compare(*(const struct span *)a, *(const struct span *)b);
 }
 
-/* glibc's qsort is a merge sort: what is in order already costs it comparisons only. */
+/* Index of the first of `count` names in order that is greater. */
+static uint32_t first_greater(const struct span *list, uint32_t count, struct span name)
+{
+    uint32_t low = 0;
+    while (low < count) {
+        uint32_t middle = low + (count - low) / 2;
+        if (span_compare(list[middle], name) <= 0) low = middle + 1;
+        else count = middle;
+    }
+    return low;
+}
+
+/* What was added is sorted alone and then put between the others from behind, whose runs move once: a birth and a listing
+ * in turn cost a search and a move each, where sorting all of 100,000 again cost 10 ms. */
 static void sort(struct names *names)
 {
-    if (names->sorted == names->count) return;
-    qsort(names->list, names->count, sizeof *names->list, by_bytes);
+    uint32_t added_count = names->count - names->sorted, left = names->sorted;
+    if (added_count == 0) return;
+    struct span *list = names->list, *added = malloc(added_count * sizeof *added);
+    CHECK(added);
+    memcpy(added, list + left, added_count * sizeof *added);
+    qsort(added, added_count, sizeof *added, by_bytes);
+    for (uint32_t i = added_count; i-- > 0;) {
+        uint32_t at = first_greater(list, left, added[i]);
+        memmove(list + at + i + 1, list + at, (left - at) * sizeof *list);
+        list[at + i] = added[i];
+        left = at;
+    }
+    free(added);
     names->sorted = names->count;
 }
 

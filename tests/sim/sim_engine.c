@@ -62,7 +62,7 @@ struct manner {
     uint32_t large_max;
     uint32_t keyed_topics;   /* the first so many have marks */
     uint32_t mark_odds;
-    bool     clock_jumps, deletes, patterns;
+    bool     clock_jumps, deletes, patterns, comes_between;
 };
 
 static struct manner manner_of(uint64_t *random)
@@ -77,6 +77,7 @@ static struct manner manner_of(uint64_t *random)
         .clock_jumps = random_below(random, 4) == 0,
         .deletes = random_below(random, 2) == 0,
         .patterns = random_below(random, 2) == 0,
+        .comes_between = random_below(random, 3) == 0,
     };
 }
 
@@ -198,6 +199,14 @@ static void something_happens(struct world *world, const struct manner *manner)
     }
 }
 
+/* What came from elsewhere between two batches of a flush is told and sent with the next. */
+static void something_comes(struct world *world, const void *context)
+{
+    if (!world_chance(world, 4)) return;
+    publish_some(world, context);
+    engine_tell(&world->engine);
+}
+
 static void sockets_drain(struct world *world)
 {
     for (uint32_t i = 0; (i = bitset_next(&world->live, i)) != BITSET_NONE; i++) {
@@ -237,12 +246,15 @@ static void live(uint64_t seed, enum breakage breakage, struct fault *fault, str
     if (breakage == BREAK_WINDOW_SHORT) plan.home.window = (struct window){ 1000, 1 << 20, 300000000 };
     struct world *world = world_make(&plan, random);
     world->breakage = breakage;
+    world->between = manner.comes_between ? something_comes : NULL;
+    world->between_context = &manner;
     for (uint32_t turn = 0; turn < manner.turns && !fault_found(&world->fault); turn++) {
         time_passes(world, &manner);
         sockets_drain(world);
         for (uint32_t i = world_random(world, 20); i > 0 && !fault_found(&world->fault); i--) something_happens(world, &manner);
         if (!fault_found(&world->fault)) world_turn(world);
     }
+    world->between = NULL; /* it is to come to rest */
     if (!fault_found(&world->fault)) world_end(world);
     *fault = world->fault;
     *seen = world->seen;

@@ -91,6 +91,8 @@ struct world {
     struct seen       seen;
     bool              pressed; /* memory was short in this turn */
     uint64_t          newest_then[PAST_TOPICS_MAX]; /* at the end of the last turn */
+    void            (*between)(struct world *world, const void *context); /* between two batches of a flush; NULL: nothing happens */
+    const void       *between_context;
     struct text       message; /* scratch */
     uint32_t          sends_count, ranges_count;
     struct world_send  sends[WORLD_SENDS_MAX];

@@ -257,8 +257,11 @@ static void pass(struct world *world, uint32_t from, uint32_t to)
         bitset_remove(&world->ready, index);
         if (world_conn(world, index)->subscriber.blocked) fault_say(&world->fault, "a subscriber is ready although it is blocked");
         stage(world, index);
-        if (world->sends_count == world->plan.sends_max || world->ranges_count + world->plan.send_pieces_max > world->plan.ranges_max) submit_and_settle(world);
         if (fault_found(&world->fault)) return;
+        if (world->sends_count < world->plan.sends_max && world->ranges_count + world->plan.send_pieces_max <= world->plan.ranges_max) continue;
+        submit_and_settle(world);
+        if (fault_found(&world->fault)) return;
+        if (world->between) world->between(world, world->between_context);
     }
     submit_and_settle(world);
 }
