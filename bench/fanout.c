@@ -109,6 +109,7 @@ int fanout_main(int argc, char **argv)
           1e6 },
         { "rate", FLAG_REAL, &plan->rate, "R", "updates a second in all; delays count from when each was due", 0.001,
           1e8 },
+        { "lockstep", FLAG_YES, &plan->lockstep, NULL, "with --window: publish on the last one's ack, so that each send carries one update", 0, 0 },
         { "unbounded", FLAG_YES, &plan->unbounded, NULL, "as fast as the gateway's socket takes them", 0, 0 },
         { "publish-batch", FLAG_COUNT, &plan->batch, "L", "requests of a message, at most (16)", 1,
           PUBLISHER_BATCH_MOST },

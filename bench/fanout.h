@@ -22,6 +22,7 @@ struct fanout_plan {
     uint64_t    subscribers, topics, each, bytes, stalled, batch, window, pid;
     double      rate, seconds, warmup;
     bool        unbounded, sweep, json;
+    bool        lockstep; /* the next update is published when the last one's ack has come: one in each turn of the gateway */
     int         mode; /* FANOUT_EVERY | FANOUT_LATEST */
     double      cpu;  /* -1: anywhere */
 };

@@ -80,7 +80,10 @@ static bool begin_sweeping(struct fanout *self)
 {
     if (sweep_init(&self->sweep, self->subscribers.count) != 0) return failed(self, "no memory");
     for (uint32_t i = 0; i < self->subscribers.count; i++)
-        if (!self->subscribers.all[i].stalled) self->sweep.fds[i] = self->subscribers.all[i].fd;
+        if (!self->subscribers.all[i].stalled) {
+            self->sweep.fds[i] = self->subscribers.all[i].fd;
+            subscribers_unwatch(&self->subscribers, i);
+        }
     memcpy(self->swept_before, self->publisher.count, self->plan.topics * sizeof *self->swept_before);
     self->sweeping = true;
     return true;
@@ -182,7 +185,8 @@ static bool publish(struct fanout *self, int64_t at_ns)
         done = publisher_publish(publisher, MESSAGES_A_TURN * plan->batch, (double)at_ns, 0);
     } else {
         uint64_t waiting = outstanding(self);
-        if (waiting < plan->window) done = publisher_publish(publisher, plan->window - waiting, (double)at_ns, 0);
+        if (plan->lockstep) done = publisher->acks_missing == 0 && waiting < plan->window ? publisher_ask(publisher) : 0;
+        else if (waiting < plan->window) done = publisher_publish(publisher, plan->window - waiting, (double)at_ns, 0);
     }
     return done >= 0 ? true : failed(self, publisher->client.why);
 }
@@ -222,7 +226,7 @@ bool fanout_run(struct fanout *self, double seconds)
             subscribers_turn(&self->subscribers, may_wait_ns(self, at_ns));
         subscribers_live(&self->subscribers, at_ns);
         sample(self, at_ns);
-        bool look = self->sweeping ? turn % 16 == 0 : self->subscribers.foreign;
+        bool look = self->plan.lockstep || (self->sweeping ? turn % 16 == 0 : self->subscribers.foreign);
         if (look && publisher_listen(&self->publisher) < 0) return failed(self, self->publisher.why);
         if (self->publisher.errors) return failed(self, self->publisher.why);
     }

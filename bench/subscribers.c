@@ -201,6 +201,12 @@ void subscribers_live(struct subscribers *self, int64_t at_ns)
     }
 }
 
+void subscribers_unwatch(struct subscribers *self, uint32_t index)
+{
+    struct epoll_event event = { 0 };
+    epoll_ctl(self->poll, EPOLL_CTL_DEL, self->all[index].fd, &event);
+}
+
 void subscribers_stall(struct subscribers *self, uint32_t index, bool stalled)
 {
     struct subscriber *one = &self->all[index];
