@@ -176,8 +176,6 @@ void locals_told(struct locals *locals, const struct notice *notice)
         drop_segments(locals, local, local->chain.count);
         memcpy(local->epoch, notice->epoch, EPOCH_BYTES);
         local->life++;
-        local->ends = (struct ends){ 0 }; /* not born before all of it was told */
-        local->memo_bytes = 0;
     }
     take_segments(locals, local, notice);
     bool news = new_life || notice->ends.last.seq != local->ends.last.seq;

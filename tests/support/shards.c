@@ -9,22 +9,22 @@
 
 enum { SETTLE_TURNS = 20000 };
 
-static struct span name_of(const struct shards *shards, uint32_t topic)
+struct span shards_name(const struct shards *shards, uint32_t topic)
 {
     return span_of_string(shards->names[topic]);
 }
 
-static uint32_t topic_named(const struct shards *shards, struct span name)
+uint32_t shards_topic_named(const struct shards *shards, struct span name)
 {
     for (uint32_t topic = 0; topic < shards->plan.topics_known; topic++)
-        if (span_equals(name_of(shards, topic), name)) return topic;
+        if (span_equals(shards_name(shards, topic), name)) return topic;
     CHECK(!"a topic that nobody named");
     return 0;
 }
 
 uint32_t shards_home_of(const struct shards *shards, uint32_t topic)
 {
-    uint64_t hash = siphash(shards->shards[0].engine.settings.hash_key, name_of(shards, topic));
+    uint64_t hash = siphash(shards->shards[0].engine.settings.hash_key, shards_name(shards, topic));
     return (uint32_t)((hash >> 32) % shards->plan.count);
 }
 
@@ -67,7 +67,7 @@ static struct shards_ticket ticket_back(struct shard_sim *shard, uint32_t number
 /* ---- publishing ------------------------------------------------------------------------------------------------------ */
 
 /* Where an update came, as somebody says: all must say the same. */
-static void place(struct shards *shards, uint32_t number, const char *epoch, uint64_t seq)
+void shards_place(struct shards *shards, uint32_t number, const char *epoch, uint64_t seq)
 {
     struct shards_update *update = &shards->updates[number];
     if (update->placed && (update->seq != seq || memcmp(update->epoch, epoch, EPOCH_BYTES) != 0))
@@ -80,7 +80,7 @@ static void place(struct shards *shards, uint32_t number, const char *epoch, uin
 static void outcome(struct shard_sim *shard, uint32_t number, const struct publish_reply *reply)
 {
     shard->published++;
-    if (reply->verdict == PUBLISH_DONE) place(shard->all, number, reply->epoch, reply->seq);
+    if (reply->verdict == PUBLISH_DONE) shards_place(shard->all, number, reply->epoch, reply->seq);
     else {
         shard->refused++;
         shard->all->updates[number].refused = true;
@@ -94,7 +94,7 @@ enum link_result shards_publish(struct shards *shards, uint32_t shard_index, uin
     char data[4096];
     uint32_t number = shards->updates_count, room = shards->plan.payload_bytes_max;
     int size = snprintf(data, sizeof data, "[%u,\"%*s\"]", number, (int)(room > 40 ? random_below(&shards->random, room - 40) : 0), "");
-    struct publish_ask ask = { .topic = name_of(shards, topic), .data = span_of(data, (size_t)size), .quiet = quiet };
+    struct publish_ask ask = { .topic = shards_name(shards, topic), .data = span_of(data, (size_t)size), .quiet = quiet };
     struct publish_reply reply;
     struct shards_ticket *ticket = ticket_take(shard, TICKET_PUBLISH);
     ticket->number = number;
@@ -116,7 +116,7 @@ static void on_published(void *context, uint32_t ticket, const struct publish_re
 enum link_result shards_delete(struct shards *shards, uint32_t shard_index, uint32_t topic)
 {
     struct shard_sim *shard = &shards->shards[shard_index];
-    struct delete_ask ask = { .topic = name_of(shards, topic) };
+    struct delete_ask ask = { .topic = shards_name(shards, topic) };
     struct delete_reply reply;
     struct shards_ticket *ticket = ticket_take(shard, TICKET_DELETE);
     enum link_result result = engine_delete(&shard->engine, &ask, ticket_number(shard, ticket), &reply);
@@ -171,7 +171,8 @@ uint32_t shards_open(struct shards *shards, uint32_t shard)
     static uint32_t lives;
     if (index == POOL_NONE) return index;
     struct shards_reader *reader = pool_at(pool, index);
-    *reader = (struct shards_reader){ .open = true, .life = ++lives };
+    *reader = (struct shards_reader){ .life = ++lives };
+    shards->shards[shard].open[index] = true;
     subscriber_init(&reader->subscriber);
     return index;
 }
@@ -184,6 +185,7 @@ void shards_close(struct shards *shards, uint32_t shard_index, uint32_t reader)
     for (uint32_t i = 0; i < SHARDS_TICKETS_MAX; i++) /* a ticket stays out, for nobody */
         if (shard->tickets[i].reader == reader) shard->tickets[i].reader_life = 0;
     pool_give(&shard->readers, reader);
+    shard->open[reader] = false;
 }
 
 static void acked(struct shards_reader *reader, uint32_t topic, bool every, const struct subscribe_ask *ask, const struct subscribe_reply *reply)
@@ -203,7 +205,7 @@ static enum link_result subscribe_now(struct shard_sim *shard, uint32_t reader_i
 {
     struct shards *shards = shard->all;
     struct shards_reader *reader = pool_at(&shard->readers, reader_index);
-    struct subscribe_ask ask = { .topic = name_of(shards, topic), .mode = every ? MODE_EVERY : MODE_LATEST, .snapshot = snapshot };
+    struct subscribe_ask ask = { .topic = shards_name(shards, topic), .mode = every ? MODE_EVERY : MODE_LATEST, .snapshot = snapshot };
     struct subscribe_reply reply;
     enum subscribe_verdict verdict = engine_subscribe(&shard->engine, reader_index, &ask, &reply);
     if (verdict == SUBSCRIBE_NOT_READY) fault_say(&shards->fault, "%s was prepared and is not ready", shards->names[topic]);
@@ -220,7 +222,7 @@ static enum link_result prepare_and_subscribe(struct shard_sim *shard, struct sh
     uint32_t number = ticket_number(shard, ticket);
     bool pattern = t.kind == TICKET_PATTERN;
     enum link_result result = pattern ? engine_prepare_pattern(&shard->engine, span_of_string(t.pattern), number)
-                                      : engine_prepare(&shard->engine, name_of(shard->all, t.topic), number);
+                                      : engine_prepare(&shard->engine, shards_name(shard->all, t.topic), number);
     if (result == LINK_SENT) return result;
     ticket->kind = TICKET_FREE;
     if (result != LINK_DONE) {
@@ -240,7 +242,7 @@ struct covering {
 static void on_covered(void *context, const struct subscribe_ask *ask, const struct subscribe_reply *reply)
 {
     struct covering *covering = context;
-    acked(covering->reader, topic_named(covering->shard->all, ask->topic), covering->every, ask, reply);
+    acked(covering->reader, shards_topic_named(covering->shard->all, ask->topic), covering->every, ask, reply);
     if (!reply->born) fault_say(&covering->shard->all->fault, "covered, and not born");
 }
 
@@ -309,13 +311,13 @@ static void forget_unfollowed(struct shard_sim *shard, uint32_t reader_index)
 {
     struct shards_reader *reader = pool_at(&shard->readers, reader_index);
     for (uint32_t topic = 0; topic < shard->all->plan.topics_known; topic++)
-        if (reader->seen[topic].followed && !engine_follows(&shard->engine, reader_index, name_of(shard->all, topic))) reader->seen[topic] = (struct seen){ 0 };
+        if (reader->seen[topic].followed && !engine_follows(&shard->engine, reader_index, shards_name(shard->all, topic))) reader->seen[topic] = (struct seen){ 0 };
 }
 
 void shards_unsubscribe(struct shards *shards, uint32_t shard_index, uint32_t reader, uint32_t topic)
 {
     struct shard_sim *shard = &shards->shards[shard_index];
-    engine_unsubscribe(&shard->engine, reader, name_of(shards, topic));
+    engine_unsubscribe(&shard->engine, reader, shards_name(shards, topic));
     shards_reader_at(shards, shard_index, reader)->seen[topic].by_name = false;
     forget_unfollowed(shard, reader);
 }
@@ -328,86 +330,6 @@ void shards_unsubscribe_pattern(struct shards *shards, uint32_t shard_index, uin
     for (uint32_t i = 0; i < SHARDS_PATTERNS_MAX; i++)
         if (strcmp(reader->patterns[i], pattern) == 0) reader->patterns[i][0] = '\0';
     forget_unfollowed(shard, reader_index);
-}
-
-/* ---- flush ----------------------------------------------------------------------------------------------------------- */
-
-static void hear_news(struct shard_sim *shard, struct seen *seen, const struct local_topic *local, const struct cursor_news *news)
-{
-    struct fault *fault = &shard->all->fault;
-    if (news->new_life) {
-        seen->followed = seen->known = true; /* by a pattern it may be the first word of it */
-        memcpy(seen->epoch, local->epoch, EPOCH_BYTES);
-        seen->seq = 0;
-        seen->lives++;
-    }
-    if (news->gap_to == 0) return;
-    if (news->gap_from != seen->seq + 1) fault_say(fault, "%.*s: gap from %llu after %llu", (int)local->name_bytes, local->name, (unsigned long long)news->gap_from, (unsigned long long)seen->seq);
-    seen->gaps += news->gap_to - news->gap_from + 1;
-    seen->seq = news->gap_to;
-}
-
-static void hear_update(struct shard_sim *shard, struct seen *seen, uint32_t topic, bool every, const struct update *update)
-{
-    struct shards *shards = shard->all;
-    unsigned number = 0;
-    if (update->data.size < 2 || sscanf(update->data.bytes, "[%u,", &number) != 1 || number >= shards->updates_count) {
-        fault_say(&shards->fault, "%s: nobody published %.*s", shards->names[topic], (int)update->data.size, update->data.bytes);
-        return;
-    }
-    const struct shards_update *published = &shards->updates[number];
-    if (!seen->known) fault_say(&shards->fault, "%s: an update before its epoch", shards->names[topic]);
-    if (published->topic != topic) fault_say(&shards->fault, "%s: update %u is of another topic", shards->names[topic], number);
-    if (published->refused) fault_say(&shards->fault, "%s: update %u was refused", shards->names[topic], number);
-    place(shards, number, seen->epoch, update->seq);
-    if (every ? update->seq != seen->seq + 1 : update->seq <= seen->seq)
-        fault_say(&shards->fault, "%s: shard %u: seq %llu after %llu", shards->names[topic], shard->index, (unsigned long long)update->seq, (unsigned long long)seen->seq);
-    if (number < seen->last_of[published->from]) fault_say(&shards->fault, "%s: update %u after %u of the same publisher", shards->names[topic], number, seen->last_of[published->from]);
-    seen->seq = update->seq;
-    seen->last_of[published->from] = number;
-    seen->updates++;
-}
-
-static void send_one(struct shard_sim *shard, struct shards_reader *reader, uint32_t index)
-{
-    struct engine *engine = &shard->engine;
-    struct subscription *subscription = subscription_at(&engine->locals.subscriptions, index);
-    struct local_topic *local = local_topic_at(&engine->locals, subscription->local);
-    uint32_t topic = topic_named(shard->all, local_topic_name(local));
-    struct seen *seen = &reader->seen[topic];
-    struct cursor_news news;
-    bool pending = cursor_advance(local, subscription, reader->subscriber.behind, &shard->counters, &news);
-    hear_news(shard, seen, local, &news);
-    if (!pending) {
-        engine_sent(engine, index, (struct mark){ subscription->at, subscription->next_seq });
-        return;
-    }
-    struct range range = cursor_cut(local, subscription);
-    struct piece pieces[8];
-    uint32_t count = range_pieces(local, &range, pieces, 8);
-    for (uint32_t i = 0; i < count; i++)
-        for (uint64_t at = 0; at < pieces[i].size;) {
-            struct update update = format_json_read(pieces[i].bytes + at, local_topic_name(local));
-            hear_update(shard, seen, topic, subscription->mode == MODE_EVERY, &update);
-            at += ws_server_frame_bytes(pieces[i].bytes + at);
-        }
-    engine_sent(engine, index, range.to);
-}
-
-static void flush(struct shard_sim *shard)
-{
-    for (uint32_t index = bitset_next(&shard->ready, 0); index != BITSET_NONE; index = bitset_next(&shard->ready, index + 1)) {
-        struct shards_reader *reader = pool_at(&shard->readers, index);
-        bitset_remove(&shard->ready, index);
-        if (reader->stuck) {
-            reader->subscriber.behind = true;
-            bitset_add(&shard->ready, index);
-            continue;
-        }
-        uint32_t subscription;
-        while ((subscription = engine_take_dirty(&shard->engine, &reader->subscriber)) != POOL_NONE) send_one(shard, reader, subscription);
-        reader->subscriber.behind = false;
-    }
 }
 
 /* ---- turns ----------------------------------------------------------------------------------------------------------- */
@@ -453,9 +375,9 @@ struct shards *shards_make(const struct shards_plan *plan, uint64_t seed)
     return shards;
 }
 
-static bool is_open(const struct shard_sim *shard, uint32_t reader)
+bool shards_is_open(const struct shard_sim *shard, uint32_t reader)
 {
-    return reader < shard->readers.touched && shard->readers.out[reader / 64] >> reader % 64 & 1;
+    return shard->open[reader];
 }
 
 void shards_free(struct shards *shards)
@@ -463,7 +385,7 @@ void shards_free(struct shards *shards)
     for (uint32_t i = 0; i < shards->plan.count; i++) {
         struct shard_sim *shard = &shards->shards[i];
         for (uint32_t reader = 0; reader < SHARDS_READERS_MAX; reader++)
-            if (is_open(shard, reader)) shards_close(shards, i, reader);
+            if (shards_is_open(shard, reader)) shards_close(shards, i, reader);
     }
     for (uint32_t i = 0; i < shards->plan.count; i++) {
         engine_deinit(&shards->shards[i].engine);
@@ -481,7 +403,7 @@ void shards_turn(struct shards *shards, uint32_t index)
     engine_receive(&shard->engine);
     engine_tick(&shard->engine);
     engine_tell(&shard->engine);
-    flush(shard);
+    shards_flush(shard);
     engine_trim(&shard->engine);
 }
 
@@ -513,84 +435,4 @@ void shards_settle(struct shards *shards)
         if (quiet) return;
     }
     fault_say(&shards->fault, "it never comes to rest");
-}
-
-/* ---- the judge ------------------------------------------------------------------------------------------------------- */
-
-static const struct topic *topic_at_home(struct shards *shards, uint32_t topic)
-{
-    struct engine *home = &shards->shards[shards_home_of(shards, topic)].engine;
-    return home_find(&home->home, name_of(shards, topic), siphash(home->settings.hash_key, name_of(shards, topic)));
-}
-
-static void check_reader(struct shard_sim *shard, uint32_t index)
-{
-    struct shards *shards = shard->all;
-    struct shards_reader *reader = pool_at(&shard->readers, index);
-    if (reader->stuck) return;
-    for (uint32_t i = 0; i < shards->plan.topics_known; i++) {
-        struct seen *seen = &reader->seen[i];
-        const struct topic *topic = topic_at_home(shards, i);
-        bool born = topic && log_newest_seq(&topic->json) > 0, covered = false;
-        for (uint32_t p = 0; p < SHARDS_PATTERNS_MAX; p++)
-            covered |= reader->patterns[p][0] && topic_pattern_matches(span_of_string(reader->patterns[p]), name_of(shards, i));
-        bool follows = engine_follows(&shard->engine, index, name_of(shards, i));
-        if ((born && covered) || seen->by_name) {
-            if (!follows) {
-                uint32_t l = locals_find(&shard->engine.locals, name_of(shards, i), siphash(shard->engine.settings.hash_key, name_of(shards, i)));
-                fprintf(stderr, "home %u notcovered %llu local %d state %d seq %llu by_name %d p0 '%s' p1 '%s' p2 '%s' p3 '%s' homeseq %llu covers %d\n", shards_home_of(shards,i), (unsigned long long)counter_read(&shard->counters, COUNTER_BIRTHS_NOT_COVERED), (int)l, l==POOL_NONE?-1:local_topic_at(&shard->engine.locals,l)->state, l==POOL_NONE?0ull:(unsigned long long)local_topic_at(&shard->engine.locals,l)->ends.last.seq, seen->by_name, reader->patterns[0],reader->patterns[1],reader->patterns[2],reader->patterns[3], topic?(unsigned long long)log_newest_seq(&topic->json):0ull, covered);
-                fault_say(&shards->fault, "shard %u: reader %u does not follow %s", shard->index, index, shards->names[i]);
-            }
-        } else if (follows && !covered) fault_say(&shards->fault, "shard %u: reader %u follows %s, and shouldn't", shard->index, index, shards->names[i]);
-        if (!born || !follows) continue;
-        if (!seen->known || memcmp(seen->epoch, topic->epoch, EPOCH_BYTES) != 0)
-            fault_say(&shards->fault, "shard %u: reader %u is in another life of %s", shard->index, index, shards->names[i]);
-        else if (seen->seq != log_newest_seq(&topic->json))
-            fault_say(&shards->fault, "shard %u: reader %u has %s up to %llu of %llu", shard->index, index, shards->names[i], (unsigned long long)seen->seq, (unsigned long long)log_newest_seq(&topic->json));
-    }
-}
-
-static void check_links(struct shard_sim *shard)
-{
-    struct fault *fault = &shard->all->fault;
-    struct engine *engine = &shard->engine;
-    for (uint32_t i = 0; i < shard->all->plan.count; i++) {
-        struct link *link = &engine->links[i];
-        if (link->self) continue;
-        if (link->credits != link->reserved) fault_say(fault, "shard %u: %u of %u credits at %u", shard->index, link->credits, link->reserved, i);
-        if (link->locals_to_tell.first != POOL_NONE || link->patterns_to_tell.first != POOL_NONE || link->behind) fault_say(fault, "shard %u: untold to %u", shard->index, i);
-        if (link->full) fault_say(fault, "shard %u: room at %u was not told", shard->index, i);
-        if (engine->home.to_tell[i].first != POOL_NONE || engine->home.matches[i] || link->credits_back) fault_say(fault, "shard %u: news untold to %u", shard->index, i);
-    }
-    for (uint32_t i = 0; i < SHARDS_TICKETS_MAX; i++)
-        if (shard->tickets[i].kind != TICKET_FREE) fault_say(fault, "shard %u: ticket %u never came back, kind %d", shard->index, i, shard->tickets[i].kind);
-    if (engine->awaiting.pool.used) fault_say(fault, "shard %u: somebody still waits", shard->index);
-}
-
-/* All segments that a home has are in windows: none is on loan only. */
-static void check_loans(struct shard_sim *shard)
-{
-    struct fault *fault = &shard->all->fault;
-    uint64_t bytes = 0;
-    for (uint32_t i = 0; i < shard->all->plan.topics_known; i++) {
-        if (shards_home_of(shard->all, i) != shard->index) continue;
-        const struct topic *topic = topic_at_home(shard->all, i);
-        if (!topic) continue;
-        const struct log *log = &topic->json;
-        if (log_newest_seq(log) == 0 ? log->chain.count > 0 : log->chain.number != log->ends.tail.at.segment)
-            fault_say(fault, "%s: trimmed segments were not given back", shard->all->names[i]);
-        for (uint32_t n = 0; n < log->chain.count; n++) bytes += sizeof(struct segment) + chain_at(&log->chain, log->chain.number + n)->segment->size;
-    }
-    if (shard->engine.home.on_loan_bytes) fault_say(fault, "shard %u: counts %llu bytes on loan", shard->index, (unsigned long long)shard->engine.home.on_loan_bytes);
-    if (shard->engine.home.store.bytes_used != bytes) fault_say(fault, "shard %u: %llu bytes in use, %llu in logs", shard->index, (unsigned long long)shard->engine.home.store.bytes_used, (unsigned long long)bytes);
-}
-
-void shards_check(struct shards *shards)
-{
-    for (uint32_t i = 0; i < shards->plan.count; i++) {
-        for (uint32_t reader = 0; reader < SHARDS_READERS_MAX; reader++)
-            if (is_open(&shards->shards[i], reader)) check_reader(&shards->shards[i], reader);
-        check_links(&shards->shards[i]);
-        check_loans(&shards->shards[i]);
-    }
 }

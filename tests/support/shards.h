@@ -29,7 +29,6 @@ struct seen {
 
 struct shards_reader {
     struct subscriber subscriber; /* first, as in a connection of the gateway */
-    bool              open;
     bool              stuck;   /* its socket takes nothing */
     struct seen       seen[SHARDS_TOPICS_MAX];
     uint32_t          life;    /* of this place: a ticket of an older one is for nobody */
@@ -52,6 +51,7 @@ struct shard_sim {
     struct engine   engine;
     struct counters counters;
     struct pool     readers;
+    bool            open[SHARDS_READERS_MAX]; /* which places are taken */
     struct bitset   ready;
     bool            woken;
     struct shards_ticket tickets[SHARDS_TICKETS_MAX];
@@ -96,7 +96,11 @@ static inline struct shards_reader *shards_reader_at(struct shards *shards, uint
 {
     return pool_at(&shards->shards[shard].readers, reader);
 }
-uint32_t shards_home_of(const struct shards *shards, uint32_t topic);
+/* Whether that place is taken. */
+bool        shards_is_open(const struct shard_sim *shard, uint32_t reader);
+struct span shards_name(const struct shards *shards, uint32_t topic);
+uint32_t    shards_topic_named(const struct shards *shards, struct span name);
+uint32_t    shards_home_of(const struct shards *shards, uint32_t topic);
 /* A topic's index whose home is that shard: the n-th. */
 uint32_t shards_topic_of(const struct shards *shards, uint32_t home, uint32_t n);
 
@@ -117,5 +121,10 @@ void shards_pass(struct shards *shards, uint64_t us);
 void shards_settle(struct shards *shards);
 /* Judges, after that, that everybody has all that there is, and that links are as if nothing had ever been sent. */
 void shards_check(struct shards *shards);
+
+/* Sends what there is to readers that aren't stuck, and judges each update (tests/support/shards_check.c). */
+void shards_flush(struct shard_sim *shard);
+/* Where an update came, as somebody says: all must say the same. */
+void shards_place(struct shards *shards, uint32_t number, const char *epoch, uint64_t seq);
 
 #endif

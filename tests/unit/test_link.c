@@ -435,94 +435,6 @@ static void what_one_shard_asks_takes_effect_in_order(void **state)
     shards_free(shards);
 }
 
-/* ---- any schedule ---------------------------------------------------------------------------------------------------- */
-
-static void act(struct shards *shards)
-{
-    uint64_t *random = &shards->random;
-    uint32_t shard = random_below(random, shards->plan.count), topic = random_below(random, shards->plan.topics_known);
-    static const char *const patterns[] = { ">", "a.*", "*.x3", "b.>", "*.*", "c.*" };
-    const char *pattern = patterns[random_below(random, 6)];
-    struct shard_sim *sim = &shards->shards[shard];
-    uint32_t reader = random_below(random, SHARDS_READERS_MAX);
-    bool open = reader < sim->readers.touched && sim->readers.out[0] >> reader & 1;
-    bool every = random_below(random, 2);
-    switch (random_below(random, 24)) {
-    case 0: case 1: case 2: case 3: case 4: case 5: case 6: case 7:
-        for (uint32_t count = random_below(random, 6); count > 0; count--) shards_publish(shards, shard, topic, random_below(random, 3) == 0);
-        return;
-    case 8: shards_open(shards, shard); return;
-    case 9:
-        if (open && random_below(random, 3) == 0) shards_close(shards, shard, reader);
-        return;
-    case 10: case 11: case 12: case 13:
-        if (open) shards_subscribe(shards, shard, reader, topic, every, random_below(random, 2));
-        return;
-    case 14: case 15:
-        if (open) shards_unsubscribe(shards, shard, reader, topic);
-        return;
-    case 16: case 17: {
-        uint32_t followed = 0;
-        if (!open) return;
-        struct shards_reader *at = shards_reader_at(shards, shard, reader);
-        for (uint32_t i = 0; i < SHARDS_PATTERNS_MAX; i++) followed += at->patterns[i][0] != '\0';
-        for (uint32_t i = 0; i < SHARDS_TICKETS_MAX; i++) followed += sim->tickets[i].kind == TICKET_PATTERN && sim->tickets[i].reader == reader;
-        if (followed < SHARDS_PATTERNS_MAX) shards_subscribe_pattern(shards, shard, reader, pattern, every, random_below(random, 2));
-        return;
-    }
-    case 18:
-        if (open) shards_unsubscribe_pattern(shards, shard, reader, pattern);
-        return;
-    case 19:
-        if (random_below(random, 3) == 0) shards_delete(shards, shard, topic);
-        return;
-    case 20: {
-        struct query_ask ask = { .kind = QUERY_NAMES, .shard = random_below(random, shards->plan.count), .prefix = SPAN_LITERAL("a."), .limit = 3 };
-        shards_query(shards, shard, &ask);
-        return;
-    }
-    case 21:
-        if (open) shards_reader_at(shards, shard, reader)->stuck = random_below(random, 3) == 0;
-        return;
-    default: shards_pass(shards, random_below(random, 4) ? 1000 : random_below(random, 700000));
-    }
-}
-
-static void live(uint64_t seed)
-{
-    uint64_t random = seed;
-    struct shards_plan plan = plan_of(2 + random_below(&random, 3), 2u << random_below(&random, 5));
-    plan.topics_known = 3 + random_below(&random, SHARDS_TOPICS_MAX - 3);
-    plan.home.window = (struct window){ 1 + random_below(&random, 60), 2048u << random_below(&random, 4), random_below(&random, 2) ? SECOND_US : 3600 * (uint64_t)SECOND_US };
-    plan.home.topic_ttl_us = random_below(&random, 2) ? SECOND_US : 3600 * (uint64_t)SECOND_US;
-    plan.home.log_bytes_max = 64 * 1024u << random_below(&random, 5);
-    if (random_below(&random, 4) == 0) plan.home.topics_max = plan.topics_known / 2;
-    plan.payload_bytes_max = 60 + random_below(&random, 300);
-    struct shards *shards = shards_make(&plan, seed);
-    for (int step = 0; step < 3000 && !fault_found(&shards->fault); step++) {
-        act(shards);
-        if (random_below(&shards->random, 3) == 0) shards_turn(shards, random_below(&shards->random, plan.count));
-        if (step % 1000 != 999) continue;
-        for (uint32_t i = 0; i < plan.count; i++)
-            for (uint32_t reader = 0; reader < SHARDS_READERS_MAX; reader++)
-                if (shards->shards[i].readers.touched > reader && shards->shards[i].readers.out[0] >> reader & 1) shards_reader_at(shards, i, reader)->stuck = false;
-        shards_settle(shards);
-        shards_check(shards);
-    }
-    if (fault_found(&shards->fault)) fail_msg("seed %llu: %s", (unsigned long long)seed, shards->fault.text);
-    shards_free(shards);
-}
-
-static void any_schedule_is_right_for_every_reader(void **state)
-{
-    const char *one = getenv("LINK_SEED"), *many = getenv("LINK_SEEDS");
-    if (one) {
-        live(strtoull(one, NULL, 10));
-        return;
-    }
-    for (uint64_t seed = 1; seed <= (many ? strtoull(many, NULL, 10) : 60); seed++) live(seed);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -544,7 +456,6 @@ int main(void)
         cmocka_unit_test(a_birth_between_is_covered_once),
         cmocka_unit_test(a_pattern_that_comes_back_while_it_is_let_go_keeps_all),
         cmocka_unit_test(what_one_shard_asks_takes_effect_in_order),
-        cmocka_unit_test(any_schedule_is_right_for_every_reader),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
