@@ -57,6 +57,7 @@ static int init_engine(struct shard *shard, const uint8_t hash_key[16])
         .shard = shard->index,
         .shards_count = (uint32_t)settings->shards,
         .subscriptions_max = SUBSCRIPTIONS_MAX,
+        .locals_max = (uint32_t)settings->limits_topics, /* those of all homes may be followed here */
         .subscriptions_each_max = (uint32_t)settings->limits_subscriptions,
         .patterns_max = PATTERNS_MAX,
         .home = {
@@ -286,6 +287,7 @@ static bool turn(struct shard *shard, bool busy)
     counter_add(&shard->counters, COUNTER_TURNS, 1);
     take_completions(shard);
     on_commands(shard);
+    engine_receive(&shard->engine); /* first what other shards told before a client could know of it and ask here */
     take_in(shard);
     wheel_advance(&shard->wheel, shard_now_ms(shard), on_timer, shard);
     engine_receive(&shard->engine);
