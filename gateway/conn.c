@@ -113,7 +113,6 @@ static void count_end(struct shard *shard, enum why_joined why)
 void conn_leave_websocket(struct shard *shard, struct conn *conn)
 {
     engine_unsubscribe_all(&shard->engine, conn_index(shard, conn));
-    shard->websockets--;
     counter_sub(&shard->counters, COUNTER_WEBSOCKETS_OPEN, 1);
 }
 

@@ -54,7 +54,6 @@ struct conn {
     uint16_t          buffer;     /* the receive buffer it holds, NO_BUFFER */
     uint16_t          asks;       /* under way to other shards for it */
     uint16_t          awaits;     /* of those: topics that a subscribe needs before it can be served */
-    uint16_t          close_code; /* why we close, for the log and the counters */
     uint32_t          input_at, input_size; /* bytes of that buffer, or of `held`, not yet consumed: [at, size) */
     uint32_t          list_next;  /* in the list it stands in */
     uint32_t          heartbeat_ms;

@@ -10,7 +10,6 @@ void conn_open(struct shard *shard, struct conn *conn, enum conn_kind kind)
 {
     conn_set_state(conn, CONN_OPEN);
     conn->kind = (uint8_t)kind;
-    shard->websockets++;
     counter_add(&shard->counters, COUNTER_WEBSOCKETS_OPEN, 1);
     conn_arm_timer(shard, conn, shard_now_ms(shard) + conn->heartbeat_ms);
 }
@@ -35,7 +34,6 @@ void conn_close(struct shard *shard, struct conn *conn, uint16_t code, const cha
     if (conn->state != CONN_OPEN) return;
     if (conn->kind == CONN_KIND_SESSION && is_told_before(code)) message_closing(shard, conn, code == WS_CLOSE_GOING_AWAY ? "shutdown" : reason);
     conn_leave_websocket(shard, conn); /* after a close frame no more updates */
-    conn->close_code = code;
     add_close(shard, conn, code, reason);
     conn_set_state(conn, CONN_CLOSING);
     conn_deadline(shard, conn, shard->settings->deadline_close_ms);
@@ -45,7 +43,6 @@ void conn_fail(struct shard *shard, struct conn *conn, uint16_t code, const char
 {
     if (conn->state == CONN_OPEN) {
         conn_leave_websocket(shard, conn);
-        conn->close_code = code;
         add_close(shard, conn, code, reason);
         conn_set_state(conn, CONN_CLOSING);
     }

@@ -98,8 +98,7 @@ bool http_rest_waits(const struct conn *conn)
     return conn->exchange && (conn->exchange->rest.size > 0 || conn->exchange->ended);
 }
 
-/* The answer, and the end of the exchange. */
-static void end_exchange(struct shard *shard, struct conn *conn, struct http_answer *answer)
+void http_exchange_end(struct shard *shard, struct conn *conn, struct http_answer *answer)
 {
     answer->head_only = conn->exchange->head_only;
     answer->close = !conn->exchange->keep_alive;
@@ -121,7 +120,7 @@ void http_published(struct shard *shard, struct conn *conn, const struct publish
         text_add_char(&body, '}');
     }
     answer.body = text_span(&body);
-    end_exchange(shard, conn, &answer);
+    http_exchange_end(shard, conn, &answer);
     text_free(&body);
 }
 
@@ -130,7 +129,7 @@ void http_deleted(struct shard *shard, struct conn *conn, bool found)
     struct text body = { 0 };
     if (!conn->exchange) return;
     if (!found) http_error_body(&body, "not_found", "the topic has no update");
-    end_exchange(shard, conn, &(struct http_answer){ .status = found ? 204 : 404, .body = text_span(&body) });
+    http_exchange_end(shard, conn, &(struct http_answer){ .status = found ? 204 : 404, .body = text_span(&body) });
     text_free(&body);
 }
 
@@ -160,7 +159,7 @@ static void end_lines(struct shard *shard, struct conn *conn)
     struct text body = { 0 };
     if (!publish_lines_last(shard, conn) || conn->asks > 0) return;
     publish_lines_end(conn->exchange, &body);
-    end_exchange(shard, conn, &(struct http_answer){ .status = 200, .body = text_span(&body) });
+    http_exchange_end(shard, conn, &(struct http_answer){ .status = 200, .body = text_span(&body) });
     text_free(&body);
 }
 
@@ -169,7 +168,7 @@ static void end_discard(struct shard *shard, struct conn *conn)
     struct text body = conn->exchange->answer;
     struct http_answer answer = { .status = conn->exchange->status, .type = conn->exchange->type, .headers = conn->exchange->headers, .body = text_span(&body) };
     conn->exchange->answer = (struct text){ 0 };
-    end_exchange(shard, conn, &answer);
+    http_exchange_end(shard, conn, &answer);
     text_free(&body);
 }
 

@@ -44,6 +44,9 @@ struct http_exchange {
 /* Consumes bytes up to the end of one head, or some of a body; serves what is complete. Returns how many: at least one. */
 size_t http_feed(struct shard *shard, struct conn *conn, char *bytes, size_t size);
 void   http_exchange_free(struct conn *conn);
+/* Ends the exchange with this answer; whether it has a body and is the last one follows from the request. */
+struct http_answer;
+void   http_exchange_end(struct shard *shard, struct conn *conn, struct http_answer *answer);
 
 /* The deadline for a head, a body or the next request has passed. */
 void http_on_deadline(struct shard *shard, struct conn *conn);

@@ -7,8 +7,6 @@
 #include "gateway/http_exchange.h"
 #include "gateway/pending.h"
 
-#define ANSWER_BYTES_MAX (16u * 1024u * 1024u) /* of one answer, which is made in one piece */
-
 struct gather *gather_make(enum gather_kind kind, uint32_t count)
 {
     struct gather *gather = calloc(1, sizeof *gather);
@@ -113,7 +111,7 @@ static void answer(struct shard *shard, struct conn *conn)
 {
     struct gather *gather = conn->exchange->gather;
     struct text body = { 0 };
-    struct http_answer reply = { .status = 200, .head_only = gather->head_only, .close = !gather->keep_alive };
+    struct http_answer reply = { .status = 200 };
     if (gather->bytes > ANSWER_BYTES_MAX) {
         reply.status = 413;
         http_error_body(&body, "too_large", "the answer would be larger than 16 MiB: ask for fewer topics");
@@ -128,8 +126,7 @@ static void answer(struct shard *shard, struct conn *conn)
         http_error_body(&body, "not_found", "the topic has no update");
     }
     reply.body = text_span(&body);
-    http_exchange_free(conn);
-    http_answer(shard, conn, &reply);
+    http_exchange_end(shard, conn, &reply);
     text_free(&body);
 }
 
@@ -144,11 +141,11 @@ static void take_part(struct gather *gather, struct gather_part *part, const str
 static void answer_busy(struct shard *shard, struct conn *conn)
 {
     struct text body = { 0 };
-    struct http_answer reply = { .status = 503, .headers = "Retry-After: 1\r\n", .head_only = conn->exchange->gather->head_only, .close = true };
+    struct http_answer reply = { .status = 503, .headers = "Retry-After: 1\r\n" };
+    conn->exchange->keep_alive = false; /* replies to what was asked may still come: none may meet another request */
     http_error_body(&body, "busy", "a topic's shard has had no room for another request for a second");
     reply.body = text_span(&body);
-    http_exchange_free(conn);
-    http_answer(shard, conn, &reply);
+    http_exchange_end(shard, conn, &reply);
     text_free(&body);
 }
 

@@ -5,6 +5,8 @@
 
 #include "gateway/conn.h"
 
+#define ANSWER_BYTES_MAX (16u * 1024u * 1024u) /* of one answer, which is made in one piece */
+
 enum gather_kind { GATHER_ONE, GATHER_LAST, GATHER_NAMES };
 
 struct gather_part {
@@ -23,7 +25,6 @@ struct gather {
     uint32_t            count;
     uint32_t            next;   /* the first that was not asked for yet */
     size_t              bytes;  /* of the parts that came */
-    bool                head_only, keep_alive;
 };
 
 /* Makes one with `count` parts. The caller fills in what is asked. */

@@ -9,8 +9,6 @@
 #include "gateway/publish.h"
 #include "gateway/topics_asked.h"
 
-#define ANSWER_BYTES_MAX (16u * 1024u * 1024u) /* of one answer, which is made in one piece */
-
 /* A valid name that may be read; false: refused. */
 static bool topic_readable(const struct http_call *call)
 {
@@ -22,10 +20,7 @@ static bool topic_readable(const struct http_call *call)
 /* Hands a gathering to the connection's exchange and begins it. */
 static void gather_begin(const struct http_call *call, struct gather *gather)
 {
-    struct http_exchange *exchange = http_expect_reply(call->conn, call->request);
-    gather->head_only = exchange->head_only;
-    gather->keep_alive = exchange->keep_alive;
-    exchange->gather = gather;
+    http_expect_reply(call->conn, call->request)->gather = gather;
     gather_go_on(call->shard, call->conn);
 }
 

@@ -25,6 +25,22 @@ const char *publish_forbidden(const struct settings *settings, uint8_t rights, b
     return credential ? "forbidden" : "unauthorized";
 }
 
+static const struct json_value *value_of(const struct request *request, enum request_key key)
+{
+    return request_has(request, key) ? &request->values[key] : NULL;
+}
+
+struct publish_request publish_request_of(const struct request *request, uint8_t rights, bool credential)
+{
+    return (struct publish_request){
+        .rights = rights,
+        .credential = credential,
+        .topic = value_of(request, KEY_TOPIC),
+        .data = value_of(request, KEY_DATA),
+        .key = value_of(request, KEY_KEY),
+    };
+}
+
 static void refuse(struct shard *shard, struct publish_outcome *outcome, const char *code, const char *why)
 {
     outcome->code = code;

@@ -5,6 +5,7 @@
 
 #include "core/proto/json.h"
 #include "core/proto/topic_name.h"
+#include "gateway/request.h"
 #include "gateway/shard.h"
 
 struct publish_request {
@@ -12,6 +13,9 @@ struct publish_request {
     bool    credential; /* some credential was given */
     const struct json_value *topic, *data, *key; /* as they stand in the request; NULL: absent */
 };
+
+/* What a request of the WebSocket protocol, or a line of a body, asks to be published. */
+struct publish_request publish_request_of(const struct request *request, uint8_t rights, bool credential);
 
 struct publish_outcome {
     bool                 full; /* its home's link was full: nothing was done, it is to be asked again */

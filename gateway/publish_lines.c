@@ -14,13 +14,6 @@ static void add_error(struct http_exchange *exchange, uint32_t line, const char 
     text_add_string(&exchange->answer, "\"}");
 }
 
-static bool is_blank(struct span text)
-{
-    for (size_t i = 0; i < text.size; i++)
-        if (text.bytes[i] != ' ' && text.bytes[i] != '\t' && text.bytes[i] != '\r') return false;
-    return true;
-}
-
 void http_line_published(struct conn *conn, uint32_t line, const struct publish_outcome *outcome)
 {
     struct http_exchange *exchange = conn->exchange;
@@ -57,16 +50,9 @@ static bool serve_line(struct shard *shard, struct conn *conn, struct span text)
     struct request request;
     if (exchange->line_too_long) {
         add_error(exchange, line, "too_large", "the line is longer than limits.message");
-    } else if (!is_blank(text)) {
-        size_t end = request_read(text, &request);
-        if (request.complete && !is_blank(span_skip(text, end))) request.code = "bad_json", request.why = "something stands behind the line's object";
-        struct publish_request asked = {
-            .rights = exchange->rights,
-            .credential = exchange->credential,
-            .topic = request_has(&request, KEY_TOPIC) ? &request.values[KEY_TOPIC] : NULL,
-            .data = request_has(&request, KEY_DATA) ? &request.values[KEY_DATA] : NULL,
-            .key = request_has(&request, KEY_KEY) ? &request.values[KEY_KEY] : NULL,
-        };
+    } else if (!request_blank(text)) {
+        request_read_line(text, &request);
+        struct publish_request asked = publish_request_of(&request, exchange->rights, exchange->credential);
         if (request.code) add_error(exchange, line, request.code, request.why);
         else if (!publish(shard, conn, &asked, line)) return false;
     }

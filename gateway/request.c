@@ -72,3 +72,18 @@ size_t request_read(struct span text, struct request *request)
     }
     return reader.at;
 }
+
+bool request_blank(struct span text)
+{
+    for (size_t i = 0; i < text.size; i++)
+        if (text.bytes[i] != ' ' && text.bytes[i] != '\t' && text.bytes[i] != '\r' && text.bytes[i] != '\n') return false;
+    return true;
+}
+
+void request_read_line(struct span line, struct request *request)
+{
+    size_t end = request_read(line, request);
+    if (!request->complete || request_blank(span_skip(line, end))) return;
+    request->code = "bad_json";
+    request->why = "something stands behind the request's object";
+}

@@ -29,5 +29,9 @@ static inline bool request_has(const struct request *request, enum request_key k
 /* Reads one object that begins `text`. Where a fault is found, code and why say so, and id is kept where it came before.
  * Returns the offset behind the object, or behind what could be read of it. */
 size_t request_read(struct span text, struct request *request);
+/* Reads a line that must hold one object and nothing else: bad_json where something stands behind it. */
+void request_read_line(struct span line, struct request *request);
+/* Nothing but white space. */
+bool request_blank(struct span text);
 
 #endif

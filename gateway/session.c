@@ -201,13 +201,7 @@ static bool on_auth(struct shard *shard, struct conn *conn, const struct asking 
 static bool on_publish(struct shard *shard, struct conn *conn, const struct asking *asking)
 {
     const struct request *request = asking->request;
-    struct publish_request publish = {
-        .rights = conn->rights,
-        .credential = conn->credential,
-        .topic = request_has(request, KEY_TOPIC) ? &request->values[KEY_TOPIC] : NULL,
-        .data = request_has(request, KEY_DATA) ? &request->values[KEY_DATA] : NULL,
-        .key = request_has(request, KEY_KEY) ? &request->values[KEY_KEY] : NULL,
-    };
+    struct publish_request publish = publish_request_of(request, conn->rights, conn->credential);
     struct publish_outcome outcome;
     uint32_t ticket = pending_make(shard, conn, PENDING_PUBLISH, asking->line);
     publish_one(shard, &publish, ticket, &outcome);
@@ -257,13 +251,6 @@ static bool on_request(struct shard *shard, struct conn *conn, const struct aski
     return true;
 }
 
-static bool is_blank(struct span text)
-{
-    for (size_t i = 0; i < text.size; i++)
-        if (text.bytes[i] != ' ' && text.bytes[i] != '\t' && text.bytes[i] != '\r' && text.bytes[i] != '\n') return false;
-    return true;
-}
-
 static size_t line_bytes(struct span text)
 {
     const char *end = memchr(text.bytes, '\n', text.size);
@@ -273,9 +260,8 @@ static size_t line_bytes(struct span text)
 static bool on_line(struct shard *shard, struct conn *conn, struct span text, uint32_t line)
 {
     struct request request;
-    if (is_blank(text)) return true;
-    size_t end = request_read(text, &request);
-    if (request.complete && !is_blank(span_skip(text, end))) request.code = "bad_json", request.why = "something stands behind the request's object";
+    if (request_blank(text)) return true;
+    request_read_line(text, &request);
     return on_request(shard, conn, &(struct asking){ &request, line });
 }
 
@@ -306,12 +292,12 @@ size_t session_on_message(struct shard *shard, struct conn *conn, struct span te
     struct request request;
     size_t end = request_read(text, &request), served = 0;
     *line = 0;
-    if (request.complete && is_blank(span_skip(text, end))) { /* one object as a whole */
+    if (request.complete && request_blank(span_skip(text, end))) { /* one object as a whole */
         return on_request(shard, conn, &(struct asking){ &request, 0 }) ? text.size : 0;
     }
     /* Otherwise each line is one. What was read above is the first line's, where it ends on it: not to be scanned again. */
     size_t first_bytes = line_bytes(text);
-    if (request.complete && end <= first_bytes && is_blank(span_of(text.bytes + end, first_bytes - end))) {
+    if (request.complete && end <= first_bytes && request_blank(span_of(text.bytes + end, first_bytes - end))) {
         if (!on_request(shard, conn, &(struct asking){ &request, 1 })) return 0;
         *line = 1;
         served = whole_line(text);

@@ -78,7 +78,6 @@ struct shard {
     bool                   has_drained;      /* the main thread's */
     const char            *start_why;      /* why it did not start; NULL: it did */
     enum send_exactness    sends;
-    uint32_t               websockets;   /* open now */
 };
 
 /* All shards of the process, and what joins them. Made by the main thread; afterwards each shard touches itself alone, but for

@@ -53,8 +53,7 @@ bool topic_pattern_is(struct span text)
     return text.size != 0 && (memchr(text.bytes, '*', text.size) || memchr(text.bytes, '>', text.size));
 }
 
-/* Cuts the first token off; *rest is SPAN_NONE after the last. */
-static struct span take_token(struct span *rest)
+struct span topic_token_next(struct span *rest)
 {
     const char *dot = memchr(rest->bytes, '.', rest->size);
     struct span token = span_of(rest->bytes, dot ? (size_t)(dot - rest->bytes) : rest->size);
@@ -67,7 +66,7 @@ const char *topic_pattern_fault(struct span pattern)
     const char *fault = text_fault(pattern);
     if (fault) return fault;
     for (struct span rest = pattern; rest.bytes;) {
-        struct span token = take_token(&rest);
+        struct span token = topic_token_next(&rest);
         if (!topic_pattern_is(token)) continue;
         if (token.size != 1) return "'*' and '>' stand for whole tokens";
         if (token.bytes[0] == '>' && rest.bytes) return "'>' can only be the last token";
@@ -81,9 +80,9 @@ bool topic_pattern_matches(struct span pattern, struct span name)
     if (topic_name_reserved(name) && (pattern.bytes[0] == '*' || pattern.bytes[0] == '>')) return false;
     struct span wanted = pattern, left = name;
     while (wanted.bytes && left.bytes) {
-        struct span token = take_token(&wanted);
+        struct span token = topic_token_next(&wanted);
         if (span_is(token, ">") && !wanted.bytes) return true; /* one token at least is left */
-        struct span actual = take_token(&left);
+        struct span actual = topic_token_next(&left);
         if (!span_is(token, "*") && !span_equals(token, actual)) return false;
     }
     return !wanted.bytes && !left.bytes;

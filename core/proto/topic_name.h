@@ -18,6 +18,9 @@ static inline bool topic_name_reserved(struct span name)
     return name.size > 0 && name.bytes[0] == '$';
 }
 
+/* Cuts the first token off a name or pattern; *rest is SPAN_NONE after the last. */
+struct span topic_token_next(struct span *rest);
+
 /* Whether it has the form of a pattern: a whole token '*', or a final token '>'. NULL where it is a valid pattern or name. */
 bool        topic_pattern_is(struct span text); /* holds '*' or '>' at all */
 const char *topic_pattern_fault(struct span pattern);

@@ -38,15 +38,6 @@ static struct pattern_node *node_at(const struct pattern_index *index, uint32_t 
 
 /* ---- tokens and their hashes ----------------------------------------------------------------------------------------- */
 
-/* Cuts the first token off; *rest is SPAN_NONE after the last. */
-static struct span take_token(struct span *rest)
-{
-    const char *dot = memchr(rest->bytes, '.', rest->size);
-    struct span token = span_of(rest->bytes, dot ? (size_t)(dot - rest->bytes) : rest->size);
-    *rest = dot ? span_skip(*rest, token.size + 1) : SPAN_NONE;
-    return token;
-}
-
 /* Simple tabulation hashing: the exclusive or of two secret functions, one of the parent and one of the token, holds under
  * linear probing (Patrascu and Thorup, "The Power of Simple Tabulation Hashing", 2012), and a match hashes each token once
  * for all nodes. */
@@ -230,7 +221,7 @@ static uint32_t locate(const struct pattern_index *index, struct span pattern)
 {
     uint32_t node = index->root;
     for (struct span stem = stem_of(pattern); stem.bytes && node != POOL_NONE;)
-        node = child_of(index, node, take_token(&stem));
+        node = child_of(index, node, topic_token_next(&stem));
     return node;
 }
 
@@ -239,7 +230,7 @@ int pattern_index_add(struct pattern_index *index, struct span pattern, uint32_t
     CHECK(value != PATTERN_INDEX_NONE);
     uint32_t node = index->root;
     for (struct span stem = stem_of(pattern); stem.bytes;) {
-        struct span token = take_token(&stem);
+        struct span token = topic_token_next(&stem);
         uint32_t child = child_of(index, node, token);
         if (child == POOL_NONE) child = add_child(index, node, token);
         if (child == POOL_NONE) {
@@ -291,7 +282,7 @@ static bool tokens_reach(struct tokens *tokens, const struct pattern_index *inde
     if (depth < tokens->count) return true;
     if (!tokens->rest.bytes) return false;
     CHECK(tokens->count < TOKENS_MAX);
-    struct span token = take_token(&tokens->rest);
+    struct span token = topic_token_next(&tokens->rest);
     tokens->token[tokens->count] = token;
     tokens->hash[tokens->count++] = token_hash(index, token);
     return true;
