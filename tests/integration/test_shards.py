@@ -1,8 +1,10 @@
 """Several shards: whatever shard a client is on, it sees the same topics (PROTOCOL.md; one gateway, four threads)."""
 import json
+import threading
+import time
 import unittest
 
-from client import Ws, path_of
+from client import TEXT, Ws, frame, path_of
 from gateway import API_KEY, GatewayTest
 
 
@@ -153,6 +155,30 @@ class ShardsTest(GatewayTest):
             ws = self.ws(f"/v1/ws?topics={topic}&mode=every")
             self.assertEqual(ws.read()["topics"][0]["seq"], 1)
             self.until(ws, topic, 1)
+
+    def test_publishers_who_flood_a_topic_leave_room_for_those_behind_them(self):
+        topic = self.topic("flood")
+        flood = frame(TEXT, b"\n".join([b'{"op":"publish","topic":"%s","data":1}' % topic.encode()] * 1500))
+        flooders = [self.publisher() for _ in range(24)]  # the first to come have the lowest places
+        late = [self.publisher() for _ in range(8)]
+        end = time.monotonic() + 3  # a good while longer than the second after which `busy` is said
+        answers = [[] for _ in late]
+
+        def pour(ws):
+            while time.monotonic() < end:
+                ws.send(flood)
+
+        def ask(ws, ops):
+            while time.monotonic() < end:
+                ops.append(ws.ask("publish", topic=topic, data=2)["op"])
+
+        threads = [threading.Thread(target=pour, args=(ws,)) for ws in flooders] + [threading.Thread(target=ask, args=(ws, ops)) for ws, ops in zip(late, answers)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for ops in answers:  # a slow machine may let one wait that long
+            self.assertGreater(ops.count("published"), ops.count("error"))
 
     def test_clients_that_leave_while_their_requests_are_under_way_leave_nothing_behind(self):
         for round_ in range(30):
