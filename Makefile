@@ -157,7 +157,7 @@ help:
 #: make sim          the simulations alone           (MODE=…)
 #: make integration  the real program over loopback  (MODE=…)
 #: make asan         all tests under the address and undefined-behaviour sanitizers
-#: make tsan         all tests under the thread sanitizer
+#: make tsan         unit and integration tests under the thread sanitizer, gateways with four shards
 #: make fuzz         each fuzzer for FUZZ_SECONDS (10)
 #: make bench        build and list the benchmarks
 #: make layers       check who includes whom, where atomics stand, how long files are
@@ -178,8 +178,11 @@ test: $(PROGRAMS.debug) $(UNIT.debug) $(SIM.debug) | deps
 	@$(RUN.debug) $(UNIT.debug) $(SIM.debug) $(INTEGRATION)
 asan: $(PROGRAMS.asan) $(UNIT.asan) $(SIM.asan) | deps
 	@$(RUN.asan) $(UNIT.asan) $(SIM.asan) $(INTEGRATION)
-tsan: $(PROGRAMS.tsan) $(UNIT.tsan) $(SIM.tsan) | deps
-	@$(RUN.tsan) $(UNIT.tsan) $(SIM.tsan) $(INTEGRATION)
+# Without the simulations, which have one thread; gateways have more shards than there may be CPUs.
+tsan: export RINGCAST_TEST_SHARDS ?= 4
+asan tsan: export RINGCAST_TEST_PATIENCE ?= 30
+tsan: $(PROGRAMS.tsan) $(UNIT.tsan) | deps
+	@$(RUN.tsan) $(UNIT.tsan) $(INTEGRATION)
 unit: $(UNIT.$(MODE)) | deps
 	@$(RUN.$(MODE)) $^
 sim: $(SIM.$(MODE)) | deps

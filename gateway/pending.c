@@ -174,12 +174,30 @@ void conn_unstall(struct conn *conn)
     conn->stalled_ms = 0;
 }
 
-void conns_unstall(struct shard *shard)
+/* The one that has waited longest, or BITSET_NONE. */
+static uint32_t longest_stalled(const struct shard *shard)
 {
-    for (uint32_t index = 0; (index = bitset_next(&shard->stalled, index)) != BITSET_NONE; index++) {
+    uint32_t longest = bitset_next(&shard->stalled, 0);
+    for (uint32_t index = longest; index != BITSET_NONE; index = bitset_next(&shard->stalled, index + 1))
+        if (conn_at(shard, index)->stalled_ms < conn_at(shard, longest)->stalled_ms) longest = index;
+    return longest;
+}
+
+static void unstall(struct shard *shard, uint32_t from, uint32_t to)
+{
+    for (uint32_t index = from; (index = bitset_next(&shard->stalled, index)) < to; index++) {
         struct conn *conn = conn_at(shard, index);
         bitset_remove(&shard->stalled, index);
         conn->stalled = false;
         go_on(shard, conn);
     }
+}
+
+/* The first may take all the room that there is, and has then waited least. */
+void conns_unstall(struct shard *shard)
+{
+    uint32_t first = longest_stalled(shard);
+    if (first == BITSET_NONE) return;
+    unstall(shard, first, BITSET_NONE);
+    unstall(shard, 0, first);
 }

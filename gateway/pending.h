@@ -44,7 +44,7 @@ struct engine_hooks pending_hooks(struct shard *shard);
 bool conn_stall(struct shard *shard, struct conn *conn);
 /* Its request found room, or was given up. */
 void conn_unstall(struct conn *conn);
-/* Lets the stalled try again, once a turn. */
+/* Lets the stalled try again, once a turn; first the one that has waited longest, so that none waits while others come twice. */
 void conns_unstall(struct shard *shard);
 
 #endif

@@ -15,6 +15,9 @@
  * at once; the wake-up then finds the consumer awake and costs one empty turn. The exchange makes it one wake-up for each sleep
  * however many producers there are.
  *
+ * tests/support/wake_model.h is a model of this, and tests/sim/sim_wake.c walks all its runs, up to three producers and six items: with these
+ * steps none loses a wake-up, and with any of them left out or in another order one does, or wakes too often.
+ *
  * How a wake-up travels is not said here: a shard posts it from its own ring to the other's, a thread without a ring calls wake_send(). */
 #ifndef CORE_QUEUE_WAKE_H
 #define CORE_QUEUE_WAKE_H

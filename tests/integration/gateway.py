@@ -2,6 +2,7 @@
 
 Promise: a test that begins finds a gateway that answers, and a gateway that ends must do so by SIGTERM, with status 0 and without
 a word from a sanitizer. The program is RINGCAST (build/debug/ringcast), the bench RINGCAST_BENCH (build/debug/ringcast-bench).
+RINGCAST_TEST_SHARDS says how many shards a gateway has whose test asks for no number (else as many as there are CPUs).
 """
 import atexit
 import itertools
@@ -20,6 +21,7 @@ from client import PATIENCE, Ended, Http, TooLate, Ws, fetch, path_of
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 RINGCAST = os.path.abspath(os.environ.get("RINGCAST") or os.path.join(ROOT, "build", "debug", "ringcast"))
+SHARDS = os.environ.get("RINGCAST_TEST_SHARDS")
 RINGCAST_BENCH = os.path.abspath(os.environ.get("RINGCAST_BENCH") or os.path.join(ROOT, "build", "debug", "ringcast-bench"))
 
 KEY = "integration-key-7f3a9c51d2e84b60"
@@ -52,6 +54,8 @@ class Gateway:
     def __init__(self, *flags, key=KEY, command=("serve",)):
         self.flags = list(flags) + ([] if key is None else ["--auth.publish-key", key])
         self.command = list(command)
+        if SHARDS and "--shards" not in self.flags:
+            self.flags += ["--shards", SHARDS]
         self.process = None
         self.said = None    # (stdout, stderr) of one that has ended
         self.ended = False  # its end was seen and found clean

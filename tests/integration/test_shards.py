@@ -1,8 +1,10 @@
 """Several shards: whatever shard a client is on, it sees the same topics (PROTOCOL.md; one gateway, four threads)."""
 import json
+import threading
+import time
 import unittest
 
-from client import Ws, path_of
+from client import PATIENCE, TEXT, Ws, frame, path_of
 from gateway import API_KEY, GatewayTest
 
 
@@ -160,6 +162,35 @@ class ShardsTest(GatewayTest):
             ws.send_text("\n".join([json.dumps({"op": "publish", "id": n, "topic": f"leave.{n}", "data": n}) for n in range(50)] + ['{"op":"subscribe","topics":["leave.>","other.%d"]}' % round_]))
             (ws.reset if round_ % 2 else ws.close)()
         self.assertServing()
+
+
+@unittest.skipIf(PATIENCE > 10, "a sanitizer's home serves so slowly that each waits more than the second after which `busy` is said")
+class FloodTest(GatewayTest):
+    flags = ("--shards", "4")
+
+    def test_publishers_who_flood_a_topic_leave_room_for_those_behind_them(self):
+        topic = self.topic("flood")
+        flood = frame(TEXT, b"\n".join([b'{"op":"publish","topic":"%s","data":1}' % topic.encode()] * 1500))
+        flooders = [self.publisher() for _ in range(24)]  # the first to come have the lowest places
+        late = [self.publisher() for _ in range(8)]
+        end = time.monotonic() + 3  # a good while longer than the second after which `busy` is said
+        answers = [[] for _ in late]
+
+        def pour(ws):
+            while time.monotonic() < end:
+                ws.send(flood)
+
+        def ask(ws, ops):
+            while time.monotonic() < end:
+                ops.append(ws.ask("publish", topic=topic, data=2)["op"])
+
+        threads = [threading.Thread(target=pour, args=(ws,)) for ws in flooders] + [threading.Thread(target=ask, args=(ws, ops)) for ws, ops in zip(late, answers)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for ops in answers:  # on a slow machine a turn may come later than that; but it comes
+            self.assertIn("published", ops)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 /* Links in earnest: four engines on four threads. Each publishes to all topics, has readers of all of them, deletes none, and ends when
- * its readers have every update once, in order; pattern readers and those by name alike. Under the thread sanitizer above all. */
+ * its readers have every update once, in order; pattern readers and those by name alike. Under the thread sanitizer above all. LINK_SECONDS (0) makes it
+ * begin anew with other choices for so long. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -36,7 +37,7 @@ struct side {
 };
 
 static struct side *sides;
-static _Atomic int done_count;
+static _Atomic int begun_count, done_count;
 
 static struct span name_of(uint32_t topic, char *room)
 {
@@ -148,12 +149,11 @@ static void *live(void *context)
     struct side *side = context;
     for (uint32_t topic = 0; topic < TOPICS; topic++) follow(side, 0, topic);
     for (uint32_t reader = 1; reader < READERS; reader++) follow(side, reader, 0);
-    static _Atomic int begun;
-    for (bool ready = false; atomic_load(&begun) < THREADS; sched_yield()) { /* all follow before any publishes: so none has a gap */
+    for (bool ready = false; atomic_load(&begun_count) < THREADS; sched_yield()) { /* all follow before any publishes: so none has a gap */
         turn(side);
         bool now = ((struct thread_reader *)pool_at(&side->readers, 0))->subscriber.subscriptions_count == TOPICS;
         for (uint32_t reader = 1; reader < READERS; reader++) now &= ((struct thread_reader *)pool_at(&side->readers, reader))->subscriber.patterns_count == 1;
-        if (now && !ready) atomic_fetch_add(&begun, 1);
+        if (now && !ready) atomic_fetch_add(&begun_count, 1);
         ready |= now;
     }
     for (bool done = false; atomic_load(&done_count) < THREADS;) {
@@ -168,12 +168,14 @@ static void *live(void *context)
     return NULL;
 }
 
-static void every_reader_of_every_thread_has_all_once_and_in_order(void **state)
+static void live_once(uint64_t seed)
 {
     static const struct wires_settings sizes = { 64, 64, 4096 };
     struct wires *wires = wires_make(THREADS, &sizes);
     pthread_t threads[THREADS];
     sides = calloc(THREADS, sizeof *sides);
+    assert_true(wires && sides);
+    begun_count = done_count = 0;
     struct engine_settings settings = {
         .shards_count = THREADS, .subscriptions_max = READERS * TOPICS, .subscriptions_each_max = TOPICS, .patterns_max = 8,
         .home = { .topics_max = TOPICS, .patterns_max = 8, .log_bytes_max = 64 << 20, .topic_ttl_us = UINT64_C(3600000000), .window = { 3000, 1 << 20, UINT64_C(3600000000) } },
@@ -181,7 +183,7 @@ static void every_reader_of_every_thread_has_all_once_and_in_order(void **state)
     for (uint32_t i = 0; i < THREADS; i++) {
         struct side *side = &sides[i];
         settings.shard = i;
-        side->random = i + 1;
+        side->random = seed * THREADS + i;
         clock_tick(&side->clock);
         assert_int_equal(pool_init(&side->readers, sizeof(struct thread_reader), READERS), 0);
         assert_int_equal(bitset_init(&side->ready, READERS), 0);
@@ -211,6 +213,15 @@ static void every_reader_of_every_thread_has_all_once_and_in_order(void **state)
     }
     wires_free(wires);
     free(sides);
+}
+
+static void every_reader_of_every_thread_has_all_once_and_in_order(void **state)
+{
+    const char *seconds = getenv("LINK_SECONDS");
+    uint64_t end_us = clock_mono_us() + (seconds ? strtoull(seconds, NULL, 10) : 0) * 1000000, seed = 1;
+    do live_once(seed++);
+    while (clock_mono_us() < end_us);
+    print_message("%llu lives\n", (unsigned long long)seed - 1);
 }
 
 int main(void)
