@@ -111,8 +111,7 @@ static void stage(struct shard *shard, struct conn *conn)
 /* The rest of a frame that was cut goes out before anything else, whatever becomes of its log meanwhile. */
 static void carry(struct conn *conn, const struct local_topic *local, struct mark frame, uint64_t into)
 {
-    const char *bytes = chain_bytes(&local->chain, frame.at);
-    text_add(&conn->out, span_of(bytes + into, ws_server_frame_bytes(bytes) - into));
+    text_add(&conn->out, span_of(chain_bytes(&local->chain, frame.at) + into, chain_frame_bytes(&local->chain, frame.at) - into));
 }
 
 /* The socket took `taken` bytes of a send, less than all: cursors move over whole frames, the rest stays dirty. */

@@ -147,7 +147,7 @@ static enum readiness prepare_one(struct shard *shard, struct conn *conn, struct
     uint32_t ticket = pending_make(shard, conn, PENDING_LIVE, 0);
     enum link_result result = ticket == TICKET_NONE ? LINK_FULL
                               : pattern             ? engine_prepare_pattern(&shard->engine, name, ticket)
-                                                    : engine_prepare(&shard->engine, name, ticket);
+                                                    : engine_prepare(&shard->engine, name, conn->subscriber.format, ticket);
     if (result == LINK_SENT) {
         pending_sent(shard, ticket, SPAN_NONE, SPAN_NONE);
         conn->awaits++;

@@ -1,7 +1,5 @@
 #include "core/pubsub/cursor.h"
 
-#include "core/proto/ws_frame.h"
-
 /* Over what the window no longer holds. `every` is told; on a topic without marks `latest` merely jumps, on a keyed one it
  * would lose deltas, so it is told too. */
 static void leave_behind(const struct local_topic *local, struct subscription *subscription, struct counters *counters, struct cursor_news *news)
@@ -116,7 +114,7 @@ struct mark range_sent(const struct local_topic *local, const struct range *rang
 {
     struct mark mark = range->from;
     while (sent > 0) {
-        uint64_t frame_bytes = ws_server_frame_bytes(chain_bytes(&local->chain, mark.at));
+        uint64_t frame_bytes = chain_frame_bytes(&local->chain, mark.at);
         if (frame_bytes > sent) break;
         sent -= frame_bytes;
         mark = chain_next(&local->chain, mark);

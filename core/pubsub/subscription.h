@@ -53,6 +53,7 @@ struct subscriber {
     uint32_t                 patterns_first; /* its pattern subscriptions, the newest first */
     uint32_t                 patterns_count;
     uint32_t                 subscriptions_count;
+    enum wire_format         format;  /* the caller's: what it reads; not changed while it follows anything */
     bool                     behind;  /* the caller's: it could not take all that was pending, and has not caught up since */
     bool                     blocked; /* the caller's: it can take nothing now; its news wait, and it is not made ready */
 };
