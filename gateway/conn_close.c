@@ -10,7 +10,7 @@ void conn_open(struct shard *shard, struct conn *conn, enum conn_kind kind)
 {
     conn_set_state(conn, CONN_OPEN);
     conn->kind = (uint8_t)kind;
-    counter_add(&shard->counters, COUNTER_WEBSOCKETS_OPEN, 1);
+    counter_add(&shard->counters, conn_kind_counter(conn), 1);
     conn_arm_timer(shard, conn, shard_now_ms(shard) + conn->heartbeat_ms);
 }
 
@@ -32,17 +32,18 @@ static bool is_told_before(uint16_t code)
 void conn_close(struct shard *shard, struct conn *conn, uint16_t code, const char *reason)
 {
     if (conn->state != CONN_OPEN) return;
-    if (conn->kind == CONN_KIND_SESSION && is_told_before(code)) message_closing(shard, conn, code == WS_CLOSE_GOING_AWAY ? "shutdown" : reason);
-    conn_leave_websocket(shard, conn); /* after a close frame no more updates */
-    add_close(shard, conn, code, reason);
+    if (conn->kind != CONN_KIND_ECHO && is_told_before(code)) message_closing(shard, conn, code == WS_CLOSE_GOING_AWAY ? "shutdown" : reason);
+    conn_leave(shard, conn); /* after a close frame no more updates */
+    if (conn->kind != CONN_KIND_STREAM) add_close(shard, conn, code, reason);
     conn_set_state(conn, CONN_CLOSING);
-    conn_deadline(shard, conn, shard->settings->deadline_close_ms);
+    if (conn->kind == CONN_KIND_STREAM) conn_linger(shard, conn);
+    else conn_deadline(shard, conn, shard->settings->deadline_close_ms);
 }
 
 void conn_fail(struct shard *shard, struct conn *conn, uint16_t code, const char *reason)
 {
     if (conn->state == CONN_OPEN) {
-        conn_leave_websocket(shard, conn);
+        conn_leave(shard, conn);
         add_close(shard, conn, code, reason);
         conn_set_state(conn, CONN_CLOSING);
     }
@@ -52,7 +53,7 @@ void conn_fail(struct shard *shard, struct conn *conn, uint16_t code, const char
 void conn_closed_by_peer(struct shard *shard, struct conn *conn, uint16_t code)
 {
     if (conn->state == CONN_OPEN) {
-        conn_leave_websocket(shard, conn);
+        conn_leave(shard, conn);
         add_close(shard, conn, code, ""); /* its code is echoed (RFC 6455, 5.5.1) */
         conn_set_state(conn, CONN_CLOSING);
     }

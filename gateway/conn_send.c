@@ -19,9 +19,20 @@ void conn_add_frame(struct shard *shard, struct conn *conn, enum ws_opcode opcod
     conn_add(shard, conn, payload);
 }
 
+static void conn_add_event(struct shard *shard, struct conn *conn, struct span text)
+{
+    conn_add(shard, conn, SPAN_LITERAL("data: "));
+    conn_add(shard, conn, text);
+    conn_add(shard, conn, SPAN_LITERAL("\n\n"));
+}
+
 void conn_add_message(struct shard *shard, struct conn *conn, struct span text)
 {
-    conn_add_frame(shard, conn, WS_TEXT, text);
+    switch (conn->subscriber.format) {
+    case FORMAT_RAW: return;
+    case FORMAT_SSE: conn_add_event(shard, conn, text); break;
+    default: conn_add_frame(shard, conn, WS_TEXT, text);
+    }
     conn->message_ms = shard_now_ms(shard);
 }
 

@@ -6,6 +6,7 @@
 #include "core/base/check.h"
 #include "gateway/conn.h"
 #include "gateway/messages.h"
+#include "gateway/stream.h"
 
 #define SEND_BYTES_MAX (64u * 1024u) /* of updates, for one connection in one pass (MEASURED.md, taught 2) */
 enum {
@@ -104,7 +105,10 @@ static void stage(struct shard *shard, struct conn *conn)
         uint32_t count = range_pieces(local_of(shard, ranged->subscription), &ranged->range, pieces, pieces_max);
         for (uint32_t p = 0; p < count; p++) send_batch_add(batch, pieces[p].bytes, pieces[p].size);
     }
-    if (staged->ranges_count > 0) conn->message_ms = shard_now_ms(shard);
+    if (staged->ranges_count > 0) {
+        conn->message_ms = shard_now_ms(shard);
+        if (conn->kind == CONN_KIND_STREAM) stream_moved(shard, conn);
+    }
     if (send_batch_end(batch) == 0) conn->blocked_ms = 0; /* what it had no room for is not wanted any more */
 }
 

@@ -11,6 +11,7 @@
 #include "gateway/publish.h"
 #include "gateway/publish_lines.h"
 #include "gateway/session.h"
+#include "gateway/stream.h"
 #include "gateway/web.h"
 
 uint16_t http_status_of(const char *code)
@@ -241,6 +242,7 @@ static const struct route {
     bool open; /* does not look at credentials */
 } routes[] = {
     { "/v1/ws", upgrade_session, NULL, NULL, false },
+    { "/v1/stream", http_stream, NULL, NULL, false },
     { "/v1/echo", upgrade_echo, NULL, NULL, false },
     { "/v1/topics", http_get_names, NULL, NULL, false },
     { "/v1/topics/<topic>", http_get_newest, post_topic, delete_topic, false },

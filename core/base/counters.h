@@ -12,6 +12,7 @@
 #define COUNTERS(X) \
     X(CONNECTIONS_OPEN, "connections", "Connections open now, HTTP and WebSocket") \
     X(WEBSOCKETS_OPEN, "websockets", "WebSocket connections open now") \
+    X(STREAMS_OPEN, "streams", "Server-Sent Event streams open now") \
     X(SUBSCRIPTIONS, "subscriptions", "Subscriptions now") \
     X(TOPICS, "topics", "Topics known now") \
     X(LOG_BYTES, "log_bytes", "Bytes allocated for the logs of all topics") \
