@@ -26,6 +26,7 @@ struct staged_range {
 struct staged_send {
     size_t   out_bytes; /* of the connection's `out`, first */
     uint32_t ranges_first, ranges_count;
+    char     header[WS_SERVER_HEADER_BYTES_MAX]; /* of the message that the ranges make, where they are lines */
 };
 
 struct fanout {
@@ -65,9 +66,9 @@ static uint32_t take_ranges(struct shard *shard, struct conn *conn)
     struct fanout *fanout = shard->fanout;
     struct engine *engine = &shard->engine;
     uint32_t first = fanout->ranges_count;
-    uint64_t bytes = 0;
+    uint64_t bytes = 0, bytes_max = format_is_lines(conn->subscriber.format) ? RANGE_LINES_BYTES_MAX : SEND_BYTES_MAX;
     /* Each range may bring a gap to be told. Where enough is queued that goes out alone first: what a peer is told can't pile up. */
-    while (conn_out_waiting(conn) <= CONN_OUT_MAX && bytes < SEND_BYTES_MAX && fanout->ranges_count < RANGES_MAX && fanout->ranges_count - first < BATCH_SEND_PIECES_MAX / 2) {
+    while (conn_out_waiting(conn) <= CONN_OUT_MAX && bytes < bytes_max && fanout->ranges_count < RANGES_MAX && fanout->ranges_count - first < BATCH_SEND_PIECES_MAX / 2) {
         uint32_t index = engine_take_dirty(engine, &conn->subscriber);
         if (index == POOL_NONE) break;
         struct subscription *subscription = subscription_at(&engine->locals.subscriptions, index);
@@ -86,6 +87,38 @@ static uint32_t take_ranges(struct shard *shard, struct conn *conn)
     return fanout->ranges_count - first;
 }
 
+/* Ranges of lines make one message: its header, and all of them but the last line's end. The header and one piece for each range
+ * always fit; a range is cut so that they do. */
+static void add_lines(struct shard *shard, struct staged_send *staged)
+{
+    struct send_batch *batch = shard->batch;
+    struct staged_range *ranges = &shard->fanout->ranges[staged->ranges_first];
+    struct piece pieces[BATCH_SEND_PIECES_MAX];
+    uint32_t count = 0, room = send_batch_pieces_left(batch) - 1;
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < staged->ranges_count; i++) {
+        count += range_pieces(local_of(shard, ranges[i].subscription), &ranges[i].range, pieces + count, room - count - (staged->ranges_count - 1 - i));
+        bytes += ranges[i].range.bytes;
+    }
+    if (count == 0) return;
+    pieces[count - 1].size--;
+    send_batch_add(batch, staged->header, ws_server_header_write(staged->header, WS_TEXT, bytes - 1));
+    for (uint32_t i = 0; i < count; i++) send_batch_add(batch, pieces[i].bytes, pieces[i].size);
+}
+
+static void add_ranges(struct shard *shard, const struct staged_send *staged)
+{
+    struct send_batch *batch = shard->batch;
+    for (uint32_t i = 0; i < staged->ranges_count; i++) {
+        struct staged_range *ranged = &shard->fanout->ranges[staged->ranges_first + i];
+        struct piece pieces[BATCH_SEND_PIECES_MAX];
+        /* One piece at least is left for each range still to come. */
+        uint32_t pieces_max = send_batch_pieces_left(batch) - (staged->ranges_count - 1 - i);
+        uint32_t count = range_pieces(local_of(shard, ranged->subscription), &ranged->range, pieces, pieces_max);
+        for (uint32_t p = 0; p < count; p++) send_batch_add(batch, pieces[p].bytes, pieces[p].size);
+    }
+}
+
 static void stage(struct shard *shard, struct conn *conn)
 {
     struct fanout *fanout = shard->fanout;
@@ -97,14 +130,8 @@ static void stage(struct shard *shard, struct conn *conn)
 
     send_batch_begin(batch, conn->file, conn_index(shard, conn));
     if (staged->out_bytes > 0) send_batch_add(batch, conn->out.bytes + conn->out_sent, staged->out_bytes);
-    for (uint32_t i = 0; i < staged->ranges_count; i++) {
-        struct staged_range *ranged = &fanout->ranges[staged->ranges_first + i];
-        struct piece pieces[BATCH_SEND_PIECES_MAX];
-        /* One piece at least is left for each range still to come. */
-        uint32_t pieces_max = send_batch_pieces_left(batch) - (staged->ranges_count - 1 - i);
-        uint32_t count = range_pieces(local_of(shard, ranged->subscription), &ranged->range, pieces, pieces_max);
-        for (uint32_t p = 0; p < count; p++) send_batch_add(batch, pieces[p].bytes, pieces[p].size);
-    }
+    if (format_is_lines(conn->subscriber.format)) add_lines(shard, staged);
+    else add_ranges(shard, staged);
     if (staged->ranges_count > 0) {
         conn->message_ms = shard_now_ms(shard);
         if (conn->kind == CONN_KIND_STREAM) stream_moved(shard, conn);
@@ -118,15 +145,24 @@ static void carry(struct conn *conn, const struct local_topic *local, struct mar
     text_add(&conn->out, span_of(chain_bytes(&local->chain, frame.at) + into, chain_frame_bytes(&local->chain, frame.at) - into));
 }
 
-/* The socket took `taken` bytes of a send, less than all: cursors move over whole frames, the rest stays dirty. */
-static void settle_short(struct shard *shard, struct conn *conn, const struct staged_send *staged, uint64_t taken)
+/* A message of lines that was begun is finished: its length was told. */
+static void carry_lines(struct shard *shard, struct conn *conn, const struct staged_send *staged, const struct send_entry *entry)
+{
+    const struct staged_range *ranges = &shard->fanout->ranges[staged->ranges_first];
+    uint64_t skip = (uint64_t)entry->result;
+    for (uint32_t i = 0; i < entry->pieces_count; i++) {
+        const struct iovec *piece = &shard->batch->pieces[entry->pieces_first + i];
+        if (skip < piece->iov_len) text_add(&conn->out, span_of((const char *)piece->iov_base + skip, piece->iov_len - skip));
+        skip -= skip < piece->iov_len ? skip : piece->iov_len;
+    }
+    for (uint32_t i = 0; i < staged->ranges_count; i++) engine_sent(&shard->engine, ranges[i].subscription, ranges[i].range.to);
+}
+
+/* The socket took `taken` bytes of ranges, less than all: cursors move over whole frames, the rest stays dirty. */
+static void settle_ranges(struct shard *shard, struct conn *conn, const struct staged_send *staged, uint64_t taken)
 {
     struct engine *engine = &shard->engine;
     const struct staged_range *ranges = &shard->fanout->ranges[staged->ranges_first];
-    uint64_t of_out = taken < staged->out_bytes ? taken : staged->out_bytes;
-    bool progress = taken > 0;
-    taken -= of_out;
-    conn_out_taken(conn, of_out);
     uint32_t whole = 0;
     for (; whole < staged->ranges_count && taken >= ranges[whole].range.bytes; whole++) {
         taken -= ranges[whole].range.bytes;
@@ -145,6 +181,16 @@ static void settle_short(struct shard *shard, struct conn *conn, const struct st
         }
         engine_sent(engine, cut->subscription, mark);
     }
+}
+
+static void settle_short(struct shard *shard, struct conn *conn, const struct staged_send *staged, const struct send_entry *entry)
+{
+    uint64_t taken = entry->result > 0 ? (uint64_t)entry->result : 0;
+    uint64_t of_out = taken < staged->out_bytes ? taken : staged->out_bytes;
+    bool progress = taken > 0;
+    conn_out_taken(conn, of_out);
+    if (taken > of_out && format_is_lines(conn->subscriber.format)) carry_lines(shard, conn, staged, entry);
+    else settle_ranges(shard, conn, staged, taken - of_out);
     counter_add(&shard->counters, COUNTER_SHORT_SENDS, 1);
     conn_on_full(shard, conn, progress);
 }
@@ -180,7 +226,7 @@ static void submit_and_settle(struct shard *shard)
         if (entry->result > 0) bytes_sent += (uint64_t)entry->result;
         if (entry->result == (int64_t)entry->bytes) settle_whole(shard, conn, staged);
         else if (entry->result >= 0 || entry->result == -EAGAIN || entry->result == -EINTR || entry->result == -ENOBUFS || entry->result == -ENOMEM)
-            settle_short(shard, conn, staged, entry->result > 0 ? (uint64_t)entry->result : 0);
+            settle_short(shard, conn, staged, entry);
         else settle_failed(shard, conn, staged);
     }
     counter_add(&shard->counters, COUNTER_BYTES_SENT, bytes_sent);

@@ -307,11 +307,17 @@ size_t session_on_message(struct shard *shard, struct conn *conn, struct span te
 
 /* The handshake's query. */
 
-static bool read_format(struct span text, enum wire_format *format)
+static bool read_format(const struct session_query *query, enum wire_format *format)
 {
-    for (*format = FORMAT_JSON; *format <= FORMAT_RAW; ++*format)
-        if (span_is(text, formats[*format].name)) return true;
-    return false;
+    bool batch = false;
+    *format = FORMAT_JSON;
+    if (query->format.bytes)
+        while (!span_is(query->format, formats[*format].name))
+            if (++*format > FORMAT_RAW) return false;
+    if (query->batch.bytes) query_boolean(query->batch, &batch);
+    if (batch && *format == FORMAT_JSON) *format = FORMAT_LINES;
+    if (batch && *format == FORMAT_ARRAY) *format = FORMAT_ARRAY_LINES;
+    return true;
 }
 
 const char *session_query_fault(const struct session_query *query, struct conn *conn, struct subscribe_options *options)
@@ -320,7 +326,7 @@ const char *session_query_fault(const struct session_query *query, struct conn *
     if (query->fault) return query->fault;
     if (query->mode.bytes && !read_mode(query->mode, &options->mode)) return "mode must be latest or every";
     enum wire_format format;
-    if (query->format.bytes && !read_format(query->format, &format)) return "format must be json, array or raw";
+    if (!read_format(query, &format)) return "format must be json, array or raw";
     bool batch;
     if (query->snapshot.bytes && !query_boolean(query->snapshot, &options->snapshot)) return "snapshot must be true, false, 1 or 0";
     if (query->batch.bytes && !query_boolean(query->batch, &batch)) return "batch must be true, false, 1 or 0";
@@ -344,8 +350,7 @@ bool session_prepare(struct shard *shard, struct conn *conn, const struct sessio
     struct topics_asked asked;
     const char *code, *why; /* what is wrong is told after the handshake */
     bool ready = true;
-    conn->subscriber.format = FORMAT_JSON;
-    if (query->format.bytes && !read_format(query->format, &conn->subscriber.format)) conn->subscriber.format = FORMAT_JSON;
+    if (!read_format(query, &conn->subscriber.format)) conn->subscriber.format = FORMAT_JSON;
     if (query->fault || query->token_wrong || query->topics.size == 0) return true;
     topics_asked_init(shard, &asked);
     if (topics_asked_add_list(shard, &asked, query->topics)) ready = subscribing_prepare(shard, conn, &asked, &code, &why) != NOT_READY;

@@ -84,7 +84,7 @@ struct range cursor_cut(struct local_topic *local, const struct subscription *su
         range.bytes = local->memo_bytes;
         return range;
     }
-    range.to = chain_walk(&local->chain, range.from, local->ends.head, local->ends.last.seq + 1, RANGE_BYTES_MAX, &range.bytes);
+    range.to = chain_walk(&local->chain, range.from, local->ends.head, local->ends.last.seq + 1, range_bytes_max(local->chain.format), &range.bytes);
     local->memo_from = range.from;
     local->memo_to = range.to;
     local->memo_bytes = range.bytes;

@@ -98,9 +98,8 @@ static size_t array_frame_bytes(const struct update *update)
     return framed_bytes(array_bytes(update));
 }
 
-static void array_encode(const struct update *update, char *out)
+static char *write_array(char *out, const struct update *update)
 {
-    out += ws_server_header_write(out, WS_TEXT, array_bytes(update));
     out = write_span(out, SPAN_LITERAL("[\""));
     out = write_span(out, update->topic);
     out = write_span(out, SPAN_LITERAL("\","));
@@ -110,6 +109,12 @@ static void array_encode(const struct update *update, char *out)
     *out++ = ',';
     out = write_data(out, update);
     *out = ']';
+    return out + 1;
+}
+
+static void array_encode(const struct update *update, char *out)
+{
+    write_array(out + ws_server_header_write(out, WS_TEXT, array_bytes(update)), update);
 }
 
 static size_t raw_frame_bytes(const struct update *update)
@@ -137,10 +142,30 @@ static void sse_encode(const struct update *update, char *out)
     write_span(out, SPAN_LITERAL(EVENT_END));
 }
 
-uint64_t format_event_bytes(const char *frame)
+static size_t lines_frame_bytes(const struct update *update)
+{
+    return json_bytes(update) + 1;
+}
+
+static void lines_encode(const struct update *update, char *out)
+{
+    *write_json(out, update) = '\n';
+}
+
+static size_t array_lines_frame_bytes(const struct update *update)
+{
+    return array_bytes(update) + 1;
+}
+
+static void array_lines_encode(const struct update *update, char *out)
+{
+    *write_array(out, update) = '\n';
+}
+
+uint64_t format_line_bytes(const char *frame)
 {
     const char *line_end = rawmemchr(frame, '\n');
-    return (uint64_t)(line_end - frame) + sizeof EVENT_END - 1;
+    return (uint64_t)(line_end - frame) + 1;
 }
 
 const struct format formats[FORMATS_COUNT] = {
@@ -148,6 +173,8 @@ const struct format formats[FORMATS_COUNT] = {
     [FORMAT_ARRAY] = { "array", array_frame_bytes, array_encode },
     [FORMAT_RAW] = { "raw", raw_frame_bytes, raw_encode },
     [FORMAT_SSE] = { "sse", sse_frame_bytes, sse_encode },
+    [FORMAT_LINES] = { "json lines", lines_frame_bytes, lines_encode },
+    [FORMAT_ARRAY_LINES] = { "array lines", array_lines_frame_bytes, array_lines_encode },
 };
 
 static uint64_t read_digits(const char **at)

@@ -14,8 +14,15 @@ enum wire_format {
     FORMAT_ARRAY, /* a text frame ["AAPL",1042,1763812345679313,{…}] */
     FORMAT_RAW,   /* a text frame with the payload alone */
     FORMAT_SSE,   /* an event "data: {…}\n\n" with what a JSON frame says (the HTML standard, 9.2.5) */
+    FORMAT_LINES, /* what a JSON frame says, and "\n": whoever sends some of them makes one message of them (`batch=1`) */
+    FORMAT_ARRAY_LINES,
 };
-#define FORMATS_COUNT 4
+#define FORMATS_COUNT 6
+
+static inline bool format_is_lines(enum wire_format format)
+{
+    return format >= FORMAT_LINES;
+}
 
 struct update {
     struct span topic;
@@ -35,13 +42,14 @@ struct format {
 
 extern const struct format formats[FORMATS_COUNT]; /* by enum wire_format (PROTOCOL.md, "Formats") */
 
-/* An event ends with its second line end, and holds no other: data has none (struct update). */
-uint64_t format_event_bytes(const char *frame);
+/* Up to and with its line end; data has none (struct update). */
+uint64_t format_line_bytes(const char *frame);
 
 /* How long the whole frame at `frame` is. */
 static inline uint64_t format_frame_bytes(enum wire_format format, const char *frame)
 {
-    return format == FORMAT_SSE ? format_event_bytes(frame) : ws_server_frame_bytes(frame);
+    if (format < FORMAT_SSE) return ws_server_frame_bytes(frame);
+    return format_line_bytes(frame) + (format == FORMAT_SSE); /* an event ends with an empty line */
 }
 
 /* Reads an update back out of a frame of FORMAT_JSON; its slices lie in the frame. */
