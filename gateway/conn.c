@@ -80,6 +80,7 @@ void conn_accepted(struct shard *shard, uint32_t file)
     counter_add(&shard->counters, COUNTER_CONNECTIONS_OPEN, 1);
     if (shard->conns.used > shard->connections_max || shard_total(shard, COUNTER_CONNECTIONS_OPEN) > shard->settings->limits_connections) {
         counter_add(&shard->counters, COUNTER_CONNECTIONS_REFUSED, 1);
+        counter_add(&shard->counters, COUNTER_LIMIT_CONNECTIONS, 1);
         http_refuse_full(shard, conn);
     }
     conn_arm_recv(shard, conn);
@@ -122,6 +123,7 @@ void conn_join(struct shard *shard, struct conn *conn, enum why_joined why)
     if (conn->state == CONN_JOINING) return;
     count_end(shard, why);
     if (conn->state == CONN_OPEN) conn_leave(shard, conn);
+    counter_sub(&shard->counters, COUNTER_CONNECTIONS_BLOCKED, conn->subscriber.blocked);
     if (conn->reader) ws_reader_free(conn);
     if (conn->exchange) http_exchange_free(conn);
     conn_set_state(conn, CONN_JOINING);

@@ -14,12 +14,34 @@ void conn_open(struct shard *shard, struct conn *conn, enum conn_kind kind)
     conn_arm_timer(shard, conn, shard_now_ms(shard) + conn->heartbeat_ms);
 }
 
+static enum counter counter_of(uint16_t code)
+{
+    switch (code) {
+    case 1000: return COUNTER_CLOSE_1000;
+    case 1001: return COUNTER_CLOSE_1001;
+    case 1002: return COUNTER_CLOSE_1002;
+    case 1003: return COUNTER_CLOSE_1003;
+    case 1007: return COUNTER_CLOSE_1007;
+    case 1008: return COUNTER_CLOSE_1008;
+    case 1009: return COUNTER_CLOSE_1009;
+    case 1011: return COUNTER_CLOSE_1011;
+    case 1013: return COUNTER_CLOSE_1013;
+    case 4400: return COUNTER_CLOSE_4400;
+    case 4401: return COUNTER_CLOSE_4401;
+    case 4403: return COUNTER_CLOSE_4403;
+    case 4408: return COUNTER_CLOSE_4408;
+    case 4429: return COUNTER_CLOSE_4429;
+    default: return COUNTER_CLOSE_OTHER; /* what the peer chose, echoed */
+    }
+}
+
 static void add_close(struct shard *shard, struct conn *conn, uint16_t code, const char *reason)
 {
     char frame[127];
     struct span text = span_of_string(reason);
     if (!utf8_valid(text)) text = SPAN_LITERAL("the request holds what is not UTF-8"); /* it quoted the client's own bytes */
     uint32_t bytes = ws_close_write(frame, code, text);
+    counter_add(&shard->counters, counter_of(code), 1);
     conn_add(shard, conn, span_of(frame, bytes));
 }
 

@@ -86,6 +86,7 @@ void conn_on_full(struct shard *shard, struct conn *conn, bool progress)
 {
     if (conn->state == CONN_JOINING) return;
     if (progress || conn->blocked_ms == 0) conn->blocked_ms = shard_now_ms(shard);
+    counter_add(&shard->counters, COUNTER_CONNECTIONS_BLOCKED, !conn->subscriber.blocked);
     conn->subscriber.blocked = true;
     conn->subscriber.behind = true;
     bitset_remove(&shard->ready, conn_index(shard, conn));
@@ -97,6 +98,7 @@ void conn_on_full(struct shard *shard, struct conn *conn, bool progress)
 
 void conn_unblock(struct shard *shard, struct conn *conn)
 {
+    counter_sub(&shard->counters, COUNTER_CONNECTIONS_BLOCKED, conn->subscriber.blocked);
     conn->subscriber.blocked = false;
     conn->again_ms = 0;
     bitset_add(&shard->ready, conn_index(shard, conn));

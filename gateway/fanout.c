@@ -82,6 +82,7 @@ static uint32_t take_ranges(struct shard *shard, struct conn *conn)
         }
         struct staged_range *staged = &fanout->ranges[fanout->ranges_count++];
         *staged = (struct staged_range){ index, cursor_cut(local, subscription) };
+        if (subscription->fresh) staged->range.oldest_us = 0; /* a snapshot's age is no delay */
         bytes += staged->range.bytes;
     }
     return fanout->ranges_count - first;
@@ -195,11 +196,25 @@ static void settle_short(struct shard *shard, struct conn *conn, const struct st
     conn_on_full(shard, conn, progress);
 }
 
-static void settle_whole(struct shard *shard, struct conn *conn, const struct staged_send *staged)
+/* The delay of a range is that of its oldest update, until the kernel has it. */
+static void observe(struct counters *counters, const struct range *range, uint64_t now_us)
+{
+    if (range->oldest_us == 0) return;
+    uint64_t delay_us = now_us > range->oldest_us ? now_us - range->oldest_us : 0;
+    counter_observe(counters, COUNTER_DELAY_0, COUNTER_DELAY_INF, 16, delay_us);
+}
+
+static void settle_whole(struct shard *shard, struct conn *conn, const struct staged_send *staged, uint64_t now_us)
 {
     const struct staged_range *ranges = &shard->fanout->ranges[staged->ranges_first];
+    uint64_t frames = 0;
     conn_out_taken(conn, staged->out_bytes);
-    for (uint32_t i = 0; i < staged->ranges_count; i++) engine_sent(&shard->engine, ranges[i].subscription, ranges[i].range.to);
+    for (uint32_t i = 0; i < staged->ranges_count; i++) {
+        observe(&shard->counters, &ranges[i].range, now_us);
+        frames += ranges[i].range.to.seq - ranges[i].range.from.seq;
+        engine_sent(&shard->engine, ranges[i].subscription, ranges[i].range.to);
+    }
+    if (frames > 0) counter_observe(&shard->counters, COUNTER_SEND_FRAMES_0, COUNTER_SEND_FRAMES_INF, 1, frames);
     if (conn->subscriber.dirty.first == POOL_NONE) conn->subscriber.behind = false; /* it has caught up */
     conn_on_sent(shard, conn);
     if (conn->state != CONN_JOINING && (conn->subscriber.dirty.first != POOL_NONE || conn_out_waiting(conn) > 0))
@@ -218,13 +233,13 @@ static void submit_and_settle(struct shard *shard)
     struct send_batch *batch = shard->batch;
     if (batch->count == 0) return;
     send_batch_submit(batch);
-    uint64_t bytes_sent = 0;
+    uint64_t bytes_sent = 0, now_us = clock_wall_us();
     for (uint32_t i = 0; i < batch->count; i++) {
         const struct send_entry *entry = &batch->entries[i];
         const struct staged_send *staged = &shard->fanout->sends[i];
         struct conn *conn = conn_at(shard, entry->owner);
         if (entry->result > 0) bytes_sent += (uint64_t)entry->result;
-        if (entry->result == (int64_t)entry->bytes) settle_whole(shard, conn, staged);
+        if (entry->result == (int64_t)entry->bytes) settle_whole(shard, conn, staged, now_us);
         else if (entry->result >= 0 || entry->result == -EAGAIN || entry->result == -EINTR || entry->result == -ENOBUFS || entry->result == -ENOMEM)
             settle_short(shard, conn, staged, entry);
         else settle_failed(shard, conn, staged);

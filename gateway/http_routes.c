@@ -145,6 +145,7 @@ static void post(const struct http_call *call, enum body_use use, bool key)
     }
     uint64_t most = use == BODY_PUBLISH ? settings->limits_payload + PUBLISH_SPACE_MAX : settings->limits_body;
     if (request->has_length && request->content_length > most) {
+        counter_add(&call->shard->counters, use == BODY_PUBLISH ? COUNTER_LIMIT_PAYLOAD : COUNTER_LIMIT_BODY, 1);
         declared_too_large(call, use == BODY_PUBLISH ? "the payload is larger than limits.payload" : "the body is larger than limits.body");
         return;
     }

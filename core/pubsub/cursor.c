@@ -82,9 +82,12 @@ struct range cursor_cut(struct local_topic *local, const struct subscription *su
     if (local->memo_bytes > 0 && local->memo_from.seq == range.from.seq) {
         range.to = local->memo_to;
         range.bytes = local->memo_bytes;
+        range.oldest_us = local->memo_us;
         return range;
     }
     range.to = chain_walk(&local->chain, range.from, local->ends.head, local->ends.last.seq + 1, range_bytes_max(local->chain.format), &range.bytes);
+    range.oldest_us = format_ts_read(local->chain.format, chain_bytes(&local->chain, range.from.at), local_topic_name(local));
+    local->memo_us = range.oldest_us;
     local->memo_from = range.from;
     local->memo_to = range.to;
     local->memo_bytes = range.bytes;

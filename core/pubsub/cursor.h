@@ -18,6 +18,7 @@ struct cursor_news {
 struct range {
     struct mark from, to; /* to: behind its last frame */
     uint64_t    bytes;
+    uint64_t    oldest_us; /* when its first update was appended, wall clock; 0: the format does not say */
 };
 
 /* One contiguous run of it. */

@@ -248,6 +248,7 @@ void engine_sent(struct engine *engine, uint32_t index, struct mark mark)
     struct subscription *subscription = subscription_at(&engine->locals.subscriptions, index);
     counter_add(engine->counters, COUNTER_FRAMES_SENT, mark.seq - subscription->next_seq);
     subscription->next_seq = mark.seq;
+    subscription->fresh = false;
     subscription->jumped = 0;
     subscription->at = mark.at;
     following_enlist(engine, index);

@@ -96,6 +96,7 @@ static void set_cursor(struct subscription *subscription, const struct local_top
         subscription->next_seq = ends->last.seq + 1;
         subscription->at = ends->head;
     }
+    subscription->fresh = subscription->next_seq <= ends->last.seq;
     if (known != local) subscription->at = POSITION_UNKNOWN; /* each format has positions of its own */
 }
 

@@ -184,11 +184,30 @@ static uint64_t read_digits(const char **at)
     return number;
 }
 
+static const char *payload_of(const char *frame)
+{
+    uint8_t length = (uint8_t)frame[1];
+    return frame + (length < 126 ? 2 : length == 126 ? 4 : 10);
+}
+
+uint64_t format_ts_read(enum wire_format format, const char *frame, struct span topic)
+{
+    bool array = format == FORMAT_ARRAY || format == FORMAT_ARRAY_LINES;
+    const char *at = frame;
+    if (format == FORMAT_RAW) return 0;
+    if (format == FORMAT_SSE) at += sizeof EVENT_START - 1;
+    else if (!format_is_lines(format)) at = payload_of(frame);
+    at += topic.size + (array ? sizeof "[\"\"," - 1 : sizeof BEFORE_TOPIC - 1 + sizeof BEFORE_SEQ - 1);
+    read_digits(&at);
+    at += array ? 1 : sizeof BEFORE_TS - 1;
+    return read_digits(&at);
+}
+
 struct update format_json_read(const char *frame, struct span topic)
 {
     uint64_t frame_bytes = ws_server_frame_bytes(frame);
     const char *end = frame + frame_bytes - 1; /* at the closing brace */
-    const char *at = frame + (frame[1] < 126 ? 2 : frame[1] == 126 ? 4 : 10);
+    const char *at = payload_of(frame);
     struct update update = { .topic = topic };
     at += sizeof BEFORE_TOPIC - 1 + topic.size + sizeof BEFORE_SEQ - 1;
     update.seq = read_digits(&at);

@@ -52,6 +52,9 @@ static inline uint64_t format_frame_bytes(enum wire_format format, const char *f
     return format_line_bytes(frame) + (format == FORMAT_SSE); /* an event ends with an empty line */
 }
 
+/* When the update in a frame was appended, in microseconds since the Unix epoch; 0: this format does not say. */
+uint64_t format_ts_read(enum wire_format format, const char *frame, struct span topic);
+
 /* Reads an update back out of a frame of FORMAT_JSON; its slices lie in the frame. */
 struct update format_json_read(const char *frame, struct span topic);
 

@@ -35,7 +35,7 @@ struct local_topic {
     char                     epoch[EPOCH_BYTES];
     /* Where a cut of a long range ended, for the next subscription that begins at the same place. */
     struct mark              memo_from, memo_to;
-    uint64_t                 memo_bytes;
+    uint64_t                 memo_bytes, memo_us;
 
     /* Its link to the home. */
     uint32_t            topic;     /* the home's, by index: once live */

@@ -29,7 +29,8 @@ struct subscription {
     uint32_t        sibling_next, sibling_prev; /* all of one subscriber's, in the order of subscribing */
     uint8_t         mode;       /* enum mode */
     uint8_t         list;       /* enum subscription_list */
-    bool            skips;      /* latest: it goes on with the newest key whatever lies between (resumed, or was `every`) */
+    bool            fresh : 1;  /* it begins with what was there before it, and nothing of that was sent yet */
+    bool            skips : 1;  /* latest: it goes on with the newest key whatever lies between (resumed, or was `every`) */
 };
 #define BY_NAME POOL_NONE
 static_assert(sizeof(struct subscription) <= 56, "a million of them are promised");
