@@ -28,8 +28,7 @@ static bool line_value(struct span line, const char *name, double *value)
 static void take_line(struct metrics *metrics, struct span line)
 {
     double value;
-    if (line_value(line, "ringcast_shard_idle_seconds_total", &value) ||
-        (line_value(line, "ringcast_idle_microseconds_total", &value) && (value *= 1e-6, true))) {
+    if (line_value(line, "ringcast_shard_idle_seconds_total", &value)) {
         metrics->has_idle = true;
         metrics->idle_s += value;
         metrics->shards++;

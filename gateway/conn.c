@@ -3,6 +3,7 @@
 #include "core/base/check.h"
 #include "gateway/http_exchange.h"
 #include "gateway/messages.h"
+#include "gateway/stream.h"
 #include "gateway/ws_reader.h"
 
 #define BIT(n) (1u << (n))
@@ -79,6 +80,7 @@ void conn_accepted(struct shard *shard, uint32_t file)
     counter_add(&shard->counters, COUNTER_CONNECTIONS_OPEN, 1);
     if (shard->conns.used > shard->connections_max || shard_total(shard, COUNTER_CONNECTIONS_OPEN) > shard->settings->limits_connections) {
         counter_add(&shard->counters, COUNTER_CONNECTIONS_REFUSED, 1);
+        counter_add(&shard->counters, COUNTER_LIMIT_CONNECTIONS, 1);
         http_refuse_full(shard, conn);
     }
     conn_arm_recv(shard, conn);
@@ -110,17 +112,18 @@ static void count_end(struct shard *shard, enum why_joined why)
     counter_add(&shard->counters, counters[why], 1);
 }
 
-void conn_leave_websocket(struct shard *shard, struct conn *conn)
+void conn_leave(struct shard *shard, struct conn *conn)
 {
     engine_unsubscribe_all(&shard->engine, conn_index(shard, conn));
-    counter_sub(&shard->counters, COUNTER_WEBSOCKETS_OPEN, 1);
+    counter_sub(&shard->counters, conn_kind_counter(conn), 1);
 }
 
 void conn_join(struct shard *shard, struct conn *conn, enum why_joined why)
 {
     if (conn->state == CONN_JOINING) return;
     count_end(shard, why);
-    if (conn->state == CONN_OPEN) conn_leave_websocket(shard, conn);
+    if (conn->state == CONN_OPEN) conn_leave(shard, conn);
+    counter_sub(&shard->counters, COUNTER_CONNECTIONS_BLOCKED, conn->subscriber.blocked);
     if (conn->reader) ws_reader_free(conn);
     if (conn->exchange) http_exchange_free(conn);
     conn_set_state(conn, CONN_JOINING);
@@ -156,8 +159,8 @@ static void check_life(struct shard *shard, struct conn *conn)
         conn_join(shard, conn, WHY_TOO_SLOW); /* its socket is full: no close frame would fit */
         return;
     }
-    /* What a paused connection sent is waiting for us: silence is no sign then. */
-    if (conn->paused) conn->received_ms = now_ms;
+    /* What a paused connection sent is waiting for us, and a stream's reader says nothing: silence is no sign then. */
+    if (conn->paused || conn->kind == CONN_KIND_STREAM) conn->received_ms = now_ms;
     if (now_ms - conn->received_ms >= 2 * beat) {
         counter_add(&shard->counters, COUNTER_CLOSED_SILENT, 1);
         conn_close(shard, conn, WS_CLOSE_TIMEOUT, "no sign of life for twice heartbeat_ms");
@@ -169,10 +172,13 @@ static void check_life(struct shard *shard, struct conn *conn)
         conn_add_frame(shard, conn, WS_PING, SPAN_NONE);
         conn->ping_sent = true;
     }
-    if (now_ms - conn->message_ms + slack >= beat && !conn->subscriber.blocked && conn->kind == CONN_KIND_SESSION) message_heartbeat(shard, conn);
+    bool beats = conn->kind != CONN_KIND_ECHO && conn->subscriber.format != FORMAT_RAW && !conn->subscriber.blocked;
+    if (now_ms - conn->message_ms + slack >= beat && beats) message_heartbeat(shard, conn);
 
     uint64_t due_ms = conn->received_ms + (conn->ping_sent ? 2 : 1) * beat;
-    if (conn->kind == CONN_KIND_SESSION && !conn->subscriber.blocked && conn->message_ms + beat < due_ms) due_ms = conn->message_ms + beat;
+    if (beats && conn->message_ms + beat < due_ms) due_ms = conn->message_ms + beat;
+    uint64_t position_due_ms = conn->kind == CONN_KIND_STREAM ? stream_tell_position(shard, conn) : UINT64_MAX;
+    if (position_due_ms < due_ms) due_ms = position_due_ms;
     if (conn->blocked_ms && conn->blocked_ms + shard->settings->deadline_write_ms < due_ms) due_ms = conn->blocked_ms + shard->settings->deadline_write_ms;
     conn_arm_timer(shard, conn, due_ms > now_ms ? due_ms : now_ms + 1);
 }

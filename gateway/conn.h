@@ -14,14 +14,14 @@
 enum conn_state {
     CONN_FREE,
     CONN_HTTP,    /* reads requests */
-    CONN_OPEN,    /* a WebSocket */
+    CONN_OPEN,    /* a WebSocket, or a stream of events */
     CONN_CLOSING, /* our close frame is queued; the client's is awaited until the deadline */
     CONN_LINGER,  /* nothing more will be said: what is queued goes out, then our side is shut, and what comes is thrown away
                      until the peer ends or the deadline, so that the last answer is not lost to a reset (RFC 9112, 9.6) */
     CONN_JOINING, /* no new operations; waits until the kernel holds none, then FREE */
 };
 
-enum conn_kind { CONN_KIND_SESSION, CONN_KIND_ECHO };
+enum conn_kind { CONN_KIND_SESSION, CONN_KIND_ECHO, CONN_KIND_STREAM };
 
 enum why_joined { WHY_PEER_LEFT, WHY_DONE, WHY_RECV_FAILED, WHY_SEND_FAILED, WHY_DEADLINE, WHY_TOO_SLOW, WHY_SILENT, WHY_ENDED };
 
@@ -49,6 +49,7 @@ struct conn {
     bool              settles;    /* a request waits until all that was asked for the connection is answered */
     bool              listed;     /* stands in the shard's input or starved list */
     bool              ping_sent;  /* a ping went out since something was received */
+    bool              moved;      /* a stream: it was sent updates since its position was told */
     bool              shut;       /* our side was shut down */
     bool              end_at_rest; /* LINGER: the peer has ended too (both close frames were exchanged, or its end came), so that it ends when the last byte is out */
     uint16_t          buffer;     /* the receive buffer it holds, NO_BUFFER */
@@ -59,6 +60,7 @@ struct conn {
     uint32_t          heartbeat_ms;
     uint64_t          received_ms; /* when bytes came last */
     uint64_t          message_ms;  /* when a message was sent last (pings don't count) */
+    uint64_t          position_ms; /* a stream: when its position was told last */
     uint64_t          blocked_ms;  /* since when its socket takes nothing */
     uint64_t          again_ms;    /* when a full socket that can't be polled is tried again; 0: it is polled */
     uint64_t          stalled_ms; /* since when a request of it finds links full; 0: it does not */
@@ -104,7 +106,7 @@ void conns_rearm(struct shard *shard);
 
 /* States. */
 void conn_set_state(struct conn *conn, enum conn_state next);
-void conn_open(struct shard *shard, struct conn *conn, enum conn_kind kind); /* HTTP -> OPEN, after the 101 is queued */
+void conn_open(struct shard *shard, struct conn *conn, enum conn_kind kind); /* HTTP -> OPEN, after the head of the answer is queued */
 void conn_close(struct shard *shard, struct conn *conn, uint16_t code, const char *reason); /* queues a close frame */
 void conn_fail(struct shard *shard, struct conn *conn, uint16_t code, const char *reason); /* the same for a broken stream of frames */
 void conn_closed_by_peer(struct shard *shard, struct conn *conn, uint16_t code);  /* its close frame came */
@@ -114,8 +116,10 @@ void conn_deadline(struct shard *shard, struct conn *conn, uint64_t after_ms);
 
 /* Queues bytes to be sent before any update. */
 void conn_add(struct shard *shard, struct conn *conn, struct span bytes);
-/* Queues a text message, or any frame; a message counts as a sign of life to the client. */
+/* Queues a message, as its format has it: a text frame, an event, nothing at all for those who read payloads alone. It counts as a
+ * sign of life to the client. */
 void conn_add_message(struct shard *shard, struct conn *conn, struct span text);
+/* Any frame. */
 void conn_add_frame(struct shard *shard, struct conn *conn, enum ws_opcode opcode, struct span payload);
 void conn_add_pong(struct shard *shard, struct conn *conn, struct span payload);
 

@@ -10,8 +10,29 @@ void conn_open(struct shard *shard, struct conn *conn, enum conn_kind kind)
 {
     conn_set_state(conn, CONN_OPEN);
     conn->kind = (uint8_t)kind;
-    counter_add(&shard->counters, COUNTER_WEBSOCKETS_OPEN, 1);
+    counter_add(&shard->counters, conn_kind_counter(conn), 1);
     conn_arm_timer(shard, conn, shard_now_ms(shard) + conn->heartbeat_ms);
+}
+
+static enum counter counter_of(uint16_t code)
+{
+    switch (code) {
+    case 1000: return COUNTER_CLOSE_1000;
+    case 1001: return COUNTER_CLOSE_1001;
+    case 1002: return COUNTER_CLOSE_1002;
+    case 1003: return COUNTER_CLOSE_1003;
+    case 1007: return COUNTER_CLOSE_1007;
+    case 1008: return COUNTER_CLOSE_1008;
+    case 1009: return COUNTER_CLOSE_1009;
+    case 1011: return COUNTER_CLOSE_1011;
+    case 1013: return COUNTER_CLOSE_1013;
+    case 4400: return COUNTER_CLOSE_4400;
+    case 4401: return COUNTER_CLOSE_4401;
+    case 4403: return COUNTER_CLOSE_4403;
+    case 4408: return COUNTER_CLOSE_4408;
+    case 4429: return COUNTER_CLOSE_4429;
+    default: return COUNTER_CLOSE_OTHER; /* what the peer chose, echoed */
+    }
 }
 
 static void add_close(struct shard *shard, struct conn *conn, uint16_t code, const char *reason)
@@ -20,6 +41,7 @@ static void add_close(struct shard *shard, struct conn *conn, uint16_t code, con
     struct span text = span_of_string(reason);
     if (!utf8_valid(text)) text = SPAN_LITERAL("the request holds what is not UTF-8"); /* it quoted the client's own bytes */
     uint32_t bytes = ws_close_write(frame, code, text);
+    counter_add(&shard->counters, counter_of(code), 1);
     conn_add(shard, conn, span_of(frame, bytes));
 }
 
@@ -32,17 +54,18 @@ static bool is_told_before(uint16_t code)
 void conn_close(struct shard *shard, struct conn *conn, uint16_t code, const char *reason)
 {
     if (conn->state != CONN_OPEN) return;
-    if (conn->kind == CONN_KIND_SESSION && is_told_before(code)) message_closing(shard, conn, code == WS_CLOSE_GOING_AWAY ? "shutdown" : reason);
-    conn_leave_websocket(shard, conn); /* after a close frame no more updates */
-    add_close(shard, conn, code, reason);
+    if (conn->kind != CONN_KIND_ECHO && is_told_before(code)) message_closing(shard, conn, code == WS_CLOSE_GOING_AWAY ? "shutdown" : reason);
+    conn_leave(shard, conn); /* after a close frame no more updates */
+    if (conn->kind != CONN_KIND_STREAM) add_close(shard, conn, code, reason);
     conn_set_state(conn, CONN_CLOSING);
-    conn_deadline(shard, conn, shard->settings->deadline_close_ms);
+    if (conn->kind == CONN_KIND_STREAM) conn_linger(shard, conn);
+    else conn_deadline(shard, conn, shard->settings->deadline_close_ms);
 }
 
 void conn_fail(struct shard *shard, struct conn *conn, uint16_t code, const char *reason)
 {
     if (conn->state == CONN_OPEN) {
-        conn_leave_websocket(shard, conn);
+        conn_leave(shard, conn);
         add_close(shard, conn, code, reason);
         conn_set_state(conn, CONN_CLOSING);
     }
@@ -52,7 +75,7 @@ void conn_fail(struct shard *shard, struct conn *conn, uint16_t code, const char
 void conn_closed_by_peer(struct shard *shard, struct conn *conn, uint16_t code)
 {
     if (conn->state == CONN_OPEN) {
-        conn_leave_websocket(shard, conn);
+        conn_leave(shard, conn);
         add_close(shard, conn, code, ""); /* its code is echoed (RFC 6455, 5.5.1) */
         conn_set_state(conn, CONN_CLOSING);
     }

@@ -23,7 +23,11 @@ void conn_resume_receiving(struct shard *shard, struct conn *conn);
 void conn_end_sending(struct shard *shard, struct conn *conn);
 /* Its socket may have room again. */
 void conn_unblock(struct shard *shard, struct conn *conn);
-/* It is no WebSocket any more: its subscriptions end. */
-void conn_leave_websocket(struct shard *shard, struct conn *conn);
+/* It is no WebSocket or stream any more: its subscriptions end. */
+void conn_leave(struct shard *shard, struct conn *conn);
+static inline enum counter conn_kind_counter(const struct conn *conn)
+{
+    return conn->kind == CONN_KIND_STREAM ? COUNTER_STREAMS_OPEN : COUNTER_WEBSOCKETS_OPEN;
+}
 
 #endif

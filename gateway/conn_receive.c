@@ -119,7 +119,7 @@ static size_t feed(struct shard *shard, struct conn *conn, char *bytes, size_t s
     switch ((enum conn_state)conn->state) {
     case CONN_HTTP: return http_feed(shard, conn, bytes, size);
     case CONN_OPEN:
-    case CONN_CLOSING: return ws_feed(shard, conn, bytes, size);
+    case CONN_CLOSING: return conn->kind == CONN_KIND_STREAM ? size : ws_feed(shard, conn, bytes, size);
     default: return size; /* LINGER: thrown away */
     }
 }

@@ -19,9 +19,20 @@ void conn_add_frame(struct shard *shard, struct conn *conn, enum ws_opcode opcod
     conn_add(shard, conn, payload);
 }
 
+static void conn_add_event(struct shard *shard, struct conn *conn, struct span text)
+{
+    conn_add(shard, conn, SPAN_LITERAL("data: "));
+    conn_add(shard, conn, text);
+    conn_add(shard, conn, SPAN_LITERAL("\n\n"));
+}
+
 void conn_add_message(struct shard *shard, struct conn *conn, struct span text)
 {
-    conn_add_frame(shard, conn, WS_TEXT, text);
+    switch (conn->subscriber.format) {
+    case FORMAT_RAW: return;
+    case FORMAT_SSE: conn_add_event(shard, conn, text); break;
+    default: conn_add_frame(shard, conn, WS_TEXT, text);
+    }
     conn->message_ms = shard_now_ms(shard);
 }
 
@@ -75,6 +86,7 @@ void conn_on_full(struct shard *shard, struct conn *conn, bool progress)
 {
     if (conn->state == CONN_JOINING) return;
     if (progress || conn->blocked_ms == 0) conn->blocked_ms = shard_now_ms(shard);
+    counter_add(&shard->counters, COUNTER_CONNECTIONS_BLOCKED, !conn->subscriber.blocked);
     conn->subscriber.blocked = true;
     conn->subscriber.behind = true;
     bitset_remove(&shard->ready, conn_index(shard, conn));
@@ -86,6 +98,7 @@ void conn_on_full(struct shard *shard, struct conn *conn, bool progress)
 
 void conn_unblock(struct shard *shard, struct conn *conn)
 {
+    counter_sub(&shard->counters, COUNTER_CONNECTIONS_BLOCKED, conn->subscriber.blocked);
     conn->subscriber.blocked = false;
     conn->again_ms = 0;
     bitset_add(&shard->ready, conn_index(shard, conn));

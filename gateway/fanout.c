@@ -6,6 +6,7 @@
 #include "core/base/check.h"
 #include "gateway/conn.h"
 #include "gateway/messages.h"
+#include "gateway/stream.h"
 
 #define SEND_BYTES_MAX (64u * 1024u) /* of updates, for one connection in one pass (MEASURED.md, taught 2) */
 enum {
@@ -25,6 +26,7 @@ struct staged_range {
 struct staged_send {
     size_t   out_bytes; /* of the connection's `out`, first */
     uint32_t ranges_first, ranges_count;
+    char     header[WS_SERVER_HEADER_BYTES_MAX]; /* of the message that the ranges make, where they are lines */
 };
 
 struct fanout {
@@ -64,9 +66,9 @@ static uint32_t take_ranges(struct shard *shard, struct conn *conn)
     struct fanout *fanout = shard->fanout;
     struct engine *engine = &shard->engine;
     uint32_t first = fanout->ranges_count;
-    uint64_t bytes = 0;
+    uint64_t bytes = 0, bytes_max = format_is_lines(conn->subscriber.format) ? RANGE_LINES_BYTES_MAX : SEND_BYTES_MAX;
     /* Each range may bring a gap to be told. Where enough is queued that goes out alone first: what a peer is told can't pile up. */
-    while (conn_out_waiting(conn) <= CONN_OUT_MAX && bytes < SEND_BYTES_MAX && fanout->ranges_count < RANGES_MAX && fanout->ranges_count - first < BATCH_SEND_PIECES_MAX / 2) {
+    while (conn_out_waiting(conn) <= CONN_OUT_MAX && bytes < bytes_max && fanout->ranges_count < RANGES_MAX && fanout->ranges_count - first < BATCH_SEND_PIECES_MAX / 2) {
         uint32_t index = engine_take_dirty(engine, &conn->subscriber);
         if (index == POOL_NONE) break;
         struct subscription *subscription = subscription_at(&engine->locals.subscriptions, index);
@@ -80,9 +82,42 @@ static uint32_t take_ranges(struct shard *shard, struct conn *conn)
         }
         struct staged_range *staged = &fanout->ranges[fanout->ranges_count++];
         *staged = (struct staged_range){ index, cursor_cut(local, subscription) };
+        if (subscription->fresh) staged->range.oldest_us = 0; /* a snapshot's age is no delay */
         bytes += staged->range.bytes;
     }
     return fanout->ranges_count - first;
+}
+
+/* Ranges of lines make one message: its header, and all of them but the last line's end. The header and one piece for each range
+ * always fit; a range is cut so that they do. */
+static void add_lines(struct shard *shard, struct staged_send *staged)
+{
+    struct send_batch *batch = shard->batch;
+    struct staged_range *ranges = &shard->fanout->ranges[staged->ranges_first];
+    struct piece pieces[BATCH_SEND_PIECES_MAX];
+    uint32_t count = 0, room = send_batch_pieces_left(batch) - 1;
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < staged->ranges_count; i++) {
+        count += range_pieces(local_of(shard, ranges[i].subscription), &ranges[i].range, pieces + count, room - count - (staged->ranges_count - 1 - i));
+        bytes += ranges[i].range.bytes;
+    }
+    if (count == 0) return;
+    pieces[count - 1].size--;
+    send_batch_add(batch, staged->header, ws_server_header_write(staged->header, WS_TEXT, bytes - 1));
+    for (uint32_t i = 0; i < count; i++) send_batch_add(batch, pieces[i].bytes, pieces[i].size);
+}
+
+static void add_ranges(struct shard *shard, const struct staged_send *staged)
+{
+    struct send_batch *batch = shard->batch;
+    for (uint32_t i = 0; i < staged->ranges_count; i++) {
+        struct staged_range *ranged = &shard->fanout->ranges[staged->ranges_first + i];
+        struct piece pieces[BATCH_SEND_PIECES_MAX];
+        /* One piece at least is left for each range still to come. */
+        uint32_t pieces_max = send_batch_pieces_left(batch) - (staged->ranges_count - 1 - i);
+        uint32_t count = range_pieces(local_of(shard, ranged->subscription), &ranged->range, pieces, pieces_max);
+        for (uint32_t p = 0; p < count; p++) send_batch_add(batch, pieces[p].bytes, pieces[p].size);
+    }
 }
 
 static void stage(struct shard *shard, struct conn *conn)
@@ -96,34 +131,39 @@ static void stage(struct shard *shard, struct conn *conn)
 
     send_batch_begin(batch, conn->file, conn_index(shard, conn));
     if (staged->out_bytes > 0) send_batch_add(batch, conn->out.bytes + conn->out_sent, staged->out_bytes);
-    for (uint32_t i = 0; i < staged->ranges_count; i++) {
-        struct staged_range *ranged = &fanout->ranges[staged->ranges_first + i];
-        struct piece pieces[BATCH_SEND_PIECES_MAX];
-        /* One piece at least is left for each range still to come. */
-        uint32_t pieces_max = send_batch_pieces_left(batch) - (staged->ranges_count - 1 - i);
-        uint32_t count = range_pieces(local_of(shard, ranged->subscription), &ranged->range, pieces, pieces_max);
-        for (uint32_t p = 0; p < count; p++) send_batch_add(batch, pieces[p].bytes, pieces[p].size);
+    if (format_is_lines(conn->subscriber.format)) add_lines(shard, staged);
+    else add_ranges(shard, staged);
+    if (staged->ranges_count > 0) {
+        conn->message_ms = shard_now_ms(shard);
+        if (conn->kind == CONN_KIND_STREAM) stream_moved(shard, conn);
     }
-    if (staged->ranges_count > 0) conn->message_ms = shard_now_ms(shard);
     if (send_batch_end(batch) == 0) conn->blocked_ms = 0; /* what it had no room for is not wanted any more */
 }
 
 /* The rest of a frame that was cut goes out before anything else, whatever becomes of its log meanwhile. */
 static void carry(struct conn *conn, const struct local_topic *local, struct mark frame, uint64_t into)
 {
-    const char *bytes = chain_bytes(&local->chain, frame.at);
-    text_add(&conn->out, span_of(bytes + into, ws_server_frame_bytes(bytes) - into));
+    text_add(&conn->out, span_of(chain_bytes(&local->chain, frame.at) + into, chain_frame_bytes(&local->chain, frame.at) - into));
 }
 
-/* The socket took `taken` bytes of a send, less than all: cursors move over whole frames, the rest stays dirty. */
-static void settle_short(struct shard *shard, struct conn *conn, const struct staged_send *staged, uint64_t taken)
+/* A message of lines that was begun is finished: its length was told. */
+static void carry_lines(struct shard *shard, struct conn *conn, const struct staged_send *staged, const struct send_entry *entry)
+{
+    const struct staged_range *ranges = &shard->fanout->ranges[staged->ranges_first];
+    uint64_t skip = (uint64_t)entry->result;
+    for (uint32_t i = 0; i < entry->pieces_count; i++) {
+        const struct iovec *piece = &shard->batch->pieces[entry->pieces_first + i];
+        if (skip < piece->iov_len) text_add(&conn->out, span_of((const char *)piece->iov_base + skip, piece->iov_len - skip));
+        skip -= skip < piece->iov_len ? skip : piece->iov_len;
+    }
+    for (uint32_t i = 0; i < staged->ranges_count; i++) engine_sent(&shard->engine, ranges[i].subscription, ranges[i].range.to);
+}
+
+/* The socket took `taken` bytes of ranges, less than all: cursors move over whole frames, the rest stays dirty. */
+static void settle_ranges(struct shard *shard, struct conn *conn, const struct staged_send *staged, uint64_t taken)
 {
     struct engine *engine = &shard->engine;
     const struct staged_range *ranges = &shard->fanout->ranges[staged->ranges_first];
-    uint64_t of_out = taken < staged->out_bytes ? taken : staged->out_bytes;
-    bool progress = taken > 0;
-    taken -= of_out;
-    conn_out_taken(conn, of_out);
     uint32_t whole = 0;
     for (; whole < staged->ranges_count && taken >= ranges[whole].range.bytes; whole++) {
         taken -= ranges[whole].range.bytes;
@@ -142,15 +182,39 @@ static void settle_short(struct shard *shard, struct conn *conn, const struct st
         }
         engine_sent(engine, cut->subscription, mark);
     }
+}
+
+static void settle_short(struct shard *shard, struct conn *conn, const struct staged_send *staged, const struct send_entry *entry)
+{
+    uint64_t taken = entry->result > 0 ? (uint64_t)entry->result : 0;
+    uint64_t of_out = taken < staged->out_bytes ? taken : staged->out_bytes;
+    bool progress = taken > 0;
+    conn_out_taken(conn, of_out);
+    if (taken > of_out && format_is_lines(conn->subscriber.format)) carry_lines(shard, conn, staged, entry);
+    else settle_ranges(shard, conn, staged, taken - of_out);
     counter_add(&shard->counters, COUNTER_SHORT_SENDS, 1);
     conn_on_full(shard, conn, progress);
 }
 
-static void settle_whole(struct shard *shard, struct conn *conn, const struct staged_send *staged)
+/* The delay of a range is that of its oldest update, until the kernel has it. */
+static void observe(struct counters *counters, const struct range *range, uint64_t now_us)
+{
+    if (range->oldest_us == 0) return;
+    uint64_t delay_us = now_us > range->oldest_us ? now_us - range->oldest_us : 0;
+    counter_observe(counters, COUNTER_DELAY_0, COUNTER_DELAY_INF, 16, delay_us);
+}
+
+static void settle_whole(struct shard *shard, struct conn *conn, const struct staged_send *staged, uint64_t now_us)
 {
     const struct staged_range *ranges = &shard->fanout->ranges[staged->ranges_first];
+    uint64_t frames = 0;
     conn_out_taken(conn, staged->out_bytes);
-    for (uint32_t i = 0; i < staged->ranges_count; i++) engine_sent(&shard->engine, ranges[i].subscription, ranges[i].range.to);
+    for (uint32_t i = 0; i < staged->ranges_count; i++) {
+        observe(&shard->counters, &ranges[i].range, now_us);
+        frames += ranges[i].range.to.seq - ranges[i].range.from.seq;
+        engine_sent(&shard->engine, ranges[i].subscription, ranges[i].range.to);
+    }
+    if (frames > 0) counter_observe(&shard->counters, COUNTER_SEND_FRAMES_0, COUNTER_SEND_FRAMES_INF, 1, frames);
     if (conn->subscriber.dirty.first == POOL_NONE) conn->subscriber.behind = false; /* it has caught up */
     conn_on_sent(shard, conn);
     if (conn->state != CONN_JOINING && (conn->subscriber.dirty.first != POOL_NONE || conn_out_waiting(conn) > 0))
@@ -169,15 +233,15 @@ static void submit_and_settle(struct shard *shard)
     struct send_batch *batch = shard->batch;
     if (batch->count == 0) return;
     send_batch_submit(batch);
-    uint64_t bytes_sent = 0;
+    uint64_t bytes_sent = 0, now_us = clock_wall_us();
     for (uint32_t i = 0; i < batch->count; i++) {
         const struct send_entry *entry = &batch->entries[i];
         const struct staged_send *staged = &shard->fanout->sends[i];
         struct conn *conn = conn_at(shard, entry->owner);
         if (entry->result > 0) bytes_sent += (uint64_t)entry->result;
-        if (entry->result == (int64_t)entry->bytes) settle_whole(shard, conn, staged);
+        if (entry->result == (int64_t)entry->bytes) settle_whole(shard, conn, staged, now_us);
         else if (entry->result >= 0 || entry->result == -EAGAIN || entry->result == -EINTR || entry->result == -ENOBUFS || entry->result == -ENOMEM)
-            settle_short(shard, conn, staged, entry->result > 0 ? (uint64_t)entry->result : 0);
+            settle_short(shard, conn, staged, entry);
         else settle_failed(shard, conn, staged);
     }
     counter_add(&shard->counters, COUNTER_BYTES_SENT, bytes_sent);

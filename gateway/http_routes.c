@@ -11,6 +11,7 @@
 #include "gateway/publish.h"
 #include "gateway/publish_lines.h"
 #include "gateway/session.h"
+#include "gateway/stream.h"
 #include "gateway/web.h"
 
 uint16_t http_status_of(const char *code)
@@ -144,6 +145,7 @@ static void post(const struct http_call *call, enum body_use use, bool key)
     }
     uint64_t most = use == BODY_PUBLISH ? settings->limits_payload + PUBLISH_SPACE_MAX : settings->limits_body;
     if (request->has_length && request->content_length > most) {
+        counter_add(&call->shard->counters, use == BODY_PUBLISH ? COUNTER_LIMIT_PAYLOAD : COUNTER_LIMIT_BODY, 1);
         declared_too_large(call, use == BODY_PUBLISH ? "the payload is larger than limits.payload" : "the body is larger than limits.body");
         return;
     }
@@ -241,6 +243,7 @@ static const struct route {
     bool open; /* does not look at credentials */
 } routes[] = {
     { "/v1/ws", upgrade_session, NULL, NULL, false },
+    { "/v1/stream", http_stream, NULL, NULL, false },
     { "/v1/echo", upgrade_echo, NULL, NULL, false },
     { "/v1/topics", http_get_names, NULL, NULL, false },
     { "/v1/topics/<topic>", http_get_newest, post_topic, delete_topic, false },

@@ -36,6 +36,11 @@ void message_hello(struct shard *shard, struct conn *conn)
 
 void message_heartbeat(struct shard *shard, struct conn *conn)
 {
+    if (conn->subscriber.format == FORMAT_SSE) { /* a comment: it is no event */
+        conn_add(shard, conn, SPAN_LITERAL(": heartbeat\n\n"));
+        conn->message_ms = shard_now_ms(shard);
+        return;
+    }
     message_begin(shard, "heartbeat", SPAN_NONE);
     text_print(&shard->scratch, ",\"ts\":%llu", (unsigned long long)shard->clock.wall_us);
     message_send(shard, conn);

@@ -1,10 +1,13 @@
-/* Metrics: the counters as Prometheus text, and the state as a dump for people. */
+/* Metrics: the counters as Prometheus text (its exposition format, 0.0.4), and the state as a dump for people. */
 #ifndef GATEWAY_METRICS_H
 #define GATEWAY_METRICS_H
 
 #include "gateway/shard.h"
 
+/* The page: sums over all shards, read as they are while those run. */
 void metrics_write(const struct shard *shard, struct text *page);
+/* Once a turn: looks at the levels that are not counted as they change, a few times a second. */
+void metrics_look(struct shard *shard);
 /* To standard error, a line a counter. */
 void metrics_dump(const struct shard *shard);
 

@@ -48,6 +48,14 @@ static void refuse(struct shard *shard, struct publish_outcome *outcome, const c
     counter_add(&shard->counters, COUNTER_PUBLISH_REFUSED, 1);
 }
 
+static void refuse_at_limit(struct shard *shard, struct publish_outcome *outcome, enum counter limit, const char *code, const char *why)
+{
+    counter_add(&shard->counters, limit, 1);
+    refuse(shard, outcome, code, why);
+}
+
+#define PAYLOAD_WHY "the payload is larger than limits.payload"
+
 /* NULL, or what is wrong with the name. */
 static const char *name_fault(struct span topic)
 {
@@ -59,8 +67,8 @@ static const char *name_fault(struct span topic)
 void publish_judge(struct shard *shard, struct publish_outcome *outcome)
 {
     outcome->code = NULL;
-    if (outcome->reply.verdict == PUBLISH_BUSY) refuse(shard, outcome, "busy", "no memory for another update: limits.log-bytes is reached");
-    if (outcome->reply.verdict == PUBLISH_TOPICS_FULL) refuse(shard, outcome, "too_many_topics", "limits.topics is reached");
+    if (outcome->reply.verdict == PUBLISH_BUSY) refuse_at_limit(shard, outcome, COUNTER_LIMIT_LOG_BYTES, "busy", "no memory for another update: limits.log-bytes is reached");
+    if (outcome->reply.verdict == PUBLISH_TOPICS_FULL) refuse_at_limit(shard, outcome, COUNTER_LIMIT_TOPICS, "too_many_topics", "limits.topics is reached");
 }
 
 static void append(struct shard *shard, struct span data, bool line_break, bool key, uint32_t ticket, struct publish_outcome *outcome)
@@ -117,7 +125,7 @@ void publish_one(struct shard *shard, const struct publish_request *request, uin
     if (why) refuse(shard, outcome, "bad_topic", why);
     else if (!request->data) refuse(shard, outcome, "bad_request", "\"data\" is missing");
     else if (request->key && request->key->kind != JSON_TRUE && request->key->kind != JSON_FALSE) refuse(shard, outcome, "bad_request", "\"key\" must be true or false");
-    else if (request->data->text.size > shard->settings->limits_payload) refuse(shard, outcome, "too_large", "the payload is larger than limits.payload");
+    else if (request->data->text.size > shard->settings->limits_payload) refuse_at_limit(shard, outcome, COUNTER_LIMIT_PAYLOAD, "too_large", PAYLOAD_WHY);
     else if ((request->data->kind == JSON_OBJECT || request->data->kind == JSON_ARRAY) && request->data->text.size > 2 * PAYLOAD_DEPTH_MAX && too_deep(request->data->text))
         refuse(shard, outcome, "bad_payload", "the payload is nested deeper than 64 levels");
     else append(shard, request->data->text, request->data->line_break, request->key && request->key->kind == JSON_TRUE, ticket, outcome);
@@ -139,7 +147,7 @@ void publish_body(struct shard *shard, struct span topic, struct span body, bool
     case JSON_DEEP: refuse(shard, outcome, "bad_payload", "the payload is nested deeper than 64 levels"); return;
     case JSON_OK: break;
     }
-    if (data.text.size > shard->settings->limits_payload) refuse(shard, outcome, "too_large", "the payload is larger than limits.payload");
+    if (data.text.size > shard->settings->limits_payload) refuse_at_limit(shard, outcome, COUNTER_LIMIT_PAYLOAD, "too_large", PAYLOAD_WHY);
     else append(shard, data.text, data.line_break, key, ticket, outcome);
 }
 

@@ -307,12 +307,26 @@ size_t session_on_message(struct shard *shard, struct conn *conn, struct span te
 
 /* The handshake's query. */
 
-static const char *query_fault(const struct session_query *query, struct conn *conn, struct subscribe_options *options)
+static bool read_format(const struct session_query *query, enum wire_format *format)
+{
+    bool batch = false;
+    *format = FORMAT_JSON;
+    if (query->format.bytes)
+        while (!span_is(query->format, formats[*format].name))
+            if (++*format > FORMAT_RAW) return false;
+    if (query->batch.bytes) query_boolean(query->batch, &batch);
+    if (batch && *format == FORMAT_JSON) *format = FORMAT_LINES;
+    if (batch && *format == FORMAT_ARRAY) *format = FORMAT_ARRAY_LINES;
+    return true;
+}
+
+const char *session_query_fault(const struct session_query *query, struct conn *conn, struct subscribe_options *options)
 {
     *options = (struct subscribe_options){ MODE_LATEST, true };
     if (query->fault) return query->fault;
     if (query->mode.bytes && !read_mode(query->mode, &options->mode)) return "mode must be latest or every";
-    if (query->format.bytes && !span_is(query->format, "json")) return "format must be json in this version";
+    enum wire_format format;
+    if (!read_format(query, &format)) return "format must be json, array or raw";
     bool batch;
     if (query->snapshot.bytes && !query_boolean(query->snapshot, &options->snapshot)) return "snapshot must be true, false, 1 or 0";
     if (query->batch.bytes && !query_boolean(query->batch, &batch)) return "batch must be true, false, 1 or 0";
@@ -336,6 +350,7 @@ bool session_prepare(struct shard *shard, struct conn *conn, const struct sessio
     struct topics_asked asked;
     const char *code, *why; /* what is wrong is told after the handshake */
     bool ready = true;
+    if (!read_format(query, &conn->subscriber.format)) conn->subscriber.format = FORMAT_JSON;
     if (query->fault || query->token_wrong || query->topics.size == 0) return true;
     topics_asked_init(shard, &asked);
     if (topics_asked_add_list(shard, &asked, query->topics)) ready = subscribing_prepare(shard, conn, &asked, &code, &why) != NOT_READY;
@@ -347,7 +362,7 @@ void session_begin(struct shard *shard, struct conn *conn, const struct session_
 {
     struct subscribe_options options;
     struct topics_asked asked;
-    const char *why = query_fault(query, conn, &options), *code = "bad_request";
+    const char *why = session_query_fault(query, conn, &options), *code = "bad_request";
     conn_open(shard, conn, CONN_KIND_SESSION);
     message_hello(shard, conn);
     if (query->token_wrong) {

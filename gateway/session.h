@@ -13,6 +13,9 @@ struct session_query {
     const char *fault;       /* of the query as a whole: a repeated parameter, a broken percent sign; or NULL */
 };
 
+/* Reads all of it but the topics. NULL, or a plain sentence that says what is wrong. */
+struct subscribe_options;
+const char *session_query_fault(const struct session_query *query, struct conn *conn, struct subscribe_options *options);
 /* Before the 101: asks other shards for the topics of the query. False: they are not there yet, and the handshake waits. */
 bool session_prepare(struct shard *shard, struct conn *conn, const struct session_query *query);
 /* The 101 is queued: hello, the subscriptions of the query or what is wrong with it. */

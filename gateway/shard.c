@@ -296,6 +296,7 @@ static bool turn(struct shard *shard, bool busy)
     engine_tell(&shard->engine);
     busy = fanout_flush(shard);
     engine_trim(&shard->engine);
+    metrics_look(shard);
     check_drain(shard);
     return busy;
 }

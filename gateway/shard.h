@@ -73,6 +73,7 @@ struct shard {
     uint64_t               random_state; /* for jitter */
     uint8_t                state;
     uint64_t               drain_until_ms;
+    uint64_t               metrics_ms;   /* when metrics_look() looked last */
     pthread_t              thread;
     sem_t                  started, drained; /* what the main thread waits for */
     bool                   has_drained;      /* the main thread's */

@@ -39,6 +39,12 @@ void subscribing_end(struct shard *shard, struct conn *conn, const struct topic_
     else engine_unsubscribe(&shard->engine, conn_index(shard, conn), name);
 }
 
+static const char *at_limit(struct shard *shard, enum counter limit, const char *why)
+{
+    counter_add(&shard->counters, limit, 1);
+    return why;
+}
+
 #define NO_ROOM_WHY "this gateway has no room for more subscriptions"
 
 /* One name; NULL, or why not. */
@@ -49,14 +55,14 @@ static const char *subscribe_name(struct shard *shard, struct conn *conn, const 
     topics_asked_resume_of(shard, asked, &ask);
     subscribed->resume = ask.resume;
     switch (engine_subscribe(&shard->engine, conn_index(shard, conn), &ask, &subscribed->reply)) {
-    case SUBSCRIBE_TOPICS_FULL: return "more topics than limits.topics allows";
+    case SUBSCRIBE_TOPICS_FULL: return at_limit(shard, COUNTER_LIMIT_TOPICS, "more topics than limits.topics allows");
     case SUBSCRIBE_NOT_READY: /* it was refused when it was prepared */
     case SUBSCRIBE_FULL: return NO_ROOM_WHY;
     case SUBSCRIBE_DONE: break;
     }
     subscribed->made = !subscribed->reply.again;
     bool excess = subscribed->made && conn->subscriber.subscriptions_count > shard->settings->limits_subscriptions;
-    return excess ? "more subscriptions than limits.subscriptions allows" : NULL;
+    return excess ? at_limit(shard, COUNTER_LIMIT_SUBSCRIPTIONS, "more subscriptions than limits.subscriptions allows") : NULL;
 }
 
 /* One pattern, without what it covers already; NULL, or why not. */
@@ -65,10 +71,10 @@ static const char *subscribe_pattern(struct shard *shard, struct conn *conn, str
     struct pattern_ask ask = { pattern, options->mode, options->snapshot };
     bool again;
     uint64_t covers = engine_count_matches(&shard->engine, pattern);
-    if (conn->subscriber.subscriptions_count + covers > shard->settings->limits_subscriptions) return "the pattern covers more topics than limits.subscriptions allows";
+    if (conn->subscriber.subscriptions_count + covers > shard->settings->limits_subscriptions) return at_limit(shard, COUNTER_LIMIT_SUBSCRIPTIONS, "the pattern covers more topics than limits.subscriptions allows");
     if (!engine_subscribe_pattern(&shard->engine, conn_index(shard, conn), &ask, &again)) return NO_ROOM_WHY;
     subscribed->made = !again;
-    return conn->subscriber.patterns_count > shard->settings->limits_patterns ? "more patterns than limits.patterns allows" : NULL;
+    return conn->subscriber.patterns_count > shard->settings->limits_patterns ? at_limit(shard, COUNTER_LIMIT_PATTERNS, "more patterns than limits.patterns allows") : NULL;
 }
 
 /* Subscribes to all; NULL, or why not, and then all is as it was. */
@@ -147,7 +153,7 @@ static enum readiness prepare_one(struct shard *shard, struct conn *conn, struct
     uint32_t ticket = pending_make(shard, conn, PENDING_LIVE, 0);
     enum link_result result = ticket == TICKET_NONE ? LINK_FULL
                               : pattern             ? engine_prepare_pattern(&shard->engine, name, ticket)
-                                                    : engine_prepare(&shard->engine, name, ticket);
+                                                    : engine_prepare(&shard->engine, name, conn->subscriber.format, ticket);
     if (result == LINK_SENT) {
         pending_sent(shard, ticket, SPAN_NONE, SPAN_NONE);
         conn->awaits++;

@@ -134,7 +134,7 @@ static bool read_point(const struct json_value *point, struct json_value *epoch,
     return has_epoch && has_seq;
 }
 
-static void add_point(struct shard *shard, struct topics_asked *asked, struct span name, struct span epoch, uint64_t seq)
+void topics_asked_resume_at(struct shard *shard, struct topics_asked *asked, struct span name, struct span epoch, uint64_t seq)
 {
     if (asked->points_count == asked->points_capacity) {
         asked->points_capacity = asked->points_capacity ? asked->points_capacity * 2 : 8;
@@ -162,7 +162,7 @@ bool topics_asked_resume(struct shard *shard, struct topics_asked *asked, const 
             return fault(asked, "bad_request", "each topic of \"resume\" must have an \"epoch\" (string) and a \"seq\" (whole number)", json_string_inside(&key));
         if (!plain(&key, room, sizeof room, &name)) continue; /* no name: nothing covers it, and that is ignored */
         if (!plain(&epoch, epoch_room, sizeof epoch_room, &epoch_text)) epoch_text = SPAN_LITERAL("?");
-        add_point(shard, asked, name, epoch_text, (uint64_t)seq);
+        topics_asked_resume_at(shard, asked, name, epoch_text, (uint64_t)seq);
     }
     return true;
 }

@@ -42,6 +42,9 @@ bool topics_asked_add_array(struct shard *shard, struct topics_asked *asked, con
 bool topics_asked_add_list(struct shard *shard, struct topics_asked *asked, struct span list); /* separated by commas */
 bool topics_asked_resume(struct shard *shard, struct topics_asked *asked, const struct json_value *object);
 
+/* One topic's, known otherwise. */
+void topics_asked_resume_at(struct shard *shard, struct topics_asked *asked, struct span name, struct span epoch, uint64_t seq);
+
 struct span topics_asked_name(const struct shard *shard, const struct topic_asked *topic);
 /* Fills in what the request resumes of ask->topic, if anything. */
 struct subscribe_ask;

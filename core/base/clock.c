@@ -22,3 +22,8 @@ uint64_t clock_mono_us(void)
 {
     return read_us(CLOCK_MONOTONIC);
 }
+
+uint64_t clock_wall_us(void)
+{
+    return read_us(CLOCK_REALTIME);
+}

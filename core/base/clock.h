@@ -17,5 +17,7 @@ void clock_tick(struct clock *clock);
 
 /* The monotonic clock now, for measuring and for what has no turn. Any thread. */
 uint64_t clock_mono_us(void);
+/* The wall clock now, likewise. */
+uint64_t clock_wall_us(void);
 
 #endif

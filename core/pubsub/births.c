@@ -70,7 +70,7 @@ void births_tell(struct home *home, struct topic *topic, uint32_t index)
     pattern_index_match(&home->patterns, topic_name(topic), note_shards, &birth);
     for (; birth.shards; birth.shards &= birth.shards - 1) {
         uint32_t shard = (uint32_t)__builtin_ctzll(birth.shards);
-        if (shard == home->shard) peer_birth(&home->links[shard], topic_name(topic));
+        if (shard == home->shard) peer_birth(&home->links[shard], topic_name(topic), topic->epoch);
         else if (!interests_mark_birth(home, topic, index, shard)) counter_add(home->counters, COUNTER_BIRTHS_NOT_COVERED, 1);
     }
 }

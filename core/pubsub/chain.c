@@ -4,7 +4,11 @@
 #include <stdlib.h>
 
 #include "core/base/check.h"
-#include "core/proto/ws_frame.h"
+
+void chain_init(struct chain *chain, enum wire_format format)
+{
+    *chain = (struct chain){ .format = format };
+}
 
 void chain_deinit(struct chain *chain)
 {
@@ -48,6 +52,14 @@ struct chain_link chain_drop_first(struct chain *chain)
     return link;
 }
 
+struct chain_link chain_drop_last(struct chain *chain)
+{
+    CHECK(chain->count > 0);
+    struct chain_link link = *chain_at(chain, chain->number + chain->count - 1);
+    chain->count--;
+    return link;
+}
+
 struct mark chain_settle(const struct chain *chain, struct mark mark)
 {
     if (mark.at.offset == chain_at(chain, mark.at.segment)->end && chain_holds(chain, mark.at.segment + 1))
@@ -57,7 +69,7 @@ struct mark chain_settle(const struct chain *chain, struct mark mark)
 
 struct mark chain_next(const struct chain *chain, struct mark mark)
 {
-    mark.at.offset += (uint32_t)ws_server_frame_bytes(chain_bytes(chain, mark.at));
+    mark.at.offset += (uint32_t)chain_frame_bytes(chain, mark.at);
     mark.seq++;
     return chain_settle(chain, mark);
 }
@@ -88,7 +100,7 @@ struct mark chain_walk(const struct chain *chain, struct mark from, struct posit
     *bytes = 0;
     struct mark at = from;
     while (at.seq < end_seq) {
-        uint64_t frame_bytes = ws_server_frame_bytes(chain_bytes(chain, at.at));
+        uint64_t frame_bytes = chain_frame_bytes(chain, at.at);
         if (*bytes > 0 && *bytes + frame_bytes > bytes_max) break;
         *bytes += frame_bytes;
         at = chain_next(chain, at);

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/pubsub/format.h"
 #include "core/pubsub/segment.h"
 
 struct position {
@@ -51,12 +52,15 @@ struct chain {
     uint32_t           count;
     uint32_t           capacity;
     uint32_t           number;   /* of the first link's segment; where count is 0, of the next one pushed */
+    enum wire_format   format;   /* of its frames */
 };
 
+void               chain_init(struct chain *chain, enum wire_format format);
 void               chain_deinit(struct chain *chain);
 /* Adds a segment, whose number follows the last; 0 or -ENOMEM. */
 int                chain_push(struct chain *chain, struct chain_link link);
 struct chain_link  chain_drop_first(struct chain *chain);
+struct chain_link  chain_drop_last(struct chain *chain);
 
 static inline bool chain_holds(const struct chain *chain, uint32_t number)
 {
@@ -71,6 +75,12 @@ static inline struct chain_link *chain_at(const struct chain *chain, uint32_t nu
 static inline const char *chain_bytes(const struct chain *chain, struct position at)
 {
     return chain_at(chain, at.segment)->segment->bytes + at.offset;
+}
+
+/* Of the frame at a position. */
+static inline uint64_t chain_frame_bytes(const struct chain *chain, struct position at)
+{
+    return format_frame_bytes(chain->format, chain_bytes(chain, at));
 }
 
 /* A mark at a segment's end is the start of the next segment, where there is one. */

@@ -1,7 +1,5 @@
 #include "core/pubsub/cursor.h"
 
-#include "core/proto/ws_frame.h"
-
 /* Over what the window no longer holds. `every` is told; on a topic without marks `latest` merely jumps, on a keyed one it
  * would lose deltas, so it is told too. */
 static void leave_behind(const struct local_topic *local, struct subscription *subscription, struct counters *counters, struct cursor_news *news)
@@ -84,9 +82,12 @@ struct range cursor_cut(struct local_topic *local, const struct subscription *su
     if (local->memo_bytes > 0 && local->memo_from.seq == range.from.seq) {
         range.to = local->memo_to;
         range.bytes = local->memo_bytes;
+        range.oldest_us = local->memo_us;
         return range;
     }
-    range.to = chain_walk(&local->chain, range.from, local->ends.head, local->ends.last.seq + 1, RANGE_BYTES_MAX, &range.bytes);
+    range.to = chain_walk(&local->chain, range.from, local->ends.head, local->ends.last.seq + 1, range_bytes_max(local->chain.format), &range.bytes);
+    range.oldest_us = format_ts_read(local->chain.format, chain_bytes(&local->chain, range.from.at), local_topic_name(local));
+    local->memo_us = range.oldest_us;
     local->memo_from = range.from;
     local->memo_to = range.to;
     local->memo_bytes = range.bytes;
@@ -116,7 +117,7 @@ struct mark range_sent(const struct local_topic *local, const struct range *rang
 {
     struct mark mark = range->from;
     while (sent > 0) {
-        uint64_t frame_bytes = ws_server_frame_bytes(chain_bytes(&local->chain, mark.at));
+        uint64_t frame_bytes = chain_frame_bytes(&local->chain, mark.at);
         if (frame_bytes > sent) break;
         sent -= frame_bytes;
         mark = chain_next(&local->chain, mark);

@@ -18,6 +18,7 @@ struct cursor_news {
 struct range {
     struct mark from, to; /* to: behind its last frame */
     uint64_t    bytes;
+    uint64_t    oldest_us; /* when its first update was appended, wall clock; 0: the format does not say */
 };
 
 /* One contiguous run of it. */
@@ -28,11 +29,19 @@ struct piece {
 
 #define RANGE_BYTES_MAX (64u * 1024u) /* of one subscription in one pass; a single larger frame is taken whole (MEASURED.md, taught 2) */
 
+/* Of one subscription that reads lines: what a message of them may hold, since the rest of one that is cut must be kept. */
+#define RANGE_LINES_BYTES_MAX (16u * 1024u)
+
+static inline uint32_t range_bytes_max(enum wire_format format)
+{
+    return format_is_lines(format) ? RANGE_LINES_BYTES_MAX : RANGE_BYTES_MAX;
+}
+
 /* Brings the cursor to where sending goes on: over what the window no longer holds, over what is superseded, into the topic's
  * new life. behind: the subscriber could not take all that was pending (struct subscriber). The caller must tell *news: the cursor is behind it already. False: it is caught up, nothing is to be sent. */
 bool cursor_advance(const struct local_topic *local, struct subscription *subscription, bool behind, struct counters *counters, struct cursor_news *news);
 
-/* The range from the cursor on, after cursor_advance() said true; at most RANGE_BYTES_MAX, but at least one frame. */
+/* The range from the cursor on, after cursor_advance() said true; at most range_bytes_max(), but at least one frame. */
 struct range cursor_cut(struct local_topic *local, const struct subscription *subscription);
 
 /* The pieces of a range, one for each segment it touches; returns how many, at most pieces_max (then the range is cut

@@ -19,7 +19,7 @@ int engine_init(struct engine *engine, const struct engine_settings *settings, s
     int error = home_init(&engine->home, &settings->home, engine->links, settings->shard, settings->shards_count, clock, counters);
     if (error) return error;
     uint32_t locals_max = settings->locals_max ? settings->locals_max : settings->home.topics_max;
-    error = locals_init(&engine->locals, locals_max, settings->subscriptions_max, subscribers, ready, counters);
+    error = locals_init(&engine->locals, locals_max * FORMATS_COUNT, settings->subscriptions_max, subscribers, ready, counters);
     if (error) goto undo_home;
     error = table_init(&engine->by_pair);
     if (error) goto undo_locals;
@@ -72,10 +72,12 @@ enum link_result engine_query(struct engine *engine, struct query_ask *ask, uint
     return link_query(engine_link_of(engine, ask->hash), ask, ticket, reply, answer);
 }
 
-enum link_result engine_prepare(struct engine *engine, struct span topic, uint32_t ticket)
+enum link_result engine_prepare(struct engine *engine, struct span topic, enum wire_format format, uint32_t ticket)
 {
     uint64_t hash = engine_name_hash(engine, topic);
     if (engine_link_of(engine, hash)->self) return LINK_DONE;
+    uint32_t known = format == FORMAT_JSON ? POOL_NONE : locals_find(&engine->locals, topic, hash, format);
+    if (known != POOL_NONE && local_topic_at(&engine->locals, known)->state == LOCAL_LIVE) return LINK_DONE;
     uint32_t index = following_prepare(engine, topic, hash, false);
     if (index == POOL_NONE) return LINK_REFUSED;
     struct local_topic *local = local_topic_at(&engine->locals, index);
@@ -91,19 +93,18 @@ void subscriber_init(struct subscriber *subscriber)
     *subscriber = (struct subscriber){ .dirty = SUBSCRIPTION_RING_EMPTY, .siblings_first = POOL_NONE, .siblings_last = POOL_NONE, .patterns_first = POOL_NONE };
 }
 
-static bool is_live(const struct engine *engine, struct span topic)
+static bool is_live(const struct engine *engine, struct span topic, enum wire_format format)
 {
     if (engine->settings.shards_count == 1) return true;
     uint64_t hash = engine_name_hash(engine, topic);
-    if (engine_home_of(engine, hash) == engine->settings.shard) return true;
-    uint32_t local = locals_find(&engine->locals, topic, hash);
-    return local != POOL_NONE && local_topic_at(&engine->locals, local)->state == LOCAL_LIVE;
+    return engine_home_of(engine, hash) == engine->settings.shard || following_find_live(engine, topic, hash, format) != POOL_NONE;
 }
 
 enum subscribe_verdict engine_subscribe(struct engine *engine, uint32_t subscriber, const struct subscribe_ask *ask, struct subscribe_reply *reply)
 {
     uint32_t index;
-    if (!is_live(engine, ask->topic)) return SUBSCRIBE_NOT_READY;
+    const struct subscriber *known = pool_at(engine->locals.subscribers, subscriber);
+    if (!is_live(engine, ask->topic, known->format)) return SUBSCRIBE_NOT_READY;
     enum subscribe_verdict verdict = following_make(engine, subscriber, ask, BY_NAME, &index, reply);
     if (verdict != SUBSCRIBE_DONE || !reply->again) return verdict;
     following_set_mode(engine, index, ask->mode);
@@ -247,6 +248,7 @@ void engine_sent(struct engine *engine, uint32_t index, struct mark mark)
     struct subscription *subscription = subscription_at(&engine->locals.subscriptions, index);
     counter_add(engine->counters, COUNTER_FRAMES_SENT, mark.seq - subscription->next_seq);
     subscription->next_seq = mark.seq;
+    subscription->fresh = false;
     subscription->jumped = 0;
     subscription->at = mark.at;
     following_enlist(engine, index);

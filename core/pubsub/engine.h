@@ -25,7 +25,7 @@ struct engine_settings {
     uint32_t             subscriptions_max;
     uint32_t             subscriptions_each_max; /* of one subscriber: a birth beyond it is not covered */
     uint32_t             patterns_max;
-    uint32_t             locals_max; /* topics followed or prepared in this shard, of all homes; 0: home.topics_max */
+    uint32_t             locals_max; /* topics followed or prepared in this shard, of all homes, in one format; 0: home.topics_max */
 };
 
 /* What the engine calls. `ticket` is what the caller gave with its ask; each is called from engine_receive() or engine_tell()
@@ -82,7 +82,7 @@ enum link_result engine_query(struct engine *engine, struct query_ask *ask, uint
  *   LINK_REFUSED  the topic is new and limits.topics is reached
  *   LINK_FULL     too many wait already: later
  * What was prepared stays live for a second at least, followed or not. */
-enum link_result engine_prepare(struct engine *engine, struct span topic, uint32_t ticket);
+enum link_result engine_prepare(struct engine *engine, struct span topic, enum wire_format format, uint32_t ticket);
 /* The same for engine_subscribe_pattern() and engine_cover(): all homes were asked for the topics that it covers, and those are live.
  * LINK_REFUSED: no room for another pattern, here or at a home. */
 enum link_result engine_prepare_pattern(struct engine *engine, struct span pattern, uint32_t ticket);

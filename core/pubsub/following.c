@@ -75,17 +75,17 @@ static struct subscription_ring *ring_of(struct engine *engine, const struct sub
     return &subscriber->dirty;
 }
 
-/* Where a new subscription begins. */
-static void set_cursor(struct subscription *subscription, const struct local_topic *local, const struct subscribe_ask *ask, struct subscribe_reply *reply)
+/* Where a new subscription begins. known: the local topic by which it is told, in its own format or in JSON. */
+static void set_cursor(struct subscription *subscription, const struct local_topic *local, const struct local_topic *known, const struct subscribe_ask *ask, struct subscribe_reply *reply)
 {
-    const struct ends *ends = &local->ends;
+    const struct ends *ends = &known->ends;
     subscription->life = local->life;
     subscription->at = POSITION_UNKNOWN;
     subscription->next_seq = 1;
-    if (!local_topic_born(local)) return;
+    if (!local_topic_born(known)) return;
 
-    bool known = ask->resume && span_equals(ask->resume_epoch, span_of(local->epoch, EPOCH_BYTES));
-    if (known && ask->resume_seq <= ends->last.seq) {
+    bool same_epoch = ask->resume && span_equals(ask->resume_epoch, span_of(known->epoch, EPOCH_BYTES));
+    if (same_epoch && ask->resume_seq <= ends->last.seq) {
         reply->resumed = true;
         subscription->next_seq = ask->resume_seq + 1;
         subscription->skips = ask->resume_seq < ends->last.seq; /* latest: the newest, if newer */
@@ -96,6 +96,8 @@ static void set_cursor(struct subscription *subscription, const struct local_top
         subscription->next_seq = ends->last.seq + 1;
         subscription->at = ends->head;
     }
+    subscription->fresh = subscription->next_seq <= ends->last.seq;
+    if (known != local) subscription->at = POSITION_UNKNOWN; /* each format has positions of its own */
 }
 
 /* The position is kept: `every` goes on from the last sent, so a jump that was not sent yet is taken back. */
@@ -126,12 +128,11 @@ static void linger(struct engine *engine, uint32_t index)
     locals->lingering.last = index;
 }
 
-uint32_t following_prepare(struct engine *engine, struct span name, uint64_t hash, bool again)
+static uint32_t prepare(struct engine *engine, struct span name, uint64_t hash, enum wire_format format, bool again)
 {
     struct locals *locals = &engine->locals;
-    uint32_t index = locals_find(locals, name, hash);
-    bool made = index == POOL_NONE;
-    if (made) index = locals_make(locals, name, hash, true);
+    uint32_t index = locals_find(locals, name, hash, format);
+    if (index == POOL_NONE) index = locals_make(locals, name, hash, format, true);
     if (index == POOL_NONE) return POOL_NONE;
     struct local_topic *local = local_topic_at(locals, index);
     if (again && local->state == LOCAL_REFUSED) local->state = LOCAL_WANTED;
@@ -142,12 +143,30 @@ uint32_t following_prepare(struct engine *engine, struct span name, uint64_t has
     return index;
 }
 
+uint32_t following_prepare(struct engine *engine, struct span name, uint64_t hash, bool again)
+{
+    return prepare(engine, name, hash, FORMAT_JSON, again);
+}
+
+static bool is_live(const struct locals *locals, uint32_t index)
+{
+    return index != POOL_NONE && local_topic_at(locals, index)->state == LOCAL_LIVE;
+}
+
+uint32_t following_find_live(const struct engine *engine, struct span name, uint64_t hash, enum wire_format format)
+{
+    uint32_t index = locals_find(&engine->locals, name, hash, format);
+    if (is_live(&engine->locals, index) || format == FORMAT_JSON) return is_live(&engine->locals, index) ? index : POOL_NONE;
+    return following_find_live(engine, name, hash, FORMAT_JSON);
+}
+
 void following_answered(struct engine *engine, uint32_t index, enum local_state state)
 {
     struct local_topic *local = local_topic_at(&engine->locals, index);
     CHECK(local->state == LOCAL_ASKED);
     local->state = (uint8_t)state;
     local->idle_us = engine->clock->mono_us;
+    if (state == LOCAL_REFUSED) linger(engine, index); /* a format has subscriptions already: it is asked for anew after a second */
     struct awaiter awaiter;
     while (awaiting_take(&engine->awaiting, &local->awaiters, &awaiter)) {
         if (awaiter.pattern) patterns_match_live(engine, awaiter.who);
@@ -160,7 +179,7 @@ static bool may_end(const struct engine *engine, const struct local_topic *local
 {
     if (local->state == LOCAL_WANTED || local->state == LOCAL_ASKED || engine->clock->mono_us - local->idle_us < LINGER_US) return false;
     bool there = local_topic_born(local) || local->newborn;
-    return local->state == LOCAL_REFUSED || !there || !patterns_cover(&engine->patterns, local_topic_name(local));
+    return local->state == LOCAL_REFUSED || local->chain.format != FORMAT_JSON || !there || !patterns_cover(&engine->patterns, local_topic_name(local));
 }
 
 void following_tick(struct engine *engine)
@@ -173,7 +192,12 @@ void following_tick(struct engine *engine)
         if (engine->clock->mono_us - local->linger_us < LINGER_US) return;
         locals->lingering.first = local->linger_next;
         local->lingers = false;
-        if (local->subscriptions_count > 0) continue;
+        if (local->subscriptions_count > 0) {
+            if (local->state != LOCAL_REFUSED) continue;
+            local->state = LOCAL_WANTED;
+            link_mark_local(engine_link_of(engine, local->hash), index);
+            continue;
+        }
         if (!may_end(engine, local)) {
             linger(engine, index);
             continue;
@@ -197,32 +221,42 @@ static void drop_if_unused(struct engine *engine, uint32_t index)
 }
 
 /* A topic of our own; interested in where it is new. POOL_NONE: no room. */
-static uint32_t follow_own(struct engine *engine, struct span name, uint64_t hash)
+static uint32_t follow_own(struct engine *engine, struct span name, uint64_t hash, enum wire_format format)
 {
     struct home *home = &engine->home;
-    uint32_t index = locals_find(&engine->locals, name, hash), us = engine->settings.shard;
+    uint32_t index = locals_find(&engine->locals, name, hash, format), us = engine->settings.shard;
     if (index != POOL_NONE) {
-        home_tell_topic(home, us, name, hash); /* it may have grown in this turn: the ack's seq is the newest at this moment */
+        /* It may have grown in this turn: the ack's seq is the newest at this moment. */
+        home_tell_topic(home, us, local_topic_at(&engine->locals, index)->topic);
         return index;
     }
-    index = locals_make(&engine->locals, name, hash, false);
+    index = locals_make(&engine->locals, name, hash, format, false);
     if (index == POOL_NONE) return POOL_NONE;
     struct local_topic *local = local_topic_at(&engine->locals, index);
-    struct interest_ask ask = { name, hash, index, local->generation };
+    struct interest_ask ask = { name, hash, format, index, local->generation };
     if (!home_interest(home, us, &ask)) {
         locals_drop(&engine->locals, index);
         return POOL_NONE;
     }
-    local->topic = home_find_index(home, name, hash);
+    local->topic = home_find_index(home, name, hash, format);
     local->state = LOCAL_LIVE;
     return index;
 }
 
-/* The local topic; POOL_NONE: refused. One of another shard was prepared. */
-static uint32_t follow(struct engine *engine, struct span name)
+/* The local topic; POOL_NONE: refused. *known: by which the subscriber is told; one of another shard was prepared. */
+static uint32_t follow(struct engine *engine, struct span name, enum wire_format format, const struct local_topic **known)
 {
     uint64_t hash = engine_name_hash(engine, name);
-    return engine_link_of(engine, hash)->self ? follow_own(engine, name, hash) : locals_find(&engine->locals, name, hash);
+    uint32_t index = POOL_NONE;
+    if (engine_link_of(engine, hash)->self) index = follow_own(engine, name, hash, format);
+    else index = format == FORMAT_JSON ? locals_find(&engine->locals, name, hash, format) : prepare(engine, name, hash, format, false);
+    if (index == POOL_NONE) return POOL_NONE;
+    struct local_topic *local = local_topic_at(&engine->locals, index);
+    *known = local;
+    if (format == FORMAT_JSON || local->state == LOCAL_LIVE) return index;
+    *known = local_topic_at(&engine->locals, locals_find(&engine->locals, name, hash, FORMAT_JSON));
+    if (local_topic_born(*known)) locals_expect_life(local, (*known)->epoch);
+    return index;
 }
 
 static void reply_with(struct subscribe_reply *reply, const struct local_topic *local)
@@ -235,13 +269,15 @@ static void reply_with(struct subscribe_reply *reply, const struct local_topic *
 enum subscribe_verdict following_make(struct engine *engine, uint32_t subscriber_index, const struct subscribe_ask *ask, uint32_t by, uint32_t *made, struct subscribe_reply *reply)
 {
     *reply = (struct subscribe_reply){ 0 };
-    uint32_t local_index = follow(engine, ask->topic);
+    struct subscriber *subscriber = pool_at(engine->locals.subscribers, subscriber_index);
+    const struct local_topic *known;
+    uint32_t local_index = follow(engine, ask->topic, subscriber->format, &known);
     if (local_index == POOL_NONE) return SUBSCRIBE_TOPICS_FULL;
     struct local_topic *local = local_topic_at(&engine->locals, local_index);
 
     uint32_t index = *made = find_subscription(engine, subscriber_index, local_index);
     if (index != POOL_NONE) {
-        reply_with(reply, local);
+        reply_with(reply, known);
         reply->again = true;
         return SUBSCRIBE_DONE;
     }
@@ -253,13 +289,13 @@ enum subscribe_verdict following_make(struct engine *engine, uint32_t subscriber
     }
     struct subscription *subscription = subscription_at(&engine->locals.subscriptions, index);
     *subscription = (struct subscription){ .subscriber = subscriber_index, .local = local_index, .mode = (uint8_t)ask->mode, .by = by };
-    set_cursor(subscription, local, ask, reply);
-    sibling_add(engine, pool_at(engine->locals.subscribers, subscriber_index), index);
+    set_cursor(subscription, local, known, ask, reply);
+    sibling_add(engine, subscriber, index);
     local->subscriptions_count++;
     local->ending = false;
     counter_add(engine->counters, COUNTER_SUBSCRIPTIONS, 1);
     following_enlist(engine, index);
-    reply_with(reply, local);
+    reply_with(reply, known);
     *made = index;
     return SUBSCRIBE_DONE;
 }
@@ -280,6 +316,7 @@ void following_end(struct engine *engine, uint32_t index)
 
 uint32_t following_find(const struct engine *engine, uint32_t subscriber, struct span topic)
 {
-    uint32_t local = locals_find(&engine->locals, topic, engine_name_hash(engine, topic));
+    const struct subscriber *known = pool_at(engine->locals.subscribers, subscriber);
+    uint32_t local = locals_find(&engine->locals, topic, engine_name_hash(engine, topic), known->format);
     return local == POOL_NONE ? POOL_NONE : find_subscription(engine, subscriber, local);
 }

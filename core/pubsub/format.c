@@ -1,7 +1,6 @@
 #include "core/pubsub/format.h"
 
 #include "core/base/check.h"
-#include "core/proto/ws_frame.h"
 
 #define BEFORE_TOPIC "{\"topic\":\""
 #define BEFORE_SEQ "\",\"seq\":"
@@ -34,14 +33,13 @@ size_t format_digits(uint64_t number, char *out)
     return count;
 }
 
-static size_t json_payload_bytes(const struct update *update)
+static size_t json_bytes(const struct update *update)
 {
     return FIXED_BYTES + update->topic.size + digits_count(update->seq) + digits_count(update->ts_us) + update->data.size;
 }
 
-static size_t json_frame_bytes(const struct update *update)
+static size_t framed_bytes(size_t payload_bytes)
 {
-    size_t payload_bytes = json_payload_bytes(update);
     return ws_server_header_bytes(payload_bytes) + payload_bytes;
 }
 
@@ -51,26 +49,133 @@ static char *write_span(char *out, struct span text)
     return out + text.size;
 }
 
-static void json_encode(const struct update *update, char *out)
+static char *write_number(char *out, uint64_t number)
 {
-    out += ws_server_header_write(out, WS_TEXT, json_payload_bytes(update));
+    return write_digits(out, number, digits_count(number));
+}
+
+/* A line is a message for those who read lines. Within strings JSON has no raw line ends, so all of them are white space. */
+static char *write_data(char *out, const struct update *update)
+{
+    char *end = write_span(out, update->data);
+    if (!update->line_break) return end;
+    for (char *at = out; at < end; at++)
+        if (*at == '\n' || *at == '\r') *at = ' ';
+    return end;
+}
+
+static char *write_json(char *out, const struct update *update)
+{
     out = write_span(out, SPAN_LITERAL(BEFORE_TOPIC));
     out = write_span(out, update->topic);
     out = write_span(out, SPAN_LITERAL(BEFORE_SEQ));
-    out = write_digits(out, update->seq, digits_count(update->seq));
+    out = write_number(out, update->seq);
     out = write_span(out, SPAN_LITERAL(BEFORE_TS));
-    out = write_digits(out, update->ts_us, digits_count(update->ts_us));
+    out = write_number(out, update->ts_us);
     out = write_span(out, SPAN_LITERAL(BEFORE_DATA));
-    char *data = out;
-    out = write_span(out, update->data);
+    out = write_data(out, update);
     *out = '}';
-    if (!update->line_break) return;
-    /* A line is a message for those who read lines. Within strings JSON has no raw line ends, so all of them are white space. */
-    for (char *at = data; at < out; at++)
-        if (*at == '\n' || *at == '\r') *at = ' ';
+    return out + 1;
 }
 
-const struct format format_json = { "json", json_frame_bytes, json_encode };
+static size_t json_frame_bytes(const struct update *update)
+{
+    return framed_bytes(json_bytes(update));
+}
+
+static void json_encode(const struct update *update, char *out)
+{
+    write_json(out + ws_server_header_write(out, WS_TEXT, json_bytes(update)), update);
+}
+
+static size_t array_bytes(const struct update *update)
+{
+    return sizeof "[\"\",,,]" - 1 + update->topic.size + digits_count(update->seq) + digits_count(update->ts_us) + update->data.size;
+}
+
+static size_t array_frame_bytes(const struct update *update)
+{
+    return framed_bytes(array_bytes(update));
+}
+
+static char *write_array(char *out, const struct update *update)
+{
+    out = write_span(out, SPAN_LITERAL("[\""));
+    out = write_span(out, update->topic);
+    out = write_span(out, SPAN_LITERAL("\","));
+    out = write_number(out, update->seq);
+    *out++ = ',';
+    out = write_number(out, update->ts_us);
+    *out++ = ',';
+    out = write_data(out, update);
+    *out = ']';
+    return out + 1;
+}
+
+static void array_encode(const struct update *update, char *out)
+{
+    write_array(out + ws_server_header_write(out, WS_TEXT, array_bytes(update)), update);
+}
+
+static size_t raw_frame_bytes(const struct update *update)
+{
+    return framed_bytes(update->data.size);
+}
+
+static void raw_encode(const struct update *update, char *out)
+{
+    write_data(out + ws_server_header_write(out, WS_TEXT, update->data.size), update);
+}
+
+#define EVENT_START "data: "
+#define EVENT_END "\n\n"
+
+static size_t sse_frame_bytes(const struct update *update)
+{
+    return sizeof EVENT_START - 1 + json_bytes(update) + sizeof EVENT_END - 1;
+}
+
+static void sse_encode(const struct update *update, char *out)
+{
+    out = write_span(out, SPAN_LITERAL(EVENT_START));
+    out = write_json(out, update);
+    write_span(out, SPAN_LITERAL(EVENT_END));
+}
+
+static size_t lines_frame_bytes(const struct update *update)
+{
+    return json_bytes(update) + 1;
+}
+
+static void lines_encode(const struct update *update, char *out)
+{
+    *write_json(out, update) = '\n';
+}
+
+static size_t array_lines_frame_bytes(const struct update *update)
+{
+    return array_bytes(update) + 1;
+}
+
+static void array_lines_encode(const struct update *update, char *out)
+{
+    *write_array(out, update) = '\n';
+}
+
+uint64_t format_line_bytes(const char *frame)
+{
+    const char *line_end = rawmemchr(frame, '\n');
+    return (uint64_t)(line_end - frame) + 1;
+}
+
+const struct format formats[FORMATS_COUNT] = {
+    [FORMAT_JSON] = { "json", json_frame_bytes, json_encode },
+    [FORMAT_ARRAY] = { "array", array_frame_bytes, array_encode },
+    [FORMAT_RAW] = { "raw", raw_frame_bytes, raw_encode },
+    [FORMAT_SSE] = { "sse", sse_frame_bytes, sse_encode },
+    [FORMAT_LINES] = { "json lines", lines_frame_bytes, lines_encode },
+    [FORMAT_ARRAY_LINES] = { "array lines", array_lines_frame_bytes, array_lines_encode },
+};
 
 static uint64_t read_digits(const char **at)
 {
@@ -79,11 +184,30 @@ static uint64_t read_digits(const char **at)
     return number;
 }
 
+static const char *payload_of(const char *frame)
+{
+    uint8_t length = (uint8_t)frame[1];
+    return frame + (length < 126 ? 2 : length == 126 ? 4 : 10);
+}
+
+uint64_t format_ts_read(enum wire_format format, const char *frame, struct span topic)
+{
+    bool array = format == FORMAT_ARRAY || format == FORMAT_ARRAY_LINES;
+    const char *at = frame;
+    if (format == FORMAT_RAW) return 0;
+    if (format == FORMAT_SSE) at += sizeof EVENT_START - 1;
+    else if (!format_is_lines(format)) at = payload_of(frame);
+    at += topic.size + (array ? sizeof "[\"\"," - 1 : sizeof BEFORE_TOPIC - 1 + sizeof BEFORE_SEQ - 1);
+    read_digits(&at);
+    at += array ? 1 : sizeof BEFORE_TS - 1;
+    return read_digits(&at);
+}
+
 struct update format_json_read(const char *frame, struct span topic)
 {
     uint64_t frame_bytes = ws_server_frame_bytes(frame);
     const char *end = frame + frame_bytes - 1; /* at the closing brace */
-    const char *at = frame + (frame[1] < 126 ? 2 : frame[1] == 126 ? 4 : 10);
+    const char *at = payload_of(frame);
     struct update update = { .topic = topic };
     at += sizeof BEFORE_TOPIC - 1 + topic.size + sizeof BEFORE_SEQ - 1;
     update.seq = read_digits(&at);

@@ -1,11 +1,28 @@
 /* Wire formats: how an update becomes a complete wire frame, once, straight into a log.
  *
  * A format is an encoder, a name and a way to find where a frame ends. `json` is always there: it is the memory for
- * snapshot, resume and history. Pure; any thread. */
+ * snapshot, resume and history; another format's log is filled from it at its first subscriber. All formats of a topic share
+ * its seq. Pure; any thread. */
 #ifndef CORE_PUBSUB_FORMAT_H
 #define CORE_PUBSUB_FORMAT_H
 
 #include "core/base/span.h"
+#include "core/proto/ws_frame.h"
+
+enum wire_format {
+    FORMAT_JSON,  /* a text frame {"topic":"AAPL","seq":1042,"ts":1763812345679313,"data":{…}} */
+    FORMAT_ARRAY, /* a text frame ["AAPL",1042,1763812345679313,{…}] */
+    FORMAT_RAW,   /* a text frame with the payload alone */
+    FORMAT_SSE,   /* an event "data: {…}\n\n" with what a JSON frame says (the HTML standard, 9.2.5) */
+    FORMAT_LINES, /* what a JSON frame says, and "\n": whoever sends some of them makes one message of them (`batch=1`) */
+    FORMAT_ARRAY_LINES,
+};
+#define FORMATS_COUNT 6
+
+static inline bool format_is_lines(enum wire_format format)
+{
+    return format >= FORMAT_LINES;
+}
 
 struct update {
     struct span topic;
@@ -23,10 +40,22 @@ struct format {
     void (*encode)(const struct update *update, char *frame);
 };
 
-/* A text frame {"topic":"AAPL","seq":1042,"ts":1763812345679313,"data":{…}} (PROTOCOL.md). */
-extern const struct format format_json;
+extern const struct format formats[FORMATS_COUNT]; /* by enum wire_format (PROTOCOL.md, "Formats") */
 
-/* Reads an update back out of a frame of format_json; its slices lie in the frame. */
+/* Up to and with its line end; data has none (struct update). */
+uint64_t format_line_bytes(const char *frame);
+
+/* How long the whole frame at `frame` is. */
+static inline uint64_t format_frame_bytes(enum wire_format format, const char *frame)
+{
+    if (format < FORMAT_SSE) return ws_server_frame_bytes(frame);
+    return format_line_bytes(frame) + (format == FORMAT_SSE); /* an event ends with an empty line */
+}
+
+/* When the update in a frame was appended, in microseconds since the Unix epoch; 0: this format does not say. */
+uint64_t format_ts_read(enum wire_format format, const char *frame, struct span topic);
+
+/* Reads an update back out of a frame of FORMAT_JSON; its slices lie in the frame. */
 struct update format_json_read(const char *frame, struct span topic);
 
 /* Writes a number's digits and returns how many; `out` has room for 20. */

@@ -27,7 +27,7 @@ int home_init(struct home *home, const struct home_settings *settings, struct li
     for (uint32_t i = 0; i < shards_count; i++) home->to_tell[i] = (struct topic_list){ POOL_NONE, POOL_NONE };
     random_fill(&home->epoch_state, sizeof home->epoch_state);
     segment_store_init(&home->store, settings->log_bytes_max);
-    int error = pool_init(&home->topics, sizeof(struct topic), settings->topics_max);
+    int error = pool_init(&home->topics, sizeof(struct topic), settings->topics_max * FORMATS_COUNT);
     if (error) return error;
     error = table_init(&home->by_name);
     if (error) goto undo_topics;
@@ -47,9 +47,9 @@ void home_deinit(struct home *home)
     for (uint32_t at = 0; at <= home->by_name.mask; at++) {
         if (home->by_name.slots[at].index == TABLE_NONE) continue;
         struct topic *topic = topic_at(home, home->by_name.slots[at].index);
-        log_deinit(&topic->json, &home->store);
+        log_deinit(&topic->log, &home->store);
         free(topic->interests);
-        free(topic->name);
+        if (topic->main == topic) free(topic->name);
     }
     matches_deinit(home);
     pattern_index_deinit(&home->patterns);
@@ -60,17 +60,20 @@ void home_deinit(struct home *home)
     segment_store_deinit(&home->store);
 }
 
-uint32_t home_find_index(const struct home *home, struct span name, uint64_t hash)
+uint32_t home_find_index(const struct home *home, struct span name, uint64_t name_hash, enum wire_format format)
 {
     const struct table *table = &home->by_name;
-    for (uint32_t at = table_first(table, (uint32_t)hash); at != TABLE_NONE; at = table_following(table, (uint32_t)hash, at))
-        if (span_equals(topic_name(topic_at(home, table->slots[at].index)), name)) return table->slots[at].index;
+    uint32_t hash = format_hash(name_hash, format);
+    for (uint32_t at = table_first(table, hash); at != TABLE_NONE; at = table_following(table, hash, at)) {
+        const struct topic *topic = topic_at(home, table->slots[at].index);
+        if (topic->log.chain.format == format && span_equals(topic_name(topic), name)) return table->slots[at].index;
+    }
     return POOL_NONE;
 }
 
 const struct topic *home_find(const struct home *home, struct span name, uint64_t hash)
 {
-    uint32_t index = home_find_index(home, name, hash);
+    uint32_t index = home_find_index(home, name, hash, FORMAT_JSON);
     return index == POOL_NONE ? NULL : topic_at(home, index);
 }
 
@@ -81,21 +84,24 @@ static void name_epoch(struct home *home, char epoch[EPOCH_BYTES])
     for (int i = 0; i < EPOCH_BYTES; i++, random /= 62) epoch[i] = digits[random % 62];
 }
 
-uint32_t home_find_or_make(struct home *home, struct span name, uint64_t hash)
+static uint32_t make(struct home *home, struct span name, uint64_t hash)
 {
-    uint32_t index = home_find_index(home, name, hash);
-    if (index != POOL_NONE) return index;
-    index = pool_take(&home->topics);
+    uint32_t index = home->topics_count < home->settings.topics_max ? pool_take(&home->topics) : POOL_NONE;
     if (index == POOL_NONE) return POOL_NONE;
     struct topic *topic = topic_at(home, index);
-    *topic = (struct topic){ .name = malloc(name.size), .name_bytes = (uint32_t)name.size, .hash = (uint32_t)hash, .trim_next = POOL_NONE };
-    if (!topic->name || table_insert(&home->by_name, (uint32_t)hash, index)) {
+    *topic = (struct topic){
+        .name = malloc(name.size), .name_bytes = (uint32_t)name.size, .hash = format_hash(hash, FORMAT_JSON), .main = topic,
+        .trim_next = POOL_NONE, .quiet_us = home->clock->mono_us,
+    };
+    log_init(&topic->log, FORMAT_JSON, 0);
+    if (!topic->name || table_insert(&home->by_name, topic->hash, index)) {
         free(topic->name);
         pool_give(&home->topics, index);
         return POOL_NONE;
     }
     memcpy(topic->name, name.bytes, name.size);
     name_epoch(home, topic->epoch);
+    home->topics_count++;
     counter_add(home->counters, COUNTER_TOPICS, 1);
     return index;
 }
@@ -120,9 +126,9 @@ static uint64_t segments_bytes(const struct log *log, uint32_t from, uint32_t be
 
 static void trim(struct home *home, struct topic *topic, uint32_t index, const struct window *window)
 {
-    uint32_t tail = topic->json.ends.tail.at.segment, trimmed = log_trim(&topic->json, window, home->clock->wall_us);
+    uint32_t tail = topic->log.ends.tail.at.segment, trimmed = log_trim(&topic->log, window, home->clock->wall_us);
     if (trimmed == 0) return;
-    home->on_loan_bytes += segments_bytes(&topic->json, tail, tail + trimmed);
+    home->on_loan_bytes += segments_bytes(&topic->log, tail, tail + trimmed);
     counter_add(home->counters, COUNTER_SEGMENTS_TRIMMED, trimmed);
     interests_mark_all(home, topic, index); /* its tail moved, and the loans come back so */
     interests_release(home, topic);
@@ -140,10 +146,49 @@ static void reclaim(struct home *home, uint64_t bytes)
         uint32_t index = home->by_name.slots[home->reclaim_at++ & home->by_name.mask].index;
         if (index == TABLE_NONE) continue;
         struct topic *topic = topic_at(home, index);
-        if (topic->json.chain.count < (log_newest_seq(&topic->json) > 0 ? 2 : 1)) continue; /* a deleted one may go as a whole */
+        if (topic->log.chain.count < (log_newest_seq(&topic->log) > 0 ? 2 : 1)) continue; /* a deleted one may go as a whole */
         trim(home, topic, index, &none);
-        home_tell_topic(home, home->shard, topic_name(topic), topic->hash);
+        home_tell_topic(home, home->shard, index);
     }
+}
+
+static uint32_t make_format(struct home *home, struct topic *main, uint64_t hash, enum wire_format format)
+{
+    uint32_t index = pool_take(&home->topics);
+    if (index == POOL_NONE) return POOL_NONE;
+    struct topic *topic = topic_at(home, index);
+    *topic = (struct topic){
+        .name = main->name, .name_bytes = main->name_bytes, .hash = format_hash(hash, format), .main = main,
+        .trim_next = POOL_NONE, .quiet_us = home->clock->mono_us,
+    };
+    memcpy(topic->epoch, main->epoch, EPOCH_BYTES);
+    log_init(&topic->log, format, 0);
+    const struct window *window = &home->settings.window;
+    bool filled = topic_fill(topic, &home->store, window, home->clock->wall_us);
+    if (!filled) {
+        reclaim(home, main->log.window_bytes);
+        filled = topic_fill(topic, &home->store, window, home->clock->wall_us);
+    }
+    if (!filled || table_insert(&home->by_name, topic->hash, index)) {
+        log_deinit(&topic->log, &home->store);
+        pool_give(&home->topics, index);
+        return POOL_NONE;
+    }
+    topic->next_format = main->next_format;
+    main->next_format = topic;
+    return index;
+}
+
+uint32_t home_find_or_make(struct home *home, struct span name, uint64_t hash, enum wire_format format)
+{
+    uint32_t index = home_find_index(home, name, hash, format);
+    if (index != POOL_NONE) return index;
+    if (format == FORMAT_JSON) return make(home, name, hash);
+    uint32_t main = home_find_or_make(home, name, hash, FORMAT_JSON);
+    if (main == POOL_NONE) return POOL_NONE;
+    index = make_format(home, topic_at(home, main), hash, format);
+    if (index == POOL_NONE) home_forget_if_unborn(home, main);
+    return index;
 }
 
 /* The most that a segment for this update can take: sizes are rounded up to a power of two. */
@@ -155,15 +200,16 @@ static uint64_t segment_bytes_bound(const struct publish_ask *ask)
 
 void home_publish(struct home *home, const struct publish_ask *ask, struct publish_reply *reply)
 {
-    uint32_t index = home_find_or_make(home, ask->topic, ask->hash);
+    uint32_t index = home_find_or_make(home, ask->topic, ask->hash, FORMAT_JSON);
     if (index == POOL_NONE) {
         reply->verdict = PUBLISH_TOPICS_FULL;
         return;
     }
     struct topic *topic = topic_at(home, index);
-    mark_to_trim(home, topic, index); /* first: what is to be trimmed is not forgotten while room is made for it */
+    for (struct topic *one = topic; one; one = one->next_format)
+        mark_to_trim(home, one, pool_index(&home->topics, one)); /* first: what is to be trimmed is not forgotten while room is made for it */
     const struct window *window = &home->settings.window;
-    bool first = log_newest_seq(&topic->json) == 0;
+    bool first = log_newest_seq(&topic->log) == 0;
     if (first && names_add(&home->names, topic_name(topic))) {
         reply->verdict = PUBLISH_BUSY;
         return;
@@ -180,53 +226,75 @@ void home_publish(struct home *home, const struct publish_ask *ask, struct publi
         reply->verdict = PUBLISH_BUSY;
         return;
     }
-    interests_mark_all(home, topic, index);
+    topic->quiet_us = home->clock->mono_us;
+    for (struct topic *one = topic; one; one = one->next_format) interests_mark_all(home, one, pool_index(&home->topics, one));
     counter_add(home->counters, COUNTER_UPDATES_IN, 1);
 
     reply->verdict = PUBLISH_DONE;
-    reply->seq = log_newest_seq(&topic->json);
+    reply->seq = log_newest_seq(&topic->log);
     memcpy(reply->epoch, topic->epoch, EPOCH_BYTES);
 }
 
 bool home_delete(struct home *home, struct span name, uint64_t hash)
 {
-    uint32_t index = home_find_index(home, name, hash);
+    uint32_t index = home_find_index(home, name, hash, FORMAT_JSON);
     if (index == POOL_NONE) return false;
     struct topic *topic = topic_at(home, index);
-    if (log_newest_seq(&topic->json) == 0) return false;
-    home->on_loan_bytes += segments_bytes(&topic->json, topic->json.ends.tail.at.segment, topic->json.chain.number + topic->json.chain.count);
-    log_forget(&topic->json);
+    if (log_newest_seq(&topic->log) == 0) return false;
     names_remove(&home->names, topic_name(topic));
     name_epoch(home, topic->epoch);
-    interests_mark_all(home, topic, index);
-    interests_release(home, topic);
+    for (struct topic *one = topic; one; one = one->next_format) {
+        home->on_loan_bytes += segments_bytes(&one->log, one->log.ends.tail.at.segment, one->log.chain.number + one->log.chain.count);
+        log_forget(&one->log);
+        memcpy(one->epoch, topic->epoch, EPOCH_BYTES);
+        interests_mark_all(home, one, pool_index(&home->topics, one));
+        interests_release(home, one);
+    }
     return true;
 }
 
 enum { SWEEP_INTERVAL_US = 100000, SWEEP_TOPICS = 256 };
 
-/* A topic that nobody follows, and that was never published to or not for long. */
+/* A topic that nobody follows, and that was never published to or not for long; in another format, that nobody followed for long. */
 static bool is_forgotten(const struct home *home, const struct topic *topic)
 {
-    if (log_newest_seq(&topic->json) > 0 && home->clock->wall_us < topic->ts_us + home->settings.topic_ttl_us) return false;
-    return !topic->to_trim && !topic->interested && !topic->to_tell;
+    bool is_main = topic->main == topic;
+    if (topic->to_trim || topic->interested || topic->to_tell || (is_main && topic->next_format)) return false;
+    if (log_newest_seq(&topic->log) == 0) return true;
+    uint64_t kept_us = home->settings.topic_ttl_us;
+    if (!is_main && kept_us > FORMAT_KEPT_US) kept_us = FORMAT_KEPT_US;
+    return home->clock->mono_us - topic->quiet_us >= kept_us;
+}
+
+static void unlink_format(struct topic *topic)
+{
+    struct topic **at = &topic->main->next_format;
+    while (*at != topic) at = &(*at)->next_format;
+    *at = topic->next_format;
 }
 
 static void forget(struct home *home, struct topic *topic, uint32_t index)
 {
+    bool is_main = topic->main == topic;
     table_remove(&home->by_name, topic->hash, index);
-    if (log_newest_seq(&topic->json) > 0) names_remove(&home->names, topic_name(topic));
-    log_deinit(&topic->json, &home->store);
+    if (!is_main) unlink_format(topic);
+    else if (log_newest_seq(&topic->log) > 0) names_remove(&home->names, topic_name(topic));
+    log_deinit(&topic->log, &home->store);
     free(topic->interests);
-    free(topic->name);
+    if (is_main) {
+        free(topic->name);
+        home->topics_count--;
+        counter_sub(home->counters, COUNTER_TOPICS, 1);
+    }
     pool_give(&home->topics, index);
-    counter_sub(home->counters, COUNTER_TOPICS, 1);
 }
 
 void home_forget_if_unborn(struct home *home, uint32_t index)
 {
-    struct topic *topic = topic_at(home, index);
-    if (log_newest_seq(&topic->json) == 0 && topic->json.chain.count == 0 && is_forgotten(home, topic)) forget(home, topic, index);
+    struct topic *topic = topic_at(home, index), *main = topic->main;
+    if (log_newest_seq(&topic->log) > 0 || topic->log.chain.count > 0 || !is_forgotten(home, topic)) return;
+    forget(home, topic, index);
+    if (main != topic) home_forget_if_unborn(home, pool_index(&home->topics, main));
 }
 
 /* Quiet topics lose what is too old without an append, and those that nobody needs are forgotten: a few ten times a second. */

@@ -20,7 +20,7 @@ struct home_settings {
     uint64_t      log_bytes_max; /* budget of all logs, in allocated bytes */
     uint32_t      patterns_max;
     uint8_t       hash_key[16];
-    uint64_t      topic_ttl_us;  /* a topic that nobody follows is forgotten so long after its newest update */
+    uint64_t      topic_ttl_us;  /* a topic that nobody follows nor publishes to is forgotten after so long */
     struct window window;
 };
 
@@ -33,8 +33,9 @@ struct topic_list {
 
 struct home {
     struct home_settings settings;
-    struct pool          topics; /* of struct topic */
-    struct table         by_name;
+    struct pool          topics; /* of struct topic, in all formats */
+    uint32_t             topics_count; /* of those in JSON */
+    struct table         by_name; /* and format */
     struct names         names;  /* of those that have an update */
     struct pattern_index patterns; /* what shards follow; values: indices into pattern_shards */
     struct pool          pattern_shards; /* of uint64_t: a bit for each shard that follows the pattern */
@@ -64,7 +65,7 @@ bool home_delete(struct home *home, struct span topic, uint64_t hash);
 void home_tell(struct home *home);
 void home_tell_shard(struct home *home, uint32_t shard);
 /* Tells one shard of one topic now, if there is news. */
-void home_tell_topic(struct home *home, uint32_t shard, struct span topic, uint64_t hash);
+void home_tell_topic(struct home *home, uint32_t shard, uint32_t topic);
 /* Names that were followed and never published to must not fill limits.topics: a topic goes with its last follower, if it has no
  * update and stands in no list. */
 void home_forget_if_unborn(struct home *home, uint32_t index);
@@ -72,10 +73,10 @@ void home_forget_if_unborn(struct home *home, uint32_t index);
  * appended is never trimmed before it could be sent, however small the window. */
 void home_trim(struct home *home);
 
-/* A topic's index, POOL_NONE where it is not known here. */
-uint32_t home_find_index(const struct home *home, struct span name, uint64_t hash);
+/* A topic's index, POOL_NONE where it is not known here, or not in this format. */
+uint32_t home_find_index(const struct home *home, struct span name, uint64_t hash, enum wire_format format);
 /* Makes it known where it is not; POOL_NONE: limits.topics is reached, or no memory. */
-uint32_t home_find_or_make(struct home *home, struct span name, uint64_t hash);
+uint32_t home_find_or_make(struct home *home, struct span name, uint64_t hash, enum wire_format format);
 /* A topic by name, NULL where it is not known here. One with log_newest_seq() of 0 has no update yet. */
 const struct topic *home_find(const struct home *home, struct span name, uint64_t hash);
 

@@ -53,7 +53,7 @@ void interests_release(struct home *home, struct topic *topic)
         if (held < held_from) held_from = held;
     }
     uint64_t before = home->store.bytes_used;
-    log_release(&topic->json, &home->store, held_from);
+    log_release(&topic->log, &home->store, held_from);
     home->on_loan_bytes -= before - home->store.bytes_used;
 }
 
@@ -65,7 +65,7 @@ static uint32_t first_to_tell(const struct log *log)
 
 bool home_interest(struct home *home, uint32_t shard, const struct interest_ask *ask)
 {
-    uint32_t index = home_find_or_make(home, ask->topic, ask->hash);
+    uint32_t index = home_find_or_make(home, ask->topic, ask->hash, ask->format);
     if (index == POOL_NONE) return false;
     struct topic *topic = topic_at(home, index);
     if (!have_interests(home, topic)) return false;
@@ -74,9 +74,9 @@ bool home_interest(struct home *home, uint32_t shard, const struct interest_ask 
     topic->interested |= bit_of(shard);
     interest->local = ask->local;
     interest->generation = ask->generation;
-    interest->held_from = interest->told_segment = first_to_tell(&topic->json);
+    interest->held_from = interest->told_segment = first_to_tell(&topic->log);
     interests_mark(home, topic, index, shard);
-    if (shard == home->shard) home_tell_topic(home, shard, ask->topic, ask->hash);
+    if (shard == home->shard) home_tell_topic(home, shard, index);
     return true;
 }
 
@@ -100,6 +100,7 @@ void home_interest_end(struct home *home, uint32_t shard, uint32_t index, uint32
 {
     struct topic *topic = topic_of_interest(home, shard, index, generation);
     topic->interested &= ~bit_of(shard);
+    topic->quiet_us = home->clock->mono_us;
     interests_release(home, topic);
     home_forget_if_unborn(home, index);
 }
@@ -108,7 +109,7 @@ void home_interest_end(struct home *home, uint32_t shard, uint32_t index, uint32
  * what is under way. False: no memory. */
 static bool fill_notice(const struct topic *topic, uint32_t index, const struct interest *interest, struct notice *notice)
 {
-    const struct log *log = &topic->json;
+    const struct log *log = &topic->log;
     *notice = (struct notice){ .local = interest->local, .generation = interest->generation, .topic = index, .held_from = interest->held_from, .ends = log->ends };
     if (log_newest_seq(log) == 0) {
         notice->next_segment = first_to_tell(log);
@@ -136,14 +137,14 @@ static bool tell(struct home *home, struct topic *topic, uint32_t index, uint32_
     if (topic->births & bit_of(shard)) {
         if (!peer_has_room(link)) return false;
         topic->births &= ~bit_of(shard);
-        if (log_newest_seq(&topic->json) > 0) peer_birth(link, topic_name(topic)); /* else it died meanwhile */
+        if (log_newest_seq(&topic->log) > 0) peer_birth(link, topic_name(topic), topic->epoch); /* else it died meanwhile */
     }
     if (!(topic->interested & bit_of(shard))) return true;
     struct interest *interest = &topic->interests[shard];
     struct notice notice;
     if (!peer_has_room(link) || !fill_notice(topic, index, interest, &notice)) return false;
     peer_notice(link, &notice, &interest->held_from);
-    if (notice.segments_count > 0) interest->told_segment = topic->json.ends.head.segment;
+    if (notice.segments_count > 0) interest->told_segment = topic->log.ends.head.segment;
     return true;
 }
 
@@ -172,10 +173,8 @@ void home_tell(struct home *home)
     }
 }
 
-void home_tell_topic(struct home *home, uint32_t shard, struct span name, uint64_t hash)
+void home_tell_topic(struct home *home, uint32_t shard, uint32_t index)
 {
-    uint32_t index = home_find_index(home, name, hash);
-    if (index == POOL_NONE) return;
     struct topic *topic = topic_at(home, index);
     if (!(topic->interested & topic->to_tell & bit_of(shard))) return;
     tell(home, topic, index, shard); /* it keeps its place in the list: telling twice does no harm, and taking it out would need a search */

@@ -128,7 +128,10 @@ void link_mark_pattern(struct link *link, uint32_t index)
 /* False: no room, or no credit. */
 static bool ask_interest(struct link *link, uint32_t index, struct local_topic *local)
 {
-    struct ask ask = { .kind = ASK_INTEREST, .hash = local->hash, .name_bytes = local->name_bytes, .index = index, .generation = local->generation };
+    struct ask ask = {
+        .kind = ASK_INTEREST, .format = (uint8_t)local->chain.format, .hash = local->hash, .name_bytes = local->name_bytes,
+        .index = index, .generation = local->generation,
+    };
     if (link->credits == 0 || !stage(link, &ask, local_topic_name(local), SPAN_NONE)) return false;
     link->credits--;
     local->state = LOCAL_ASKED;
@@ -252,19 +255,31 @@ static void hear_notice(struct link *link, const struct notice *notice)
     free(notice->more_segments);
 }
 
-/* Whatever we still have of it is of an older life. */
-static void hear_birth(struct link *link, struct span topic)
+/* What we still have of it is of an older life; but in another format the new one may have been told of already. */
+static void end_old_lives(struct link *link, struct span topic, uint64_t hash, const char epoch[EPOCH_BYTES])
+{
+    struct locals *locals = &link->engine->locals;
+    for (enum wire_format format = 0; format < FORMATS_COUNT; format++) {
+        uint32_t index = locals_find(locals, topic, hash, format);
+        if (index == POOL_NONE) continue;
+        struct local_topic *local = local_topic_at(locals, index);
+        if (local_topic_born(local) && memcmp(local->epoch, epoch, EPOCH_BYTES) == 0) continue;
+        locals_end_life(locals, local);
+        if (local->state == LOCAL_LIVE && local_topic_held_from(local) != local->held_told) link_mark_local(link, index);
+    }
+}
+
+static void hear_birth(struct link *link, struct span topic, const char epoch[EPOCH_BYTES])
 {
     struct engine *engine = link->engine;
-    uint32_t index = following_prepare(engine, topic, engine_name_hash(engine, topic), true);
+    uint64_t hash = engine_name_hash(engine, topic);
+    uint32_t index = following_prepare(engine, topic, hash, true);
     if (index == POOL_NONE) {
         counter_add(engine->counters, COUNTER_BIRTHS_NOT_COVERED, 1);
         return;
     }
-    struct local_topic *local = local_topic_at(&engine->locals, index);
-    locals_end_life(&engine->locals, local);
-    local->newborn = true;
-    if (local->state == LOCAL_LIVE && local_topic_held_from(local) != local->held_told) link_mark_local(link, index);
+    end_old_lives(link, topic, hash, epoch);
+    local_topic_at(&engine->locals, index)->newborn = true;
     patterns_on_birth(engine, topic);
 }
 
@@ -292,7 +307,7 @@ static void hear(struct link *link, struct tell *tell)
     case TELL_ANSWERED: hear_answer(engine, tell); return;
     case TELL_REFUSED: hear_refused(engine, tell); return;
     case TELL_NOTICE: hear_notice(link, &tell->notice); return;
-    case TELL_BIRTH: hear_birth(link, span_of(tell->name, tell->name_bytes)); return;
+    case TELL_BIRTH: hear_birth(link, span_of(tell->name, tell->name_bytes), tell->epoch); return;
     case TELL_MATCH: hear_match(link, tell, span_of(tell->name, tell->name_bytes)); return;
     case TELL_PATTERN:
         if (patterns_awaits(engine, tell->index, link->shard, tell->generation))

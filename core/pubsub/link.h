@@ -87,12 +87,13 @@ struct query_reply {
     struct span last;  /* NAMES: the last name given, borrowed for now */
 };
 
-/* "This shard follows the topic." Answered by a notice, at once and whenever there is news, until it is taken back. */
+/* "This shard follows the topic in this format." Answered by a notice, at once and whenever there is news, until it is taken back. */
 struct interest_ask {
-    struct span topic;
-    uint64_t    hash;
-    uint32_t    local;      /* the asking shard's local topic, by index */
-    uint32_t    generation;
+    struct span      topic;
+    uint64_t         hash;
+    enum wire_format format;
+    uint32_t         local; /* the asking shard's local topic, by index */
+    uint32_t         generation;
 };
 
 /* What a home tells a shard of a topic: its ends as they are now, and what of its segments is new since the last notice. */

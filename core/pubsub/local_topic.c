@@ -35,15 +35,24 @@ void locals_deinit(struct locals *locals)
     pool_deinit(&locals->topics);
 }
 
-uint32_t locals_find(const struct locals *locals, struct span name, uint64_t hash)
+uint32_t locals_find(const struct locals *locals, struct span name, uint64_t name_hash, enum wire_format format)
 {
     const struct table *table = &locals->by_name;
-    for (uint32_t at = table_first(table, (uint32_t)hash); at != TABLE_NONE; at = table_following(table, (uint32_t)hash, at))
-        if (span_equals(local_topic_name(local_topic_at(locals, table->slots[at].index)), name)) return table->slots[at].index;
+    uint32_t hash = format_hash(name_hash, format);
+    for (uint32_t at = table_first(table, hash); at != TABLE_NONE; at = table_following(table, hash, at)) {
+        const struct local_topic *local = local_topic_at(locals, table->slots[at].index);
+        if (local->chain.format == format && span_equals(local_topic_name(local), name)) return table->slots[at].index;
+    }
     return POOL_NONE;
 }
 
-uint32_t locals_make(struct locals *locals, struct span name, uint64_t hash, bool remote)
+/* Those whom patterns look for. */
+static bool is_listed(const struct local_topic *local)
+{
+    return local->remote && local->chain.format == FORMAT_JSON;
+}
+
+uint32_t locals_make(struct locals *locals, struct span name, uint64_t hash, enum wire_format format, bool remote)
 {
     uint32_t index = pool_take(&locals->topics);
     if (index == POOL_NONE) return POOL_NONE;
@@ -59,11 +68,12 @@ uint32_t locals_make(struct locals *locals, struct span name, uint64_t hash, boo
     };
     if (!local->name) goto undo_pool;
     memcpy(local->name, name.bytes, name.size);
+    chain_init(&local->chain, format);
     local->generation = generation_begin(&locals->generations, index);
     if (local->generation == 0) goto undo_name;
-    if (table_insert(&locals->by_name, (uint32_t)hash, index)) goto undo_generation;
+    if (table_insert(&locals->by_name, format_hash(hash, format), index)) goto undo_generation;
     if (!remote) return index;
-    if (!locals->remote_stale && names_add(&locals->remote, local_topic_name(local))) locals->remote_stale = true;
+    if (is_listed(local) && !locals->remote_stale && names_add(&locals->remote, local_topic_name(local))) locals->remote_stale = true;
     counter_add(locals->counters, COUNTER_INTERESTS, 1);
     return index;
 undo_generation: generation_end(&locals->generations, index);
@@ -85,12 +95,10 @@ void locals_drop(struct locals *locals, uint32_t index)
     CHECK(local->subscriptions_count == 0);
     CHECK(local->awaiters.first == POOL_NONE && !local->to_tell && !local->lingers);
     drop_segments(locals, local, local->chain.count);
-    table_remove(&locals->by_name, (uint32_t)local->hash, index);
+    table_remove(&locals->by_name, format_hash(local->hash, local->chain.format), index);
     generation_end(&locals->generations, index);
-    if (local->remote) {
-        locals->remote_stale = true; /* its name is about to be freed */
-        counter_sub(locals->counters, COUNTER_INTERESTS, 1);
-    }
+    if (is_listed(local)) locals->remote_stale = true; /* its name is about to be freed */
+    if (local->remote) counter_sub(locals->counters, COUNTER_INTERESTS, 1);
     clear(local);
     pool_give(&locals->topics, index);
 }
@@ -102,7 +110,7 @@ static bool list_remote(struct locals *locals)
     for (uint32_t at = 0; at <= locals->by_name.mask; at++) {
         if (locals->by_name.slots[at].index == TABLE_NONE) continue;
         const struct local_topic *local = local_topic_at(locals, locals->by_name.slots[at].index);
-        if (local->remote && names_add(&locals->remote, local_topic_name(local))) return false;
+        if (is_listed(local) && names_add(&locals->remote, local_topic_name(local))) return false;
     }
     return true;
 }
@@ -152,6 +160,14 @@ static void take_segments(struct locals *locals, struct local_topic *local, cons
         CHECK(chain_push(&local->chain, *link) == 0);
         if (local->remote) counter_add(locals->counters, COUNTER_LOANS, 1);
     }
+}
+
+void locals_expect_life(struct local_topic *local, const char epoch[EPOCH_BYTES])
+{
+    CHECK(!local_topic_born(local));
+    if (local->life > 0 && memcmp(local->epoch, epoch, EPOCH_BYTES) == 0) return;
+    memcpy(local->epoch, epoch, EPOCH_BYTES);
+    local->life++;
 }
 
 void locals_end_life(struct locals *locals, struct local_topic *local)

@@ -1,4 +1,5 @@
-/* A local topic: what one shard knows of a topic that is followed here, wherever its home is. Its shard's thread only.
+/* A local topic: what one shard knows of a topic that is followed here, wherever its home is. Its shard's thread only. One for each
+ * format that somebody here reads.
  *
  * It knows by notices, by value: epoch, ends, and the segments on loan. The subscriptions that are caught up wait here. */
 #ifndef CORE_PUBSUB_LOCAL_TOPIC_H
@@ -34,7 +35,7 @@ struct local_topic {
     char                     epoch[EPOCH_BYTES];
     /* Where a cut of a long range ended, for the next subscription that begins at the same place. */
     struct mark              memo_from, memo_to;
-    uint64_t                 memo_bytes;
+    uint64_t                 memo_bytes, memo_us;
 
     /* Its link to the home. */
     uint32_t            topic;     /* the home's, by index: once live */
@@ -56,7 +57,7 @@ struct locals {
     struct pool        topics; /* of struct local_topic */
     struct table       by_name;
     struct generations generations; /* of topics, by index */
-    struct names       remote;      /* names of those whose home is elsewhere, for those whom a pattern covers */
+    struct names       remote;      /* names of those in JSON whose home is elsewhere, for those whom a pattern covers */
     bool               remote_stale; /* one of them is gone: to be made anew from the table */
     struct to_tell     lingering;   /* through linger_next, the longest first */
     struct pool        subscriptions;
@@ -90,13 +91,16 @@ static inline uint32_t local_topic_held_from(const struct local_topic *local)
     return local->chain.number > local->held_told ? local->chain.number : local->held_told;
 }
 
-/* POOL_NONE: not followed here. */
-uint32_t locals_find(const struct locals *locals, struct span name, uint64_t hash);
+/* POOL_NONE: not followed here, or not in this format. */
+uint32_t locals_find(const struct locals *locals, struct span name, uint64_t hash, enum wire_format format);
 /* Makes one, with a new generation; POOL_NONE: no room. */
-uint32_t locals_make(struct locals *locals, struct span name, uint64_t hash, bool remote);
+uint32_t locals_make(struct locals *locals, struct span name, uint64_t hash, enum wire_format format, bool remote);
 /* Takes one out, without subscriptions. */
 void locals_drop(struct locals *locals, uint32_t index);
-/* Visits the names of remote ones that begin with `prefix`, in byte order, until visit says false; visit makes and drops none. */
+/* It is known of the topic, which was told of in another format, that it is in the life of this epoch; in this format nothing was told
+ * yet. So a subscription's cursor can be set for that life already. */
+void locals_expect_life(struct local_topic *local, const char epoch[EPOCH_BYTES]);
+/* Visits the names of remote ones, those in JSON, that begin with `prefix`, in byte order, until visit says false; visit makes and drops none. */
 void locals_visit(struct locals *locals, struct span prefix, bool (*visit)(void *context, struct span topic), void *context);
 
 /* A notice of this local topic's interest came: takes over what it tells, gives back what fell out of the window, wakes those who

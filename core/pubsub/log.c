@@ -14,6 +14,12 @@ static void ends_check(const struct log *log)
     CHECK(ends->head.offset <= chain_at(&log->chain, ends->head.segment)->segment->size);
 }
 
+void log_init(struct log *log, enum wire_format format, uint64_t before_seq)
+{
+    *log = (struct log){ .before_seq = before_seq };
+    chain_init(&log->chain, format);
+}
+
 void log_deinit(struct log *log, struct segment_store *store)
 {
     while (log->chain.count > 0) segment_give(store, chain_drop_first(&log->chain).segment);
@@ -41,6 +47,11 @@ static uint32_t next_segment_bytes(const struct log *log, const struct window *w
     return bytes < SEGMENT_BYTES_MIN ? SEGMENT_BYTES_MIN : (uint32_t)bytes;
 }
 
+static uint64_t next_seq(const struct log *log)
+{
+    return (log->ends.last.seq > 0 ? log->ends.last.seq : log->before_seq) + 1;
+}
+
 char *log_reserve(struct log *log, struct segment_store *store, const struct window *window, size_t bytes, uint64_t now_us)
 {
     struct ends *ends = &log->ends;
@@ -49,7 +60,7 @@ char *log_reserve(struct log *log, struct segment_store *store, const struct win
         if (newest->size - ends->head.offset >= bytes) return (char *)(uintptr_t)newest->bytes + ends->head.offset; /* above the head it is ours */
     }
     uint32_t number = log->chain.number + log->chain.count;
-    struct segment *segment = segment_take(store, number, ends->last.seq + 1, bytes, next_segment_bytes(log, window, now_us));
+    struct segment *segment = segment_take(store, number, next_seq(log), bytes, next_segment_bytes(log, window, now_us));
     if (!segment) return NULL;
     if (chain_push(&log->chain, (struct chain_link){ .segment = segment, .first_key = NO_KEY })) {
         segment_give(store, segment);
@@ -61,11 +72,20 @@ char *log_reserve(struct log *log, struct segment_store *store, const struct win
     return segment->bytes;
 }
 
+void log_cancel(struct log *log, struct segment_store *store)
+{
+    struct ends *ends = &log->ends;
+    if (ends->head.segment == ends->last.at.segment && ends->last.seq > 0) return; /* there was room behind the newest frame */
+    segment_give(store, chain_drop_last(&log->chain).segment);
+    ends->head = (struct position){ 0 };
+    if (ends->last.seq > 0) ends->head = (struct position){ ends->last.at.segment, chain_at(&log->chain, ends->last.at.segment)->end };
+}
+
 void log_commit(struct log *log, size_t bytes, bool key, uint64_t now_us)
 {
     struct ends *ends = &log->ends;
     struct chain_link *newest = chain_at(&log->chain, ends->head.segment);
-    struct mark mark = { ends->head, ends->last.seq + 1 };
+    struct mark mark = { ends->head, next_seq(log) };
 
     if (key) log->keyed = true;
     if (key || !log->keyed) {
@@ -123,9 +143,17 @@ uint32_t log_trim(struct log *log, const struct window *window, uint64_t now_us)
     return trimmed;
 }
 
+bool log_is_key(const struct log *log, struct mark frame)
+{
+    const struct ends *ends = &log->ends;
+    return frame.seq == ends->oldest_key.seq || frame.seq == ends->key.seq
+           || frame.at.offset == chain_at(&log->chain, frame.at.segment)->first_key;
+}
+
 void log_forget(struct log *log)
 {
     log->ends = (struct ends){ 0 };
+    log->before_seq = 0;
     log->window_bytes = 0;
     log->keyed = false;
 }

@@ -23,19 +23,26 @@ struct log {
     uint64_t     window_bytes;   /* of frames from tail to head */
     uint64_t     newest_opened_us; /* when the newest segment was opened, to size the next by */
     uint32_t     newest_total;   /* its size with its header */
+    uint64_t     before_seq;     /* the first update gets the next one; 0, unless the log is filled from another one */
     bool         keyed;          /* an update was marked: from then on unmarked ones are deltas */
 };
 
+/* Empty, and its first update gets the seq after before_seq. */
+void log_init(struct log *log, enum wire_format format, uint64_t before_seq);
 void log_deinit(struct log *log, struct segment_store *store);
 
 /* Room for one frame of `bytes` behind the head, in a new segment where the newest has none. NULL: over the budget.
- * What is written there counts once log_commit() was called; nothing else may be called in between. */
+ * What is written there counts once log_commit() was called; nothing else may be called in between but log_cancel(), after which it
+ * is as if nothing had been reserved. */
 char *log_reserve(struct log *log, struct segment_store *store, const struct window *window, size_t bytes, uint64_t now_us);
+void  log_cancel(struct log *log, struct segment_store *store);
 void  log_commit(struct log *log, size_t bytes, bool key, uint64_t now_us);
 
 /* Moves the tail over segments that the window need not hold; the newest update always stays, and on a keyed topic the last
  * key and all after it as far as window->bytes_max allows. Returns how many segments were trimmed. */
 uint32_t log_trim(struct log *log, const struct window *window, uint64_t now_us);
+/* Of a keyed log: whether the frame is known to be a key, as the oldest and the newest one and the first of each segment are. */
+bool log_is_key(const struct log *log, struct mark frame);
 /* Forgets all: as if nothing had ever been appended. Segments that are on loan stay until they are released; numbers go on, so
  * that a segment of the next life is never taken for one of this. */
 void log_forget(struct log *log);

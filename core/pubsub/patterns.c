@@ -172,7 +172,7 @@ static bool cover_local(void *context, struct span topic)
 {
     struct covering *covering = context;
     struct engine *engine = covering->engine;
-    const struct local_topic *local = local_topic_at(&engine->locals, locals_find(&engine->locals, topic, engine_name_hash(engine, topic)));
+    const struct local_topic *local = local_topic_at(&engine->locals, locals_find(&engine->locals, topic, engine_name_hash(engine, topic), FORMAT_JSON));
     if (!topic_pattern_matches(pattern_text(&engine->patterns, covering->index), topic)) return true;
     if (local_topic_born(local)) return cover_match(context, topic);
     if (!local->newborn) return true; /* its birth will be told */
@@ -210,7 +210,7 @@ static bool count_local(void *context, struct span topic)
 {
     struct counting *counting = context;
     struct engine *engine = counting->engine;
-    const struct local_topic *local = local_topic_at(&engine->locals, locals_find(&engine->locals, topic, engine_name_hash(engine, topic)));
+    const struct local_topic *local = local_topic_at(&engine->locals, locals_find(&engine->locals, topic, engine_name_hash(engine, topic), FORMAT_JSON));
     if ((local_topic_born(local) || local->newborn) && topic_pattern_matches(counting->pattern, topic)) counting->count++;
     return true;
 }

@@ -39,28 +39,35 @@ void peer_notice(struct link *link, const struct notice *notice, uint32_t *held_
     counter_add(link->engine->counters, COUNTER_NOTICES_SENT, 1);
 }
 
-static void stage_name(struct link *link, enum tell_kind kind, uint32_t index, uint32_t generation, struct span name)
+static void stage_name(struct link *link, struct tell *tell, struct span name)
 {
-    struct tell tell = { .kind = (uint8_t)kind, .index = index, .generation = generation, .name_bytes = (uint32_t)name.size };
-    CHECK(name.size <= sizeof tell.name);
-    if (name.size > 0) memcpy(tell.name, name.bytes, name.size);
-    stage(link, &tell, 0);
+    CHECK(name.size <= sizeof tell->name);
+    tell->name_bytes = (uint32_t)name.size;
+    if (name.size > 0) memcpy(tell->name, name.bytes, name.size);
+    stage(link, tell, 0);
 }
 
-void peer_birth(struct link *link, struct span topic)
+void peer_birth(struct link *link, struct span topic, const char epoch[EPOCH_BYTES])
 {
-    if (link->self) patterns_on_birth(link->engine, topic);
-    else stage_name(link, TELL_BIRTH, 0, 0, topic);
+    if (link->self) {
+        patterns_on_birth(link->engine, topic);
+        return;
+    }
+    struct tell tell = { .kind = TELL_BIRTH };
+    memcpy(tell.epoch, epoch, EPOCH_BYTES);
+    stage_name(link, &tell, topic);
 }
 
 void peer_match(struct link *link, uint32_t pattern, uint32_t generation, struct span topic)
 {
-    stage_name(link, TELL_MATCH, pattern, generation, topic);
+    struct tell tell = { .kind = TELL_MATCH, .index = pattern, .generation = generation };
+    stage_name(link, &tell, topic);
 }
 
 void peer_matches_end(struct link *link, uint32_t pattern, uint32_t generation)
 {
-    stage_name(link, TELL_PATTERN, pattern, generation, SPAN_NONE);
+    struct tell tell = { .kind = TELL_PATTERN, .index = pattern, .generation = generation };
+    stage_name(link, &tell, SPAN_NONE);
 }
 
 void peer_give_credits(struct link *link)
@@ -106,7 +113,7 @@ static void serve_query(struct link *link, const struct ask *ask, struct span na
 
 static void serve_interest(struct link *link, const struct ask *ask, struct span name)
 {
-    struct interest_ask interest = { name, ask->hash, ask->index, ask->generation };
+    struct interest_ask interest = { name, ask->hash, (enum wire_format)ask->format, ask->index, ask->generation };
     if (home_interest(&link->engine->home, link->shard, &interest)) {
         link->credits_back++;
         return;

@@ -13,8 +13,9 @@ bool peer_has_room(struct link *link);
 /* These want peer_has_room(). A notice's more_segments are taken over. *held_from: the lowest segment that the shard holds now, as
  * far as it has said; to ourselves a call, which says at once. */
 void peer_notice(struct link *link, const struct notice *notice, uint32_t *held_from);
-/* A topic was born that a pattern of the shard covers; what is appended afterwards reaches those who become interested now. */
-void peer_birth(struct link *link, struct span topic);
+/* A topic was born, in a life of this epoch, that a pattern of the shard covers; what is appended afterwards reaches those who become
+ * interested now. */
+void peer_birth(struct link *link, struct span topic, const char epoch[EPOCH_BYTES]);
 /* A topic with an update that the shard's pattern covers; and that there are no more. Not to ourselves. */
 void peer_match(struct link *link, uint32_t pattern, uint32_t generation, struct span topic);
 void peer_matches_end(struct link *link, uint32_t pattern, uint32_t generation);

@@ -31,7 +31,7 @@ static void answer_newest(const struct topic *topic, struct text *answer)
 static void answer_history(const struct topic *topic, const struct query_ask *ask, struct text *answer)
 {
     enum { END_BYTES = 2 };
-    const struct log *log = &topic->json;
+    const struct log *log = &topic->log;
     size_t start = answer->size;
     add_topic(answer, topic);
     text_add_string(answer, ",\"updates\":[");
@@ -79,7 +79,7 @@ void home_query(struct home *home, const struct query_ask *ask, struct query_rep
         return;
     }
     const struct topic *topic = home_find(home, ask->topic, ask->hash);
-    reply->found = topic && log_newest_seq(&topic->json) > 0;
+    reply->found = topic && log_newest_seq(&topic->log) > 0;
     if (!reply->found) return;
     if (ask->kind == QUERY_NEWEST) answer_newest(topic, answer);
     else answer_history(topic, ask, answer);

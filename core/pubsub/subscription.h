@@ -29,7 +29,8 @@ struct subscription {
     uint32_t        sibling_next, sibling_prev; /* all of one subscriber's, in the order of subscribing */
     uint8_t         mode;       /* enum mode */
     uint8_t         list;       /* enum subscription_list */
-    bool            skips;      /* latest: it goes on with the newest key whatever lies between (resumed, or was `every`) */
+    bool            fresh : 1;  /* it begins with what was there before it, and nothing of that was sent yet */
+    bool            skips : 1;  /* latest: it goes on with the newest key whatever lies between (resumed, or was `every`) */
 };
 #define BY_NAME POOL_NONE
 static_assert(sizeof(struct subscription) <= 56, "a million of them are promised");
@@ -53,6 +54,7 @@ struct subscriber {
     uint32_t                 patterns_first; /* its pattern subscriptions, the newest first */
     uint32_t                 patterns_count;
     uint32_t                 subscriptions_count;
+    enum wire_format         format;  /* the caller's: what it reads; not changed while it follows anything */
     bool                     behind;  /* the caller's: it could not take all that was pending, and has not caught up since */
     bool                     blocked; /* the caller's: it can take nothing now; its news wait, and it is not made ready */
 };

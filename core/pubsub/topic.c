@@ -2,27 +2,75 @@
 
 #include "core/base/check.h"
 
+static const struct format *format_of(const struct topic *topic)
+{
+    return &formats[topic->log.chain.format];
+}
+
 bool topic_append(struct topic *topic, struct segment_store *store, const struct window *window, struct span data, bool line_break, bool key, uint64_t now_us)
 {
     struct update update = {
         .topic = topic_name(topic),
-        .seq = log_newest_seq(&topic->json) + 1,
+        .seq = log_newest_seq(&topic->log) + 1,
         .ts_us = now_us > topic->ts_us ? now_us : topic->ts_us,
         .data = data,
         .line_break = line_break,
     };
-    size_t bytes = format_json.frame_bytes(&update);
-    char *frame = log_reserve(&topic->json, store, window, bytes, now_us);
-    if (!frame) return false;
-    format_json.encode(&update, frame);
-    log_commit(&topic->json, bytes, key, now_us);
+    struct place { char *frame; size_t bytes; } places[FORMATS_COUNT], *place = places;
+    for (struct topic *one = topic; one; one = one->next_format, place++) {
+        place->bytes = format_of(one)->frame_bytes(&update);
+        place->frame = log_reserve(&one->log, store, window, place->bytes, now_us);
+        if (place->frame) continue;
+        for (struct topic *before = topic; before != one; before = before->next_format) log_cancel(&before->log, store);
+        return false;
+    }
+    place = places;
+    for (struct topic *one = topic; one; one = one->next_format, place++) {
+        format_of(one)->encode(&update, place->frame);
+        log_commit(&one->log, place->bytes, key, now_us);
+    }
     topic->ts_us = update.ts_us;
     return true;
 }
 
+/* Goes on from a frame of the main log, to its head. */
+static bool fill_from(struct topic *topic, struct mark from, struct segment_store *store, const struct window *window, uint64_t now_us)
+{
+    const struct log *source = &topic->main->log;
+    struct log *log = &topic->log;
+    log->before_seq = from.seq - 1;
+    log->keyed = source->keyed;
+    for (struct mark mark = from; mark.seq <= source->ends.last.seq; mark = chain_next(&source->chain, mark)) {
+        struct update update = format_json_read(chain_bytes(&source->chain, mark.at), topic_name(topic));
+        size_t bytes = format_of(topic)->frame_bytes(&update);
+        char *frame = log_reserve(log, store, window, bytes, now_us);
+        if (!frame) return false;
+        format_of(topic)->encode(&update, frame);
+        log_commit(log, bytes, source->keyed && log_is_key(source, mark), now_us);
+    }
+    return true;
+}
+
+static void make_empty(struct log *log, struct segment_store *store)
+{
+    log_forget(log);
+    log_release(log, store, UINT32_MAX);
+}
+
+bool topic_fill(struct topic *topic, struct segment_store *store, const struct window *window, uint64_t now_us)
+{
+    const struct ends *ends = &topic->main->log.ends;
+    if (ends->last.seq == 0) return true;
+    if (fill_from(topic, ends->tail, store, window, now_us)) return true;
+    make_empty(&topic->log, store); /* then at least what a snapshot needs */
+    if (fill_from(topic, ends->key.seq >= ends->tail.seq ? ends->key : ends->last, store, window, now_us)) return true;
+    make_empty(&topic->log, store);
+    return false;
+}
+
 struct update topic_read(const struct topic *topic, uint64_t seq)
 {
-    const struct log *log = &topic->json;
+    const struct log *log = &topic->log;
     CHECK(seq <= log->ends.last.seq);
     struct mark mark = chain_seek(&log->chain, &log->ends.tail, seq);
     return format_json_read(chain_bytes(&log->chain, mark.at), topic_name(topic));
@@ -30,7 +78,7 @@ struct update topic_read(const struct topic *topic, uint64_t seq)
 
 struct update topic_newest(const struct topic *topic)
 {
-    const struct log *log = &topic->json;
+    const struct log *log = &topic->log;
     CHECK(log->ends.last.seq > 0);
     return format_json_read(chain_bytes(&log->chain, log->ends.last.at), topic_name(topic));
 }

@@ -47,6 +47,7 @@ struct ask {
     uint8_t  kind; /* enum ask_kind */
     bool     quiet, line_break, key, has_after;
     uint8_t  query_kind;
+    uint8_t  format;     /* enum wire_format; INTEREST */
     uint32_t ticket;
     uint64_t hash;
     uint32_t name_bytes, data_bytes; /* one run of the byte ring: name, then data */
@@ -87,6 +88,7 @@ struct tell {
         struct {
             uint32_t index, generation; /* REFUSED: of the local topic; MATCH, PATTERN: of the reader's pattern */
             uint32_t name_bytes;
+            char     epoch[EPOCH_BYTES]; /* BIRTH */
             char     name[TOPIC_NAME_BYTES_MAX];
         };
     };

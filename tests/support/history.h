@@ -34,6 +34,7 @@ struct past_topic {
     char              name[PAST_NAME_MAX + 1];
     struct past_life *lives;
     uint32_t          lives_count;
+    uint64_t          quiet_us; /* by the monotonic clock: when it was published to last */
     uint64_t          ts_us; /* of the newest update; it outlives a deletion, but not that the topic is forgotten */
 };
 

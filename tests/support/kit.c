@@ -140,7 +140,7 @@ const struct topic *kit_topic(const struct kit *kit, const char *topic)
 
 struct local_topic *kit_local(const struct kit *kit, const char *topic)
 {
-    uint32_t index = locals_find(&kit->engine.locals, span_of_string(topic), engine_name_hash(&kit->engine, span_of_string(topic)));
+    uint32_t index = locals_find(&kit->engine.locals, span_of_string(topic), engine_name_hash(&kit->engine, span_of_string(topic)), FORMAT_JSON);
     return index == POOL_NONE ? NULL : local_topic_at(&kit->engine.locals, index);
 }
 

@@ -222,7 +222,7 @@ static enum link_result prepare_and_subscribe(struct shard_sim *shard, struct sh
     uint32_t number = ticket_number(shard, ticket);
     bool pattern = t.kind == TICKET_PATTERN;
     enum link_result result = pattern ? engine_prepare_pattern(&shard->engine, span_of_string(t.pattern), number)
-                                      : engine_prepare(&shard->engine, shards_name(shard->all, t.topic), number);
+                                      : engine_prepare(&shard->engine, shards_name(shard->all, t.topic), FORMAT_JSON, number);
     if (result == LINK_SENT) return result;
     ticket->kind = TICKET_FREE;
     if (result != LINK_DONE) {

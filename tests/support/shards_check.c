@@ -102,7 +102,7 @@ static void check_reader(struct shard_sim *shard, uint32_t index)
     for (uint32_t i = 0; i < shards->plan.topics_known; i++) {
         struct seen *seen = &reader->seen[i];
         const struct topic *topic = topic_at_home(shards, i);
-        bool born = topic && log_newest_seq(&topic->json) > 0, covered = false;
+        bool born = topic && log_newest_seq(&topic->log) > 0, covered = false;
         for (uint32_t p = 0; p < SHARDS_PATTERNS_MAX; p++)
             covered |= reader->patterns[p][0] && topic_pattern_matches(span_of_string(reader->patterns[p]), shards_name(shards, i));
         bool follows = engine_follows(&shard->engine, index, shards_name(shards, i));
@@ -112,8 +112,8 @@ static void check_reader(struct shard_sim *shard, uint32_t index)
         if (!born || !follows) continue;
         if (!seen->known || memcmp(seen->epoch, topic->epoch, EPOCH_BYTES) != 0)
             fault_say(&shards->fault, "shard %u: reader %u is in another life of %s", shard->index, index, shards->names[i]);
-        else if (seen->seq != log_newest_seq(&topic->json))
-            fault_say(&shards->fault, "shard %u: reader %u has %s up to %llu of %llu", shard->index, index, shards->names[i], (unsigned long long)seen->seq, (unsigned long long)log_newest_seq(&topic->json));
+        else if (seen->seq != log_newest_seq(&topic->log))
+            fault_say(&shards->fault, "shard %u: reader %u has %s up to %llu of %llu", shard->index, index, shards->names[i], (unsigned long long)seen->seq, (unsigned long long)log_newest_seq(&topic->log));
     }
 }
 
@@ -143,7 +143,7 @@ static void check_loans(struct shard_sim *shard)
         if (shards_home_of(shard->all, i) != shard->index) continue;
         const struct topic *topic = topic_at_home(shard->all, i);
         if (!topic) continue;
-        const struct log *log = &topic->json;
+        const struct log *log = &topic->log;
         if (log_newest_seq(log) == 0 ? log->chain.count > 0 : log->chain.number != log->ends.tail.at.segment)
             fault_say(fault, "%s: trimmed segments were not given back", shard->all->names[i]);
         for (uint32_t n = 0; n < log->chain.count; n++) bytes += sizeof(struct segment) + chain_at(&log->chain, log->chain.number + n)->segment->size;

@@ -143,7 +143,7 @@ static void judge_busy(struct world *world, struct span name, size_t data_bytes)
     const struct home *home = &world->engine.home;
     for (uint32_t i = 0; i < world->history.topics_count; i++) {
         const struct topic *topic = world_topic(world, i);
-        if (topic && topic->json.chain.count > (log_newest_seq(&topic->json) > 0 ? 1 : 0)) fault_say(&world->fault, "busy, although %s still has %u segments", world->history.topics[i].name, topic->json.chain.count);
+        if (topic && topic->log.chain.count > (log_newest_seq(&topic->log) > 0 ? 1 : 0)) fault_say(&world->fault, "busy, although %s still has %u segments", world->history.topics[i].name, topic->log.chain.count);
     }
     if (home->store.bytes_used + 2 * segment_bytes_least(name, data_bytes + 256) + 8192 <= home->store.bytes_max)
         fault_say(&world->fault, "busy with %llu of %llu bytes used", (number)home->store.bytes_used, (number)home->store.bytes_max);
@@ -156,6 +156,7 @@ static void add_to_history(struct world *world, uint32_t index, const struct pub
     for (uint32_t i = 0; life->newest == 0 && i < topic->lives_count; i++)
         if (memcmp(topic->lives[i].epoch, reply->epoch, EPOCH_BYTES) == 0) fault_say(&world->fault, "%s: its new life has the epoch of an old one", topic->name);
     history_add(&world->history, index, reply->epoch, ask->data, ask->key, world->clock.wall_us);
+    world->history.topics[index].quiet_us = world->clock.mono_us;
     if (reply->seq != life->newest || memcmp(reply->epoch, life->epoch, EPOCH_BYTES) != 0)
         fault_say(&world->fault, "%s: published as %llu in %.8s, but it is %llu in %s", topic->name, (number)reply->seq, reply->epoch, (number)life->newest, life->epoch);
 }
@@ -166,7 +167,7 @@ void world_publish(struct world *world, uint32_t index, struct span data, bool l
     struct publish_ask ask = { .topic = name, .data = data, .line_break = line_break, .key = marked };
     struct publish_reply reply = { 0 };
     uint64_t used_before = world->engine.home.store.bytes_used, trimmed_before = counter_read(&world->counters, COUNTER_SEGMENTS_TRIMMED);
-    bool full = world->engine.home.topics.used == world->plan.home.topics_max, known = world_topic(world, index) != NULL;
+    bool full = world->engine.home.topics_count == world->plan.home.topics_max, known = world_topic(world, index) != NULL;
     if (!known) world_note_if_forgotten(world, index);
     CHECK(engine_publish(&world->engine, &ask, 0, &reply) == LINK_DONE);
     if (counter_read(&world->counters, COUNTER_SEGMENTS_TRIMMED) != trimmed_before) judge_reclaim(world, name, data.size, used_before);
@@ -204,7 +205,7 @@ void world_subscribe(struct world *world, uint32_t conn_index, uint32_t index, b
     struct reader *reader = conn->reader;
     struct span name = topic_name_of(world, index);
     if (!reader_may_ask(reader)) return;
-    bool full = world->engine.home.topics.used == world->plan.home.topics_max, known = world_topic(world, index) != NULL;
+    bool full = world->engine.home.topics_count == world->plan.home.topics_max, known = world_topic(world, index) != NULL;
     bool followed = reader->as_asked.followed[index].on, no_room = world->engine.locals.subscriptions.used == world->plan.subscriptions_max && !followed;
     struct subscribe_ask ask = { .topic = name, .mode = every ? MODE_EVERY : MODE_LATEST, .snapshot = snapshot, .resume = resume.epoch != NULL,
                                  .resume_epoch = span_of_string(resume.epoch), .resume_seq = resume.seq };

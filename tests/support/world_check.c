@@ -31,11 +31,11 @@ void world_check_windows(struct world *world)
     for (uint32_t i = 0; i < world->history.topics_count; i++) {
         const struct past_life *life = history_life(&world->history, i);
         const struct topic *topic = world_topic(world, i);
-        if ((topic ? log_newest_seq(&topic->json) : 0) != life->newest) {
+        if ((topic ? log_newest_seq(&topic->log) : 0) != life->newest) {
             fault_say(&world->fault, "%s: its newest is %llu, but home does not know it", world->history.topics[i].name, (number)life->newest);
             return;
         }
-        if (life->newest > 0) check_window(world, world->history.topics[i].name, life, &topic->json);
+        if (life->newest > 0) check_window(world, world->history.topics[i].name, life, &topic->log);
     }
 }
 
@@ -53,8 +53,8 @@ void world_note_if_forgotten(struct world *world, uint32_t index)
     if (world_topic(world, index)) return;
     if (is_followed(world, index)) fault_say(&world->fault, "%s was forgotten, although it is followed", topic->name);
     if (life->newest > 0) {
-        uint64_t now_us = world->clock.wall_us;
-        if (now_us < topic->ts_us + world->plan.home.topic_ttl_us) fault_say(&world->fault, "%s was forgotten %lld us after its newest update", topic->name, (long long)(now_us - topic->ts_us));
+        uint64_t quiet_us = world->clock.mono_us - topic->quiet_us;
+        if (quiet_us < world->plan.home.topic_ttl_us) fault_say(&world->fault, "%s was forgotten %llu us after its newest update", topic->name, (unsigned long long)quiet_us);
         world->seen.forgotten++;
     }
     if (topic->ts_us > 0) history_end_life(&world->history, index, true);
@@ -74,7 +74,7 @@ static void check_memory(struct world *world)
     for (uint32_t i = 0; i < world->history.topics_count; i++) {
         const struct topic *topic = world_topic(world, i);
         if (!topic) continue;
-        const struct chain *chain = &topic->json.chain;
+        const struct chain *chain = &topic->log.chain;
         for (uint32_t n = 0; n < chain->count; n++) bytes += sizeof(struct segment) + chain_at(chain, chain->number + n)->segment->size;
     }
     if (bytes != home->store.bytes_used) fault_say(&world->fault, "the logs hold %llu bytes, but %llu count as used", (number)bytes, (number)home->store.bytes_used);
@@ -140,7 +140,7 @@ static void check_local(struct world *world, const struct local_topic *local, ui
         return;
     }
     if (local->subscriptions_count == 0) fault_say(&world->fault, "%s is followed by nobody", world->history.topics[past].name);
-    if (local->chain.count > 0 && (!chain_holds(&topic->json.chain, local->chain.number) || !chain_holds(&topic->json.chain, local->chain.number + local->chain.count - 1)))
+    if (local->chain.count > 0 && (!chain_holds(&topic->log.chain, local->chain.number) || !chain_holds(&topic->log.chain, local->chain.number + local->chain.count - 1)))
         fault_say(&world->fault, "%s: segments are read that home gave back", world->history.topics[past].name);
     ring_length(world, &local->waiting, IN_WAITING);
 }
@@ -152,7 +152,7 @@ void world_check(struct world *world)
     for (uint32_t i = 0; (i = bitset_next(&world->live, i)) != BITSET_NONE; i++) subscriptions += check_conn(world, i);
     for (uint32_t past = 0; past < world->history.topics_count; past++) {
         struct span name = span_of_string(world->history.topics[past].name);
-        uint32_t local = locals_find(&engine->locals, name, siphash(engine->settings.hash_key, name));
+        uint32_t local = locals_find(&engine->locals, name, siphash(engine->settings.hash_key, name), FORMAT_JSON);
         if (local == POOL_NONE) continue;
         followed++;
         check_local(world, local_topic_at(&engine->locals, local), past);
@@ -160,8 +160,8 @@ void world_check(struct world *world)
     if (subscriptions != engine->locals.subscriptions.used || subscriptions != engine->by_pair.count || subscriptions != counter_read(&world->counters, COUNTER_SUBSCRIPTIONS))
         fault_say(&world->fault, "%u subscriptions, but %u are out, %u known by pair", subscriptions, engine->locals.subscriptions.used, engine->by_pair.count);
     if (followed != engine->locals.topics.used || followed != engine->locals.by_name.count) fault_say(&world->fault, "%u topics are followed, but %u are out", followed, engine->locals.topics.used);
-    if (engine->home.topics.used != engine->home.by_name.count || engine->home.topics.used != counter_read(&world->counters, COUNTER_TOPICS))
-        fault_say(&world->fault, "home knows %u topics by name, but %u are out", engine->home.by_name.count, engine->home.topics.used);
+    if (engine->home.topics_count != engine->home.by_name.count || engine->home.topics.used != counter_read(&world->counters, COUNTER_TOPICS))
+        fault_say(&world->fault, "home knows %u topics by name, but %u are out", engine->home.by_name.count, engine->home.topics_count);
     uint32_t patterns = 0;
     for (uint32_t i = 0; (i = bitset_next(&world->live, i)) != BITSET_NONE; i++) patterns += world_conn(world, i)->subscriber.patterns_count;
     if (patterns != engine->patterns.subscriptions.used) fault_say(&world->fault, "%u patterns are followed, but %u are out", patterns, engine->patterns.subscriptions.used);
@@ -187,10 +187,10 @@ void world_check_leaks(struct world *world)
     for (uint32_t past = 0; past < world->history.topics_count; past++) {
         if (history_life(&world->history, past)->newest == 0) continue;
         published++;
-        const struct log *log = &world_topic(world, past)->json;
+        const struct log *log = &world_topic(world, past)->log;
         if (log->chain.number != log->ends.tail.at.segment) fault_say(&world->fault, "%s: trimmed segments were never given back", world->history.topics[past].name);
     }
-    if (engine->home.topics.used != published) fault_say(&world->fault, "%u topics were published to, but %u are known", published, engine->home.topics.used);
+    if (engine->home.topics_count != published) fault_say(&world->fault, "%u topics were published to, but %u are known", published, engine->home.topics.used);
     if (engine->home.to_tell[0].first != POOL_NONE || engine->home.to_trim.first != POOL_NONE) fault_say(&world->fault, "a topic is still to be told or trimmed");
     check_memory(world);
 }

@@ -303,7 +303,7 @@ static void cut_a_window(struct world *world)
 {
     static const struct window none = { 0 };
     struct topic *topic = (struct topic *)(uintptr_t)world_topic(world, world_random(world, world->history.topics_count));
-    if (topic) log_trim(&topic->json, &none, world->clock.wall_us);
+    if (topic) log_trim(&topic->log, &none, world->clock.wall_us);
 }
 
 void world_turn(struct world *world)

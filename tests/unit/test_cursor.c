@@ -63,7 +63,7 @@ static void where_sending_goes_on(void **state)
         for (const char *update = facts[i].updates; *update; update++) publish_slowly(kit, *update == 'K');
         kit_turn(kit);
         const struct topic *topic = kit_topic(kit, "A");
-        assert_int_equal(topic->json.ends.last.seq - topic->json.ends.tail.seq + 1, facts[i].held);
+        assert_int_equal(topic->log.ends.last.seq - topic->log.ends.tail.seq + 1, facts[i].held);
         struct span epoch = span_of(topic->epoch, EPOCH_BYTES);
         for (uint32_t mode = MODE_LATEST; mode <= MODE_EVERY; mode++) {
             if (facts[i].seen < 0) kit_subscribe(kit, mode, "A", mode);

@@ -14,10 +14,10 @@
 
 static void assert_encodes(const struct update *update, const char *message)
 {
-    size_t bytes = format_json.frame_bytes(update), message_bytes = strlen(message);
+    size_t bytes = formats[FORMAT_JSON].frame_bytes(update), message_bytes = strlen(message);
     char *frame = malloc(bytes); /* to the byte: the address sanitizer sees one more */
     assert_non_null(frame);
-    format_json.encode(update, frame);
+    formats[FORMAT_JSON].encode(update, frame);
     struct ws_header header;
     const char *why;
     assert_int_equal(ws_frame_decode(span_of(frame, bytes), false, false, &header, &why), DECODE_DONE);
@@ -74,10 +74,10 @@ static void frames_of_every_size_are_read_back(void **state)
     memset(data, '5', 70000);
     for (size_t bytes = 1; bytes < 70000; bytes += bytes < 300 || (bytes > 65400 && bytes < 65600) ? 1 : 977) {
         struct update update = { SPAN_LITERAL("crypto.BTC"), bytes * 31, bytes * 1000003, span_of(data, bytes), false };
-        size_t frame_bytes = format_json.frame_bytes(&update);
+        size_t frame_bytes = formats[FORMAT_JSON].frame_bytes(&update);
         char *frame = malloc(frame_bytes);
         assert_non_null(frame);
-        format_json.encode(&update, frame);
+        formats[FORMAT_JSON].encode(&update, frame);
         assert_int_equal(ws_server_frame_bytes(frame), frame_bytes);
         struct update back = format_json_read(frame, update.topic);
         assert_int_equal(back.seq, update.seq);

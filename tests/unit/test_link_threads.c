@@ -69,7 +69,7 @@ static void follow(struct side *side, uint32_t reader, uint32_t topic)
     }
     struct subscribe_ask ask = { .topic = name_of(topic, room), .mode = MODE_EVERY };
     struct subscribe_reply reply;
-    enum link_result result = engine_prepare(&side->engine, ask.topic, topic << 8);
+    enum link_result result = engine_prepare(&side->engine, ask.topic, FORMAT_JSON, topic << 8);
     if (result == LINK_DONE) side->wrong += engine_subscribe(&side->engine, reader, &ask, &reply) != SUBSCRIBE_DONE || reply.seq != 0;
     else side->wrong += result != LINK_SENT;
 }

@@ -39,7 +39,7 @@ static void begin(struct side *side)
         struct subscriber *subscriber = pool_at(&side->subscribers, pool_take(&side->subscribers));
         *subscriber = (struct subscriber){ .dirty = SUBSCRIPTION_RING_EMPTY, .siblings_first = POOL_NONE, .siblings_last = POOL_NONE };
     }
-    side->local = locals_make(&side->locals, SPAN_LITERAL("A"), 7, true);
+    side->local = locals_make(&side->locals, SPAN_LITERAL("A"), 7, FORMAT_JSON, true);
     assert_int_not_equal(side->local, POOL_NONE);
 }
 
@@ -112,13 +112,13 @@ static void a_topic_is_found_by_its_name_until_it_is_dropped(void **state)
 {
     struct side side;
     begin(&side);
-    uint32_t other = locals_make(&side.locals, SPAN_LITERAL("B"), 7, false); /* the same hash */
-    assert_int_equal(locals_find(&side.locals, SPAN_LITERAL("A"), 7), side.local);
-    assert_int_equal(locals_find(&side.locals, SPAN_LITERAL("B"), 7), other);
-    assert_int_equal(locals_find(&side.locals, SPAN_LITERAL("A"), 8), POOL_NONE);
+    uint32_t other = locals_make(&side.locals, SPAN_LITERAL("B"), 7, FORMAT_JSON, false); /* the same hash */
+    assert_int_equal(locals_find(&side.locals, SPAN_LITERAL("A"), 7, FORMAT_JSON), side.local);
+    assert_int_equal(locals_find(&side.locals, SPAN_LITERAL("B"), 7, FORMAT_JSON), other);
+    assert_int_equal(locals_find(&side.locals, SPAN_LITERAL("A"), 8, FORMAT_JSON), POOL_NONE);
     locals_drop(&side.locals, other);
-    assert_int_equal(locals_find(&side.locals, SPAN_LITERAL("B"), 7), POOL_NONE);
-    assert_int_equal(locals_find(&side.locals, SPAN_LITERAL("A"), 7), side.local);
+    assert_int_equal(locals_find(&side.locals, SPAN_LITERAL("B"), 7, FORMAT_JSON), POOL_NONE);
+    assert_int_equal(locals_find(&side.locals, SPAN_LITERAL("A"), 7, FORMAT_JSON), side.local);
     end(&side);
 }
 
@@ -191,7 +191,7 @@ static void each_interest_has_a_generation_of_its_own(void **state)
     assert_true(generation_is(&side.locals.generations, index, before));
     locals_drop(&side.locals, index);
     assert_false(generation_is(&side.locals.generations, index, before));
-    side.local = locals_make(&side.locals, SPAN_LITERAL("A"), 7, true);
+    side.local = locals_make(&side.locals, SPAN_LITERAL("A"), 7, FORMAT_JSON, true);
     assert_int_equal(side.local, index); /* the same place */
     assert_false(generation_is(&side.locals.generations, index, before));
     assert_true(generation_is(&side.locals.generations, index, local(&side)->generation));
@@ -338,11 +338,11 @@ static void names_of_other_shards_topics_are_visited_in_byte_order_until_enough(
     struct side side;
     begin(&side);
     struct text names = { 0 };
-    assert_int_not_equal(locals_make(&side.locals, SPAN_LITERAL(".b"), 1, true), POOL_NONE);
-    assert_int_not_equal(locals_make(&side.locals, SPAN_LITERAL(".a"), 2, true), POOL_NONE);
-    assert_int_not_equal(locals_make(&side.locals, SPAN_LITERAL(".a.ours"), 3, false), POOL_NONE);
-    assert_int_not_equal(locals_make(&side.locals, SPAN_LITERAL(".d"), 4, true), POOL_NONE);
-    uint32_t c = locals_make(&side.locals, SPAN_LITERAL(".c"), 5, true);
+    assert_int_not_equal(locals_make(&side.locals, SPAN_LITERAL(".b"), 1, FORMAT_JSON, true), POOL_NONE);
+    assert_int_not_equal(locals_make(&side.locals, SPAN_LITERAL(".a"), 2, FORMAT_JSON, true), POOL_NONE);
+    assert_int_not_equal(locals_make(&side.locals, SPAN_LITERAL(".a.ours"), 3, FORMAT_JSON, false), POOL_NONE);
+    assert_int_not_equal(locals_make(&side.locals, SPAN_LITERAL(".d"), 4, FORMAT_JSON, true), POOL_NONE);
+    uint32_t c = locals_make(&side.locals, SPAN_LITERAL(".c"), 5, FORMAT_JSON, true);
     locals_visit(&side.locals, SPAN_LITERAL("."), say_name, &names);
     assert_true(span_equals(text_span(&names), SPAN_LITERAL(".a.b.c")));
     locals_drop(&side.locals, c);

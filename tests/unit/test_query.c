@@ -103,7 +103,7 @@ static void history_begins_where_the_window_does(void **state)
         kit_publish_bytes(kit, "A", 100);
         kit_turn(kit);
     }
-    uint64_t tail_seq = kit_topic(kit, "A")->json.ends.tail.seq;
+    uint64_t tail_seq = kit_topic(kit, "A")->log.ends.tail.seq;
     assert_true(tail_seq > 2);
     for (uint64_t after_seq = 0; after_seq <= tail_seq; after_seq++) {
         struct query_ask query = { .kind = QUERY_HISTORY, .topic = SPAN_LITERAL("A"), .after_seq = after_seq, .limit = 1, .bytes_max = 1 << 20 };

@@ -22,7 +22,7 @@ static void begin(struct topic *topic, struct segment_store *store, uint64_t byt
 
 static void end(struct topic *topic, struct segment_store *store)
 {
-    log_deinit(&topic->json, store);
+    log_deinit(&topic->log, store);
     segment_store_deinit(store);
 }
 
@@ -44,10 +44,10 @@ static void updates_are_read_back_while_the_window_holds_them(void **state)
         assert_int_equal(newest.seq, seq);
         assert_int_equal(newest.ts_us, 5000 + seq);
         assert_true(span_is(newest.data, data));
-        log_trim(&topic.json, &window, 5000 + seq);
-        log_release(&topic.json, &store, UINT32_MAX);
-        for (uint64_t old = topic.json.ends.tail.seq; old <= seq; old += 13) assert_int_equal(topic_read(&topic, old).seq, old);
-        assert_true(seq < 50 || topic.json.ends.tail.seq <= seq - 49);
+        log_trim(&topic.log, &window, 5000 + seq);
+        log_release(&topic.log, &store, UINT32_MAX);
+        for (uint64_t old = topic.log.ends.tail.seq; old <= seq; old += 13) assert_int_equal(topic_read(&topic, old).seq, old);
+        assert_true(seq < 50 || topic.log.ends.tail.seq <= seq - 49);
     }
     end(&topic, &store);
 }
@@ -86,13 +86,13 @@ static void without_memory_an_append_changes_nothing(void **state)
     char large[2000];
     memset(large, '1', sizeof large);
     assert_false(topic_append(&topic, &store, &window, span_of(large, sizeof large), false, true, 20));
-    assert_int_equal(log_newest_seq(&topic.json), 1);
+    assert_int_equal(log_newest_seq(&topic.log), 1);
     assert_int_equal(topic.ts_us, 10);
     assert_true(append(&topic, &store, "2", 15));
     struct update newest = topic_newest(&topic);
     assert_int_equal(newest.seq, 2);
     assert_int_equal(newest.ts_us, 15);
-    assert_int_equal(topic.json.ends.key.seq, 2); /* what was refused marked nothing */
+    assert_int_equal(topic.log.ends.key.seq, 2); /* what was refused marked nothing */
     end(&topic, &store);
 }
 

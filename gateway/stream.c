@@ -1,0 +1,188 @@
+#include "gateway/stream.h"
+
+#include "gateway/http_answer.h"
+#include "gateway/http_call.h"
+#include "gateway/http_exchange.h"
+#include "gateway/messages.h"
+#include "gateway/publish.h"
+#include "gateway/session.h"
+#include "gateway/subscribing.h"
+
+enum {
+    TOPICS_MAX = 100,
+    POSITION_INTERVAL_MS = 1000,
+    POSITION_BYTES_MAX = 8 * 1024, /* it comes back in a head, of which limits.head allows 16 KiB; topics beyond it begin anew */
+};
+
+/* ---- the position ---------------------------------------------------------------------------------------------------- */
+
+/* One topic's part: <epoch>:<seq>:<name>, the name percent-encoded, so that it can stand in a header. False: it has none. */
+static bool add_part(struct shard *shard, const struct subscription *subscription, struct text *text)
+{
+    const struct local_topic *local = local_topic_at(&shard->engine.locals, subscription->local);
+    uint64_t due_seq = subscription_due_seq(subscription);
+    if (subscription->life != local->life || local->life == 0 || due_seq <= 1) return false;
+    text_add(text, span_of(local->epoch, EPOCH_BYTES));
+    text_print(text, ":%llu:", (unsigned long long)due_seq - 1);
+    struct span name = local_topic_name(local);
+    for (size_t i = 0; i < name.size; i++) {
+        uint8_t byte = (uint8_t)name.bytes[i];
+        if (byte > ' ' && byte < 0x7f && byte != '%') text_add_char(text, (char)byte);
+        else text_print(text, "%%%02X", byte);
+    }
+    return true;
+}
+
+static void add_position(struct shard *shard, struct conn *conn)
+{
+    struct text *text = &shard->scratch;
+    const struct pool *subscriptions = &shard->engine.locals.subscriptions;
+    text->size = 0;
+    text_add_string(text, "id: ");
+    size_t start = text->size;
+    for (uint32_t at = conn->subscriber.siblings_first; at != POOL_NONE; at = subscription_at(subscriptions, at)->sibling_next) {
+        size_t before = text->size;
+        if (before > start) text_add_char(text, ',');
+        if (add_part(shard, subscription_at(subscriptions, at), text) && text->size - start <= POSITION_BYTES_MAX) continue;
+        text->size = before;
+        if (before - start > POSITION_BYTES_MAX - 512) break; /* no part is longer */
+    }
+    if (text->size == start) return;
+    text_add_string(text, "\n\n");
+    conn_add(shard, conn, text_span(text));
+}
+
+void stream_moved(struct shard *shard, struct conn *conn)
+{
+    if (conn->moved) return;
+    conn->moved = true;
+    uint64_t now_ms = shard_now_ms(shard), due_ms = conn->position_ms + POSITION_INTERVAL_MS;
+    if (due_ms <= now_ms) due_ms = now_ms + 1; /* what is about to be sent belongs to it */
+    if (conn->timer.due_ms > due_ms) wheel_arm(&shard->wheel, &conn->timer, due_ms);
+}
+
+uint64_t stream_tell_position(struct shard *shard, struct conn *conn)
+{
+    uint64_t now_ms = shard_now_ms(shard);
+    if (!conn->moved) return UINT64_MAX;
+    if (now_ms < conn->position_ms + POSITION_INTERVAL_MS) return conn->position_ms + POSITION_INTERVAL_MS;
+    if (conn->subscriber.blocked) return now_ms + POSITION_INTERVAL_MS; /* one that waits would be old when it is taken */
+    conn->moved = false;
+    conn->position_ms = now_ms;
+    add_position(shard, conn);
+    return UINT64_MAX;
+}
+
+/* What Last-Event-ID says; parts that say nothing are left out: those topics begin anew. */
+static void read_position(struct shard *shard, struct topics_asked *asked, struct span position)
+{
+    while (position.size > 0) {
+        const char *comma = memchr(position.bytes, ',', position.size);
+        struct span part = span_of(position.bytes, comma ? (size_t)(comma - position.bytes) : position.size);
+        position = span_skip(position, comma ? part.size + 1 : part.size);
+        const char *colon = part.size > EPOCH_BYTES + 1 ? memchr(part.bytes + EPOCH_BYTES + 1, ':', part.size - EPOCH_BYTES - 1) : NULL;
+        if (!colon || part.bytes[EPOCH_BYTES] != ':') continue;
+        struct span digits = span_of(part.bytes + EPOCH_BYTES + 1, (size_t)(colon - part.bytes) - EPOCH_BYTES - 1);
+        struct span encoded = span_skip(part, (size_t)(colon + 1 - part.bytes));
+        char name[3 * TOPIC_NAME_BYTES_MAX];
+        uint64_t seq;
+        long size = encoded.size <= sizeof name ? http_percent_decode(encoded, name) : 0;
+        if (size <= 0 || !query_number(digits, 1, INT64_MAX, &seq)) continue;
+        topics_asked_resume_at(shard, asked, span_of(name, (size_t)size), span_of(part.bytes, EPOCH_BYTES), seq);
+    }
+}
+
+/* ---- the request ----------------------------------------------------------------------------------------------------- */
+
+static struct span header(const struct http_call *call, const char *wanted)
+{
+    struct span name, value;
+    uint32_t at = call->request->headers_at;
+    while (http_header_next(call->head, &at, &name, &value))
+        if (http_token_is(name, wanted)) return value;
+    return SPAN_NONE;
+}
+
+/* What the query asks for, before anybody is asked for its topics; NULL, or the code of what is wrong. */
+static const char *read_query(const struct http_call *call, struct subscribe_options *options, struct topics_asked *asked, const char **why)
+{
+    static const char *const names[] = { "topics", "mode", "snapshot", "max_hz", "heartbeat_ms", "token" };
+    struct span values[6];
+    struct session_query query = { .fault = call_parameters(call, names, values, 6) };
+    query.topics = values[0], query.mode = values[1], query.snapshot = values[2], query.max_hz = values[3], query.heartbeat_ms = values[4];
+    struct conn *conn = call->conn;
+    conn->rights = call->rights;
+    conn->credential = call->credential;
+    if (!query.fault && !call->credential && values[5].bytes) {
+        conn->credential = session_authorize(call->shard->settings, values[5], &conn->rights);
+        *why = "the token is not right";
+        if (!conn->credential) return "unauthorized";
+    }
+    *why = session_query_fault(&query, conn, options);
+    if (!*why && query.topics.size == 0) *why = "topics is missing or empty: name at least one";
+    if (*why) return "bad_request";
+    if (!topics_asked_add_list(call->shard, asked, query.topics)) {
+        *why = asked->why;
+        return asked->code;
+    }
+    *why = "a stream follows at most 100 topics";
+    if (asked->count > TOPICS_MAX) return "bad_request";
+    *why = NULL;
+    read_position(call->shard, asked, header(call, "last-event-id"));
+    return NULL;
+}
+
+static void begin(const struct http_call *call, const struct topics_asked *asked, const struct subscribe_options *options)
+{
+    static const char head[] = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\nX-Accel-Buffering: no\r\nConnection: close\r\n\r\n";
+    struct shard *shard = call->shard;
+    struct conn *conn = call->conn;
+    size_t before = conn->out.size;
+    const char *why;
+    conn_add(shard, conn, span_of(head, sizeof head - 1)); /* it ends with the connection, and each event says where it ends */
+    if (call->request->method == HTTP_HEAD) {
+        conn_linger(shard, conn);
+        return;
+    }
+    message_hello(shard, conn);
+    const char *code = subscribing_begin(shard, conn, SPAN_NONE, true, asked, options, &why);
+    if (!code) {
+        conn_open(shard, conn, CONN_KIND_STREAM);
+        return;
+    }
+    conn->out.size = before; /* nothing of it was said */
+    call_error(call, code, why);
+}
+
+static void serve(const struct http_call *call, struct topics_asked *asked)
+{
+    struct shard *shard = call->shard;
+    struct subscribe_options options;
+    const char *why, *code = read_query(call, &options, asked, &why);
+    if (!code) {
+        call->conn->subscriber.format = FORMAT_SSE;
+        switch (subscribing_prepare(shard, call->conn, asked, &code, &why)) {
+        case NOT_READY: http_expect_again(call->conn, call->head); return;
+        case READY: begin(call, asked, &options); return;
+        case READY_NEVER: break;
+        }
+    }
+    call_error(call, code, why);
+}
+
+void http_stream(const struct http_call *call)
+{
+    struct topics_asked asked;
+    if (call->request->chunked || (call->request->has_length && call->request->content_length > 0)) {
+        call_error(call, "bad_request", "a stream's request has no body");
+        return;
+    }
+    if (call->shard->state != SHARD_OPEN) {
+        call_error(call, "shutting_down", "the gateway is draining");
+        return;
+    }
+    topics_asked_init(call->shard, &asked);
+    serve(call, &asked);
+    topics_asked_free(&asked);
+    if (call->conn->state == CONN_HTTP && call->conn->awaits == 0) call->conn->subscriber.format = FORMAT_JSON; /* refused: it may become a WebSocket yet */
+}
