@@ -10,6 +10,7 @@
 const PROTOCOL = "ringcast.v1";
 const TOPICS_OF_REQUEST_MAX = 500;
 const MESSAGE_CHARS = 256 * 1024, RESUME_CHARS = 600 * 1024;      // the gateway takes messages of 1 MiB
+const BACKOFF_MS = 500, BACKOFF_MS_MAX = 30000, TIMEOUT_MS = 10000;
 const STABLE_MS = 5000;                                           // a connection that lasted as long was a good one: the back-off begins anew
 const RECONNECT_MS_MAX = 300000, PROBE_MS = 5000, LATE_MS = 2000, REFRESH_AGAIN_MS = 5000, TIMER_MS_MAX = 2 ** 31 - 1;
 const TRANSIENT = new Set(["busy", "rate_limited", "shutting_down"]);
@@ -48,7 +49,7 @@ const TRANSIENT = new Set(["busy", "rate_limited", "shutting_down"]);
 /** @typedef {{ attempt: number, delayMs: number, reason: string }} Reconnect */
 /** @typedef {{ state: StateChange, reconnect: Reconnect, closing: { reason: string, reconnect_ms: number }, topic: Topic, epoch: Topic, gap: Gap, error: RingcastError }} Events */
 
-/** code: one of the gateway's, or "closed", "timeout" (nobody answered), "unknown_outcome" (sent, but the connection broke before the answer). */
+/** code: one of the gateway's, or "closed", "no_token", "timeout" (nobody answered), "unknown_outcome" (sent, but the connection broke before the answer). */
 export class RingcastError extends Error {
   /** @param {string} code @param {string} message @param {string} [topic] */
   constructor(code, message, topic) {
@@ -80,6 +81,9 @@ export function patternsOverlap(one, other) {
   }
 }
 
+const noToken = (/** @type {any} */ error) => new RingcastError("no_token", `getToken gave none: ${error?.message ?? error}`);
+const wasClosed = () => new RingcastError("closed", "this client was closed");
+
 /** A listener's fault is told to whoever watches for uncaught errors, and is not ours. @param {Function | undefined} listener @param {any} value */
 function call(listener, value) {
   if (listener) try { listener(value); } catch (error) { setTimeout(() => { throw error; }); }
@@ -100,7 +104,7 @@ class Filter {
 }
 
 /* What is known of a topic. seq: of the newest update seen; 0: none of this epoch, and the first must be 1; null: whichever comes first. */
-/** @typedef {{ name: string, epoch?: string, previous?: string, seq: number | null, head: number, last?: Update, version: number, route: Subscription[] }} Followed */
+/** @typedef {{ name: string, epoch?: string, previous?: string, seq: number | null, head: number, last?: Update, version: number, route: Subscription[], turn: number }} Followed */
 
 /** What `subscribe` returns: iterate over it, or give it callbacks. */
 export class Subscription {
@@ -172,7 +176,8 @@ export class Subscription {
 
   /** @internal @param {Update} update shared with others: a copy is changed */
   take(update) {
-    const floor = this.#floors.get(update.topic);
+    if (this.#ended) return;                     // a listener before us ended it
+    const floor = this.#floors.size ? this.#floors.get(update.topic) : undefined;
     if (floor) {
       if (floor.epoch === update.epoch && update.seq <= floor.seq) return;
       this.#floors.delete(update.topic);
@@ -233,6 +238,7 @@ export class Ringcast {
   #syncing = false; #version = 1;                // of who gets what
   /** @type {Set<Subscription>} */ #subscriptions = new Set();
   /** @type {Map<string, Filter>} */ #filters = new Map();
+  /** @type {Set<Filter>} those of them that are patterns */ #patterns = new Set();
   /** @type {Map<string, Followed>} */ #topics = new Map();
   /** @type {Map<number, any>} requests without an answer: { op, filters | line, resolve, reject, sent } */ #pending = new Map();
   #publishes = 0;
@@ -245,6 +251,7 @@ export class Ringcast {
     at.protocol = at.protocol.replace(/^http/, "ws");
     if (!/^wss?:$/.test(at.protocol)) throw new TypeError(`the URL of a gateway begins with ws:// or wss://, not ${at.protocol}//`);
     if (at.pathname === "/") at.pathname = "/v1/ws";
+    at.hash = "";
     if (options.heartbeatMs !== undefined) at.searchParams.set("heartbeat_ms", String(options.heartbeatMs));
     this.#url = at.href; this.#options = options;
     this.#WebSocket = options.WebSocket ?? globalThis.WebSocket;
@@ -272,12 +279,12 @@ export class Ringcast {
   /** Connects now rather than at the first need. Resolves when the gateway has said hello (and taken the token). @returns {Promise<void>} */
   connect() {
     if (this.#state === "open") return Promise.resolve();
-    if (this.#state === "closed") return Promise.reject(this.error ?? new RingcastError("closed", "this client was closed"));
+    if (this.#state === "closed") return Promise.reject(this.error ?? wasClosed());
     if (this.#state === "idle") this.#connect();
     return new Promise((resolve, reject) => {
       const off = this.on("state", ({ state }) => {
         if (state === "open") { off(); resolve(); }
-        if (state === "closed") { off(); reject(this.error ?? new RingcastError("closed", "this client was closed")); }
+        if (state === "closed") { off(); reject(this.error ?? wasClosed()); }
       });
     });
   }
@@ -290,11 +297,12 @@ export class Ringcast {
     const defaults = options.mode === "every" ? { snapshot } : { mode, maxHz, snapshot };
     const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
     const subscription = new Subscription(this, ++this.#id, names, { ...defaults, ...given });
-    if (this.#state === "closed") throw this.error ?? new RingcastError("closed", "this client was closed");
+    if (this.#state === "closed") throw this.error ?? wasClosed();
     this.#subscriptions.add(subscription);
     for (const name of names) {
       let filter = this.#filters.get(name);
       if (!filter) this.#filters.set(name, filter = new Filter(name));
+      if (filter.expression) this.#patterns.add(filter);
       filter.users.add(subscription);
     }
     if (this.#state === "idle") this.#connect();
@@ -307,18 +315,19 @@ export class Ringcast {
 
   /** Publishes; the token must allow it. At most once: where the connection breaks before the answer, it rejects with `unknown_outcome`.
    *  @param {string} topic @param {any} data what JSON can say @param {{ key?: boolean, timeoutMs?: number }} [options] @returns {Promise<Published>} */
-  publish(topic, data, { key = false, timeoutMs = this.#options.timeoutMs ?? 10000 } = {}) {
+  async publish(topic, data, { key = false, timeoutMs = this.#options.timeoutMs ?? TIMEOUT_MS } = {}) {
     const most = this.#options.publishesMax ?? 1000;
     const text = JSON.stringify(data);
-    if (text === undefined) return Promise.reject(new TypeError("data must be a value that JSON knows"));
-    if (this.#publishes >= most) return Promise.reject(new RingcastError("busy", `${most} publishes wait for their answers already`, topic));
+    if (typeof topic !== "string") throw new TypeError("topic must be a string");
+    if (text === undefined) throw new TypeError("data must be a value that JSON knows");
+    if (this.#publishes >= most) throw new RingcastError("busy", `${most} publishes wait for their answers already`, topic);
     return this.#request("publish", `"topic":${JSON.stringify(topic)}${key ? ',"key":true' : ""},"data":${text}`, timeoutMs, topic);
   }
 
   /** Asks the gateway for a sign of life. @returns {Promise<number>} the round trip in milliseconds */
   async ping() {
     const begin = now();
-    await this.#request("ping", "", this.#options.timeoutMs ?? 10000);
+    await this.#request("ping", "", this.#options.timeoutMs ?? TIMEOUT_MS);
     return now() - begin;
   }
 
@@ -345,12 +354,15 @@ export class Ringcast {
     try {
       this.#token = this.#options.getToken ? await this.#options.getToken() : this.#options.token ?? "";
     } catch (error) {
-      if (turn === this.#turn) this.#lost(`there is no token: ${/** @type {any} */ (error)?.message ?? error}`, true);
+      const fault = noToken(error);
+      if (turn === this.#turn) this.#lost(fault.message, fault);
       return;
     }
     if (turn !== this.#turn) return;
     if (this.#refused !== null && this.#token === this.#refused) return this.#end(new RingcastError("unauthorized", `the gateway does not take the token: ${this.#reason || "getToken gave the same again"}`));
-    const socket = this.#socket = new this.#WebSocket(this.#url, PROTOCOL);
+    let socket;
+    try { socket = this.#socket = new this.#WebSocket(this.#url, PROTOCOL); }
+    catch (error) { return this.#end(new RingcastError("bad_request", `the URL can't be used from here: ${/** @type {any} */ (error).message}`)); }
     socket.onmessage = (/** @type {any} */ event) => {
       if (socket !== this.#socket || typeof event.data !== "string") return;
       this.#heardAt = now();
@@ -373,26 +385,34 @@ export class Ringcast {
   #refuse(error) {
     if (!this.#options.getToken) return this.#end(error);
     this.#refused = this.#token;
-    this.#lost(error.message, true);
+    this.#lost(error.message, error);
   }
 
-  /** Given up at once, without awaiting the peer's farewell: a dead one says none. @param {string} reason @param {boolean} [tell] */
-  #lost(reason, tell = false) {
+  /** Given up at once, without awaiting the peer's farewell: a dead one says none. @param {string} reason @param {RingcastError} [error] */
+  #lost(reason, error) {
     this.#drop();
     if (this.#openedAt && now() - this.#openedAt > STABLE_MS) this.#attempt = 0;
-    const { minMs = 500, maxMs = 30000 } = this.#options.backoff ?? {};
+    const { minMs = BACKOFF_MS, maxMs = BACKOFF_MS_MAX } = this.#options.backoff ?? {};
     const jittered = Math.random() * Math.min(maxMs, minMs * 2 ** Math.min(this.#attempt, 30));      // in full: a thousand clients must not return together
     const delayMs = Math.round(this.#reconnectMs ?? jittered);
     const attempt = ++this.#attempt, turn = this.#turn;
-    this.#timers.retry = setTimeout(() => this.#connect(), delayMs);
-    if (tell) this.#emit("error", new RingcastError("unauthorized", reason));
-    if (turn === this.#turn) this.#become("waiting", reason);
+    this.#retryIn(delayMs);
+    this.#become("waiting", reason);
+    if (error && turn === this.#turn) this.#emit("error", error);
     if (turn === this.#turn) this.#emit("reconnect", { attempt, delayMs, reason });
+  }
+
+  /** @param {number} ms */
+  #retryIn(ms) {
+    clearTimeout(this.#timers.retry);
+    this.#timers.retry = setTimeout(() => this.#connect(), Math.min(TIMER_MS_MAX, ms));
   }
 
   /* The socket is left behind, and all that hung on it is void. */
   #drop() {
     const socket = this.#socket;
+    if (this.#openedAt && now() - this.#openedAt > STABLE_MS)      // what a pattern brought once and the gateway no longer knew
+      for (const { name, turn } of this.#topics.values()) if (turn !== this.#turn && !this.#filters.has(name)) this.#topics.delete(name);
     this.#socket = null; this.#turn++;
     for (const timer of Object.values(this.#timers)) clearTimeout(timer);
     if (socket) {
@@ -416,7 +436,7 @@ export class Ringcast {
     this.#state = "closed";                      // first, so that no listener revives it
     this.#drop();
     this.#watchPage("removeEventListener");
-    const why = error ?? new RingcastError("closed", "this client was closed");
+    const why = error ?? wasClosed();
     for (const request of [...this.#pending.values()]) request.reject?.(why);
     this.#pending.clear();
     for (const subscription of [...this.#subscriptions]) subscription.finish(error);
@@ -427,7 +447,7 @@ export class Ringcast {
   /* One timer for the hello and for silence: twice the heartbeat without a message is death. */
   #watch() {
     clearTimeout(this.#timers.watch);
-    const limit = this.#openedAt ? 2 * this.#heartbeatMs : this.#options.timeoutMs ?? 10000, due = this.#heardAt + limit;
+    const limit = this.#openedAt ? 2 * this.#heartbeatMs : this.#options.timeoutMs ?? TIMEOUT_MS, due = this.#heardAt + limit;
     this.#timers.watch = setTimeout(() => {
       if (now() >= this.#heardAt + limit && now() - due < LATE_MS) return this.#lost(this.#openedAt ? `the gateway was silent for ${limit} ms` : `no hello within ${limit} ms`);
       if (now() >= this.#heardAt + limit) this.#heardAt = now() - limit + LATE_MS / 2;      // we slept ourselves: what came meanwhile is still unread
@@ -443,7 +463,7 @@ export class Ringcast {
   /* The page is seen again, or the network is back: no reason to wait, unless the gateway asked for it; and whether it lives is asked now. */
   #wake = () => {
     if (/** @type {any} */ (globalThis).document?.visibilityState === "hidden") return;
-    if (this.#state === "waiting" && this.#reconnectMs === null) this.#connect();
+    if (this.#state === "waiting" && this.#reconnectMs === null) this.#retryIn(Math.random() * BACKOFF_MS);
     if (this.#state !== "open") return;
     this.#send('{"op":"ping"' + `,"id":${++this.#id}}`);
     this.#heardAt = Math.min(this.#heardAt, now() - 2 * this.#heartbeatMs + PROBE_MS);
@@ -455,7 +475,7 @@ export class Ringcast {
 
   /** @param {string} op @param {string} fields @param {number} timeoutMs @param {string} [topic] @returns {Promise<any>} */
   #request(op, fields, timeoutMs, topic) {
-    if (this.#state === "closed") return Promise.reject(this.error ?? new RingcastError("closed", "this client was closed"));
+    if (this.#state === "closed") return Promise.reject(this.error ?? wasClosed());
     const id = ++this.#id, line = `{"op":"${op}","id":${id}${fields && "," + fields}}`;
     if (this.#state === "idle") this.#connect();
     this.#publishes++;
@@ -465,7 +485,7 @@ export class Ringcast {
       timer = setTimeout(() => {
         this.#pending.delete(id);
         reject(new RingcastError("timeout", request.sent ? `no answer within ${timeoutMs} ms: whether the ${op} took effect is not known` : `there was no connection for ${timeoutMs} ms: the ${op} was not sent`, topic));
-      }, timeoutMs);
+      }, Math.min(TIMER_MS_MAX, timeoutMs));
       this.#pending.set(id, request);
       if (request.sent) this.#send(line);
     }).finally(() => { clearTimeout(timer); this.#publishes--; });
@@ -482,7 +502,7 @@ export class Ringcast {
     if (request && message.op !== "auth") this.#pending.delete(message.id);
     switch (message.op) {
     case "hello":
-      this.#heartbeatMs = message.heartbeat_ms; this.#openedAt = now();
+      this.#heartbeatMs = message.heartbeat_ms || this.#heartbeatMs; this.#openedAt = now();
       this.#watch();
       if (this.#token) this.#authenticate(this.#token); else this.#opened();
       break;
@@ -530,7 +550,7 @@ export class Ringcast {
         if (turn === this.#turn && token) this.#authenticate(this.#token = token);
       } catch (error) {
         if (turn !== this.#turn) return;
-        this.#emit("error", new RingcastError("unauthorized", `there is no fresh token: ${/** @type {any} */ (error)?.message ?? error}`));
+        this.#emit("error", noToken(error));
         this.#refreshIn(REFRESH_AGAIN_MS);
       }
     }, Math.min(TIMER_MS_MAX, Math.max(0, ms)));
@@ -545,7 +565,7 @@ export class Ringcast {
       return this.#emit("error", error);
     }
     for (const filter of request.filters.values()) if (filter.request === request.id) { filter.sent = null; filter.request = 0; }
-    if (!TRANSIENT.has(error.code)) return this.#fail(request.owner, error);
+    if (!TRANSIENT.has(error.code)) { this.#fail(request.owner, error); return this.#syncSoon(); }
     clearTimeout(this.#timers.sync);
     this.#timers.sync = setTimeout(() => this.#sync(), 1000 + Math.random() * 2000);
   }
@@ -582,15 +602,14 @@ export class Ringcast {
 
   #sync() {
     const ended = [...this.#filters.values()].filter(filter => !filter.users.size);
-    for (const filter of ended) this.#filters.delete(filter.name);
+    for (const filter of ended) { this.#filters.delete(filter.name); this.#patterns.delete(filter); }
     if (ended.length) this.#forget(ended);
     if (this.#state !== "open") return;
-    const patterns = [...this.#filters.values()].filter(filter => filter.expression);
     /** @type {Map<string, { owner: Subscription, mode: Mode, maxHz: number, filters: Filter[] }>} */
     const wanted = new Map();
     const ready = [];
     for (const filter of this.#filters.values()) {
-      const { mode, maxHz } = this.#demand(filter, patterns);
+      const { mode, maxHz } = this.#demand(filter);
       if (filter.sent?.mode === mode && filter.sent.maxHz === maxHz) {
         if (!filter.request) ready.push(filter);
         continue;
@@ -602,17 +621,17 @@ export class Ringcast {
     }
     /** @type {string[]} */ const lines = [];
     const claimed = new Set();                   // a topic of two patterns resumes by the first
-    for (const { owner, mode, maxHz, filters } of wanted.values()) {
-      const names = filters.filter(filter => !filter.expression);
-      const parts = filters.filter(filter => filter.expression).map(filter => [filter]);
-      for (let at = 0; at < names.length; at += TOPICS_OF_REQUEST_MAX) parts.unshift(names.slice(at, at + TOPICS_OF_REQUEST_MAX));
-      for (const part of parts) {
-        const id = ++this.#id;
-        for (const filter of part) filter.request = id;
-        this.#pending.set(id, { op: "subscribe", id, sent: true, owner, filters: new Map(part.map(filter => [filter.name, filter])) });
-        lines.push(JSON.stringify({ op: "subscribe", id, topics: part.map(filter => filter.name), mode, max_hz: maxHz || undefined, resume: this.#positions(part, claimed) }));
-      }
+    const ask = (/** @type {Filter[]} */ part, /** @type {any} */ { owner, mode, maxHz }) => {
+      const id = ++this.#id, topics = part.map(filter => filter.name);
+      for (const filter of part) filter.request = id;
+      this.#pending.set(id, { op: "subscribe", id, sent: true, owner, filters: new Map(part.map(filter => [filter.name, filter])) });
+      lines.push(JSON.stringify({ op: "subscribe", id, topics, mode, max_hz: maxHz || undefined, resume: this.#positions(part, claimed) }));
+    };
+    for (const group of wanted.values()) {       // names first: what a pattern covered before them could not resume any more
+      const names = group.filters.filter(filter => !filter.expression);
+      for (let at = 0; at < names.length; at += TOPICS_OF_REQUEST_MAX) ask(names.slice(at, at + TOPICS_OF_REQUEST_MAX), group);
     }
+    for (const group of wanted.values()) for (const filter of group.filters) if (filter.expression) ask([filter], group);
     const left = ended.filter(filter => filter.sent || filter.acked).map(filter => filter.name);      // last: what stays covered is not interrupted
     for (let at = 0; at < left.length; at += TOPICS_OF_REQUEST_MAX) lines.push(JSON.stringify({ op: "unsubscribe", topics: left.slice(at, at + TOPICS_OF_REQUEST_MAX) }));
     for (let message = lines.shift(); message; message = lines.shift()) {
@@ -623,14 +642,14 @@ export class Ringcast {
   }
 
   /** A topic has one mode on the wire: a name's beats a pattern's, of several patterns the last one's. So each asks for what the
-   * liveliest of all that may cover its topics wants. @param {Filter} filter @param {Filter[]} patterns @returns {{ mode: Mode, maxHz: number }} */
-  #demand(filter, patterns) {
+   * liveliest of all that may cover its topics wants. @param {Filter} filter @returns {{ mode: Mode, maxHz: number }} */
+  #demand(filter) {
     let every = false, maxHz = 0;
     const join = (/** @type {Filter} */ { users }) => {
       for (const user of users) { every ||= user.mode === "every"; maxHz = Math.max(maxHz, user.maxHz || Infinity); }
     };
     join(filter);
-    for (const other of patterns)
+    for (const other of this.#patterns)
       if (other !== filter && (filter.expression ? patternsOverlap(filter.name, other.name) : other.expression?.test(filter.name))) join(other);
     return every ? { mode: "every", maxHz: 0 } : { mode: "latest", maxHz: maxHz === Infinity ? 0 : maxHz };
   }
@@ -655,7 +674,7 @@ export class Ringcast {
   /** What nothing covers any more. @param {Filter[]} ended */
   #forget(ended) {
     const names = ended.some(filter => filter.expression) ? [...this.#topics.keys()] : ended.map(filter => filter.name);
-    const patterns = [...this.#filters.values()].filter(filter => filter.expression);
+    const patterns = [...this.#patterns];
     for (const name of names) {
       if (this.#filters.has(name) || patterns.some(({ expression }) => expression?.test(name))) continue;
       this.#topics.delete(name);
@@ -666,7 +685,7 @@ export class Ringcast {
   /** Who gets a topic's updates. @param {string} name @returns {Subscription[]} */
   #covering(name) {
     const all = new Set(this.#filters.get(name)?.active);
-    for (const filter of this.#filters.values()) if (filter.expression?.test(name)) for (const subscription of filter.active) all.add(subscription);
+    for (const filter of this.#patterns) if (filter.expression?.test(name)) for (const subscription of filter.active) all.add(subscription);
     return [...all];
   }
 
@@ -679,7 +698,7 @@ export class Ringcast {
   /** From now on its subscriptions get what comes; what came before to others is their snapshot. @param {Filter} filter */
   #activate(filter) {
     for (const user of [...filter.users]) {
-      if (filter.active.has(user)) continue;
+      if (filter.active.has(user) || !filter.users.has(user)) continue;
       const topics = filter.expression ? [...this.#topics.values()].filter(({ name }) => filter.expression?.test(name)) : [this.#topics.get(filter.name)];
       const fresh = topics.filter(topic => topic && !this.#route(topic).includes(user));
       filter.active.add(user); this.#version++;
@@ -687,7 +706,7 @@ export class Ringcast {
       for (const topic of fresh) {
         if (!topic) continue;
         if (!user.snapshot) user.skipTo(topic.name, topic.epoch, topic.seq ?? topic.head);
-        else if (topic.last && topic.last.epoch === topic.epoch) user.take(topic.last);
+        else if (topic.last && topic.last.epoch === topic.epoch && topic.last.seq === topic.seq) user.take(topic.last);
       }
     }
   }
@@ -696,10 +715,11 @@ export class Ringcast {
   #subscribed({ id, topics }, filters) {
     for (const ack of topics) {
       const filter = filters.get(ack.topic);
-      if (!filter || filter.request !== id || this.#filters.get(filter.name) !== filter) continue;      // overtaken by a later request
-      filter.request = 0; filter.acked = true;
+      if (!filter || this.#filters.get(filter.name) !== filter) continue;      // unsubscribed meanwhile
+      filter.acked = filter.known = true;
       if (!filter.expression) this.#begin(ack, filter.again);
-      filter.known = true;
+      if (filter.request !== id) continue;       // asked again meanwhile: that answer counts
+      filter.request = 0;
       this.#activate(filter);
     }
   }
@@ -709,9 +729,10 @@ export class Ringcast {
   #begin({ topic: name, epoch, seq, resumed, by }, again) {
     const topic = this.#topics.get(name);
     if (!topic) {
-      this.#topics.set(name, { name, epoch, seq: again || !seq ? 0 : null, head: seq, version: 0, route: [] });
+      this.#topics.set(name, { name, epoch, seq: again || !seq ? 0 : null, head: seq, version: 0, route: [], turn: this.#turn });
       return { topic: name, epoch, seq, by };
     }
+    topic.turn = this.#turn;
     if (topic.epoch === epoch && resumed !== false) return null;
     const previous = topic.previous = topic.epoch ?? topic.previous;
     topic.epoch = epoch; topic.seq = 0; topic.head = seq;

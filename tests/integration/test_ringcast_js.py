@@ -1,5 +1,8 @@
 """The client /ringcast.js in Node, against a gateway that is cut off, silenced, drained, killed and restarted under it."""
 import json
+import os
+import subprocess
+import tempfile
 import threading
 import time
 import unittest
@@ -7,7 +10,7 @@ import unittest
 from client import PATIENCE, Ended, Refused, TooLate, Ws
 from fake_gateway import FakeGateway
 from gateway import API_KEY, KEY, Gateway, GatewayTest
-from javascript import CLIENT, WHY_NO_NODE, Node
+from javascript import CLIENT, NODE, WHY_NO_NODE, Node
 from proxy import Proxy
 
 
@@ -82,7 +85,7 @@ class Scenarios:
                 globalThis.byName = follow(rc, %s, { mode: "every" });
                 globalThis.byPattern = follow(rc, %s, { mode: "every", snapshot: false });
                 globalThis.newest = follow(rc, %s);
-                await Promise.all([byName.ready, byPattern.ready]);""" % (json.dumps(topics), json.dumps(f"{base}.>"), json.dumps(f"{base}.*")))
+                await Promise.all([byName.ready, byPattern.ready, newest.ready]);""" % (json.dumps(topics), json.dumps(f"{base}.>"), json.dumps(f"{base}.*")))
             heads = {}
             with Publisher(port, topics) as publisher:
                 for life in range(3):
@@ -130,10 +133,10 @@ class Scenarios:
                 globalThis.newest = follow(rc, %s);
                 await Promise.all([kept.ready, newest.ready]);""" % (json.dumps(names + [f"{base}.x.*"]), json.dumps(f"{base}.>")))
             with Publisher(self.port, names + others) as publisher:
-                for _ in range(6):
+                for cuts in range(1, 7):
                     js.run("const n = kept.updates.length; await until(() => rc.state === 'open' && kept.updates.length > n + 100);")
                     proxy.cut()
-                    js.run("const n = rc.told.reconnect.length; await until(() => rc.told.reconnect.length >= n);")
+                    js.run(f"await until(() => rc.told.reconnect.length >= {cuts})")
                 publisher.stop()
                 count = self.fetch("GET", f"/v1/topics/{names[0]}").json()["seq"]
             got = js.run("""
@@ -165,6 +168,20 @@ class NodeTest(Scenarios, GatewayTest):
         head = self.fetch("HEAD", "/ringcast.js")
         self.assertEqual((head.status, head.header("Content-Length"), head.body), (200, str(len(response.body)), b""))
         self.assertError(self.fetch("POST", "/ringcast.js", [API_KEY], b"x"), 405, "bad_request")
+
+    def test_it_is_a_package(self):
+        """As npm installs it: `import "ringcast"` finds it, and what package.json names is there."""
+        with tempfile.TemporaryDirectory() as place:
+            os.mkdir(os.path.join(place, "node_modules"))
+            os.symlink(os.path.dirname(CLIENT), os.path.join(place, "node_modules", "ringcast"))
+            script = os.path.join(place, "use.mjs")
+            with open(script, "w", encoding="utf-8") as file:
+                file.write('import * as all from "ringcast"; console.log(Object.keys(all).sort().join(" "));')
+            said = subprocess.run([*NODE, script], capture_output=True, text=True, timeout=6 * PATIENCE)
+        self.assertEqual(said.stdout.strip(), "Ringcast RingcastError Subscription patternExpression patternsOverlap", said.stderr)
+        with open(os.path.join(os.path.dirname(CLIENT), "package.json"), encoding="utf-8") as file:
+            package = json.load(file)
+        self.assertEqual((package["name"], package["type"], package.get("dependencies")), ("ringcast", "module", None))
 
     def test_patterns_are_matched_as_the_gateway_does(self):
         pairs = [("crypto.*", "crypto.BTC", 1), ("crypto.*", "crypto", 0), ("crypto.*", "crypto.BTC.x", 0), ("fx.>", "fx.EUR.USD", 1), ("fx.>", "fx", 0), (">", "a", 1), (">", "a.b", 1),
@@ -288,6 +305,55 @@ class NodeTest(Scenarios, GatewayTest):
         self.assertCountEqual(wire[3:5], [("subscribe", ["x.a"], "latest"), ("subscribe", ["x.>"], "latest")])
         self.assertEqual(wire[5:], [("subscribe", ["w.a"], "latest"), ("unsubscribe", ["w.*"], None), ("unsubscribe", ["w.a"], None)])
 
+    def test_subscriptions_that_come_and_go_under_a_breaking_connection(self):
+        """Names and patterns, both modes, at random but from a seed; each of mode every is held to its promise, none is given a gap that was none."""
+        base = self.topic("churn")
+        topics = [f"{base}.{a}.{b}" for a in "xy" for b in "123"]
+        with Proxy(self.port) as proxy:
+            js = self.js(proxy.port)
+            with Publisher(self.port, topics, pause_s=0.001):
+                got = js.run("""
+                    let seed = 12345; const random = below => (seed = (seed * 48271) %% 2147483647) %% below;
+                    globalThis.rc = client(); globalThis.over = false;
+                    const base = %s, choices = [...%s, base + ".x.*", base + ".*.1", base + ".>", base + ".y.>"], all = [], live = [], wrong = [];
+                    globalThis.work = (async () => {
+                        while (!over) {
+                            if (live.length > 6 || (live.length && random(3) === 0)) live.splice(random(live.length), 1)[0].subscription.unsubscribe();
+                            else { const kept = follow(rc, [choices[random(choices.length)], choices[random(choices.length)]], { mode: random(2) ? "every" : "latest", snapshot: random(4) > 0 }); live.push(kept); all.push(kept); }
+                            if (random(2)) await sleep(random(30));
+                        }
+                        return all;
+                    })();""" % (json.dumps(base), json.dumps(topics)))
+                for _ in range(8):
+                    time.sleep(0.3)
+                    proxy.cut()
+                got = js.run("""
+                    await until(() => rc.state === "open"); await sleep(200);
+                    over = true;
+                    const all = await work, wrong = [];
+                    await until(() => rc.state === "open"); await rc.ping();
+                    for (const { subscription: { mode, topics, snapshot }, order, updates } of all) {
+                        const faults = faultsOf(order).filter(fault => mode === "every" || (([, to, from]) => +to < +from)(fault.match(/: (\\d+) instead of (\\d+)/)));
+                        if (faults.length || (mode === "every" && order.length !== updates.length)) wrong.push({ mode, topics, snapshot, faults: faults.slice(0, 3), gaps: order.filter(g => g.from).slice(0, 3) });
+                    }
+                    return { wrong: wrong.slice(0, 5), count: all.length, updates: all.reduce((sum, kept) => sum + kept.updates.length, 0), reconnects: rc.told.reconnect.length, errors: rc.told.error, epochs: rc.told.epoch };""")
+        self.assertEqual((got["wrong"], got["errors"], got["epochs"]), ([], [], []))
+        self.assertGreater(got["reconnects"], 3)
+        self.assertGreater(got["count"], 30)
+        self.assertGreater(got["updates"], 1000)
+
+    def test_a_second_subscription_while_the_first_is_asked_for(self):
+        topic = self.topic()
+        self.publish(topic, 1)
+        got = self.js(self.port).run("""
+            const rc = client(); await rc.connect();
+            const one = follow(rc, %s); await sleep(0);
+            const two = follow(rc, %s, { mode: "every" }), three = follow(rc, %s, { snapshot: false });
+            await Promise.all([one.ready, two.ready, three.ready]); await rc.ping(); await rc.ping();
+            await until(() => one.updates.length && two.updates.length);
+            return [one, two, three].map(kept => kept.updates.length);""" % (*[json.dumps(topic)] * 3,))
+        self.assertEqual(got, [1, 1, 0])
+
     def test_a_refusal_ends_its_own_subscription_only(self):
         topic = self.topic()
         self.publish(topic)
@@ -331,7 +397,7 @@ class NodeTest(Scenarios, GatewayTest):
         self.assertEqual(got["ended"], ["unauthorized", "unauthorized", "closed", "unauthorized", [{"code": "unauthorized"}]])
         self.assertEqual(got["again"], ["unauthorized", 2, "closed"])
         self.assertEqual((got["published"], got["later"], got["left"]), (True, True, 0))
-        self.assertEqual(got["told"], ["there is no token: no network"] * 2)
+        self.assertEqual(got["told"], ["getToken gave none: no network"] * 2)
 
     def test_the_token_is_renewed_before_it_expires(self):
         asked = []
