@@ -10,14 +10,15 @@ class FakeGateway:
     """Says what the real one would not say today, or not so soon; keeps what it was asked. A context manager.
     close       the code to close with, instead of a hello
     expires_ms  of each token
-    batch       a subscribe is followed by three updates in one message, with a hole
+    batch       a subscribe is followed by updates in one message: two, the same again, one after a hole
+    script      script(request, say, number of the connection) may answer; True: it has
     """
 
-    def __init__(self, asked, close=None, expires_ms=None, batch=False):
-        self.asked, self.close_code, self.expires_ms, self.batch = asked, close, expires_ms, batch
+    def __init__(self, asked, close=None, expires_ms=None, batch=False, script=None):
+        self.asked, self.close_code, self.expires_ms, self.batch, self.script = asked, close, expires_ms, batch, script
+        self.connections = 0
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
-        self.threads = []
         threading.Thread(target=self.accept, daemon=True).start()
 
     def __enter__(self):
@@ -32,9 +33,10 @@ class FakeGateway:
                 connection, _ = self.listener.accept()
             except OSError:
                 return
-            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+            self.connections += 1
+            threading.Thread(target=self.serve, args=(connection, self.connections), daemon=True).start()
 
-    def serve(self, connection):
+    def serve(self, connection, number):
         stream = connection.makefile("rb")
         try:
             headers = {}
@@ -63,8 +65,9 @@ class FakeGateway:
                 for line in text.split("\n"):
                     request = json.loads(line)
                     self.asked.append(request)
-                    self.reply(request, say)
-        except (OSError, ValueError):
+                    if not self.script or not self.script(request, say, number):
+                        self.reply(request, say)
+        except (OSError, ValueError, KeyError):  # it left in the middle of something
             pass
         finally:
             connection.close()
@@ -74,7 +77,7 @@ class FakeGateway:
         if op == "subscribe":
             say({"op": "subscribed", "id": request["id"], "topics": [{"topic": t} if set(t) & set("*>") else {"topic": t, "epoch": "epoch-of", "seq": 0} for t in request["topics"]]})
             if self.batch:
-                say(*({"topic": request["topics"][0], "seq": n, "ts": n, "data": n} for n in (1, 2, 5)))
+                say(*({"topic": request["topics"][0], "seq": n, "ts": n, "data": n} for n in (1, 2, 2, 1, 5)))
         elif op == "auth":
             say({"op": "authenticated", "id": request["id"], "expires_ms": self.expires_ms})
         elif op == "ping":

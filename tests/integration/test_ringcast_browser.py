@@ -1,4 +1,4 @@
-"""The client /ringcast.js in a page of headless Chromium: the scenarios of test_ringcast_js.py that a page shares, and what only pages have."""
+"""The client /ringcast.js in a page of headless Chromium: ringcast_scenarios.py, and what only pages have."""
 import json
 import time
 import unittest
@@ -6,7 +6,7 @@ import unittest
 from gateway import GatewayTest
 from javascript import WHY_NO_CHROMIUM, Chromium
 from proxy import Proxy
-from test_ringcast_js import Scenarios
+from ringcast_scenarios import Scenarios
 
 
 @unittest.skipIf(WHY_NO_CHROMIUM, WHY_NO_CHROMIUM or "")
