@@ -223,6 +223,12 @@ static void get_board(const struct http_call *call)
     call_answer(call, 200, "text/html; charset=utf-8", headers, web_board());
 }
 
+static void get_client(const struct http_call *call)
+{
+    static const char headers[] = "X-Content-Type-Options: nosniff\r\nCache-Control: no-cache\r\n";
+    call_answer(call, 200, "text/javascript; charset=utf-8", headers, web_client());
+}
+
 static void upgrade_session(const struct http_call *call)
 {
     http_upgrade(call, CONN_KIND_SESSION);
@@ -254,6 +260,7 @@ static const struct route {
     { "/readyz", get_ready, NULL, NULL, true },
     { "/metrics", http_get_metrics, NULL, NULL, false },
     { "/", get_board, NULL, NULL, true },
+    { "/ringcast.js", get_client, NULL, NULL, true },
 };
 enum { ROUTES_COUNT = sizeof routes / sizeof *routes };
 

@@ -4,6 +4,7 @@
 
 #include "core/base/span.h"
 
-struct span web_board(void); /* gateway/web/index.html */
+struct span web_board(void);  /* gateway/web/index.html */
+struct span web_client(void); /* gateway/web/ringcast.js */
 
 #endif

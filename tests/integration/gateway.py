@@ -69,8 +69,9 @@ class Gateway:
         elif not self.ended:
             self.stop()
 
-    def start(self):
-        self.port = free_port()
+    def start(self, port=None):
+        """port: one of an earlier life, to come back under its clients."""
+        self.port = port or free_port()
         self.said, self.ended = None, False
         self.stdout, self.stderr = tempfile.TemporaryFile(), tempfile.TemporaryFile()
         self.process = subprocess.Popen([RINGCAST, *self.command, "--listen", f"127.0.0.1:{self.port}", *self.flags],
