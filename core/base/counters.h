@@ -26,6 +26,7 @@
     X(BIRTHS_NOT_COVERED, "births_not_covered_total", "Topics born that a pattern should have covered, but a limit was reached") \
     X(FRAMES_SENT, "frames_sent_total", "Updates sent to subscribers") \
     X(UPDATES_SUPERSEDED, "updates_superseded_total", "Updates skipped in mode latest because a newer one was there") \
+    X(RESTS, "max_hz_rests_total", "Times that a subscription rested after a send because of its max_hz") \
     X(GAPS, "gaps_total", "Gaps told to subscribers") \
     X(GAP_UPDATES, "gap_updates_total", "Updates that those gaps stand for") \
     X(SENDS, "sends_total", "Sends handed to the kernel") \

@@ -2,6 +2,7 @@
  *
  *   caught up     it waits in its local topic's waiting list; an append moves it
  *   has news      it stands in its subscriber's dirty list, until a flush has sent it up to the head
+ *   rests         it stands in no list until its time comes (core/pubsub/pace.h)
  * A subscriber is what subscribes: the pub/sub half of a connection. Its shard's thread only. */
 #ifndef CORE_PUBSUB_SUBSCRIPTION_H
 #define CORE_PUBSUB_SUBSCRIPTION_H
@@ -14,7 +15,7 @@
 
 enum mode { MODE_LATEST, MODE_EVERY };
 
-enum subscription_list { IN_NONE, IN_WAITING, IN_DIRTY };
+enum subscription_list { IN_NONE, IN_WAITING, IN_DIRTY, IN_RESTING };
 
 /* 56 bytes. All links are indices into the pool of subscriptions. */
 struct subscription {
@@ -30,6 +31,7 @@ struct subscription {
     uint8_t         mode;       /* enum mode */
     uint8_t         list;       /* enum subscription_list */
     bool            skips;      /* latest: it goes on with the newest key whatever lies between (resumed, or was `every`) */
+    bool            paced;      /* latest: its updates a second are bounded, and it always goes on with the newest key */
 };
 #define BY_NAME POOL_NONE
 static_assert(sizeof(struct subscription) <= 56, "a million of them are promised");

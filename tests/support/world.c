@@ -276,7 +276,7 @@ void world_follow(struct world *world, uint32_t conn_index, uint32_t index, bool
     const char *text = patterns_known[index];
     if (!reader_may_ask(conn->reader)) return;
     bool known = conn->reader->as_asked.patterns[index].on, again;
-    struct pattern_ask ask = { span_of_string(text), every ? MODE_EVERY : MODE_LATEST, snapshot };
+    struct pattern_ask ask = { span_of_string(text), every ? MODE_EVERY : MODE_LATEST, snapshot, 0 };
     if (!engine_subscribe_pattern(&world->engine, conn_index, &ask, &again)) {
         if (known || world->engine.patterns.subscriptions.used < world->plan.patterns_max) fault_say(&world->fault, "no room for %s", text);
         world->seen.refused++;
