@@ -75,6 +75,11 @@ static struct subscription_ring *ring_of(struct engine *engine, const struct sub
     return &subscriber->dirty;
 }
 
+void following_delist(struct engine *engine, uint32_t index)
+{
+    subscription_unlink(&engine->locals.subscriptions, ring_of(engine, subscription_at(&engine->locals.subscriptions, index)), index);
+}
+
 /* Where a new subscription begins. */
 static void set_cursor(struct subscription *subscription, const struct local_topic *local, const struct subscribe_ask *ask, struct subscribe_reply *reply)
 {
@@ -274,7 +279,7 @@ void following_end(struct engine *engine, uint32_t index)
 {
     struct subscription *subscription = subscription_at(&engine->locals.subscriptions, index);
     uint32_t local_index = subscription->local;
-    if (subscription->list != IN_RESTING) subscription_unlink(&engine->locals.subscriptions, ring_of(engine, subscription), index);
+    if (subscription->list != IN_RESTING) following_delist(engine, index);
     pace_end(engine, index);
     sibling_remove(engine, pool_at(engine->locals.subscribers, subscription->subscriber), index);
     table_remove(&engine->by_pair, pair_hash(subscription->subscriber, local_index), index);

@@ -146,7 +146,13 @@ static void change(struct engine *engine, struct pace *pace, double max_hz)
     pace->interval_us = interval_of(max_hz);
     if (pace->sent_us == 0) return;
     pace->due_us = round_up(pace->sent_us + pace->interval_us, grid_of(pace));
-    if (timer_armed(&pace->timer)) wheel_arm(&engine->paces.wheel, &pace->timer, (pace->due_us + 999) / 1000);
+    if (timer_armed(&pace->timer)) {
+        wheel_arm(&engine->paces.wheel, &pace->timer, (pace->due_us + 999) / 1000);
+        return;
+    }
+    if (pace->due_us <= engine->clock->mono_us || pace->until_seq > 0) return;
+    following_delist(engine, pace->subscription); /* it had rested enough, but not for this rate */
+    rest(engine, pace);
 }
 
 void pace_end(struct engine *engine, uint32_t index)
