@@ -244,12 +244,9 @@ void engine_trim(struct engine *engine)
 
 uint32_t engine_take_dirty(struct engine *engine, struct subscriber *subscriber)
 {
-    uint32_t index;
-    while ((index = subscriber->dirty.first) != POOL_NONE) {
-        subscription_unlink(&engine->locals.subscriptions, &subscriber->dirty, index);
-        if (!subscription_at(&engine->locals.subscriptions, index)->paced || !pace_puts_off(engine, index)) break;
-    }
-    return index;
+    uint32_t index = subscriber->dirty.first;
+    const struct subscription *subscription = subscription_take_first(&engine->locals.subscriptions, &subscriber->dirty);
+    return subscription && subscription->paced ? pace_take(engine, subscriber, index) : index;
 }
 
 void engine_sent(struct engine *engine, uint32_t index, struct mark mark)
@@ -260,8 +257,8 @@ void engine_sent(struct engine *engine, uint32_t index, struct mark mark)
     subscription->next_seq = mark.seq;
     subscription->jumped = 0;
     subscription->at = mark.at;
-    if (subscription->paced && frames > 0 && pace_sent(engine, index)) return;
-    following_enlist(engine, index);
+    if (subscription->paced) pace_sent(engine, index, frames);
+    else following_enlist(engine, index);
 }
 
 void engine_unsent(struct engine *engine, uint32_t index)

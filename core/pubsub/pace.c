@@ -88,10 +88,10 @@ static void rest(struct engine *engine, struct pace *pace)
     counter_add(engine->counters, COUNTER_RESTS, 1);
 }
 
-bool pace_sent(struct engine *engine, uint32_t index)
+/* A range, or a part of it, was sent: true: up to its end. */
+static bool range_ends(struct engine *engine, struct pace *pace)
 {
-    struct pace *pace = pace_of(engine, index);
-    const struct subscription *subscription = subscription_of(engine, index);
+    const struct subscription *subscription = subscription_of(engine, pace->subscription);
     uint64_t now_us = engine->clock->mono_us;
     if (pace->until_seq == 0) {
         pace->until_seq = local_topic_at(&engine->locals, subscription->local)->ends.last.seq;
@@ -102,11 +102,18 @@ bool pace_sent(struct engine *engine, uint32_t index)
     pace->sent_us = now_us;
     if (subscription->next_seq <= pace->until_seq) return false; /* it was cut */
     pace->until_seq = 0;
-    rest(engine, pace);
     return true;
 }
 
-bool pace_puts_off(struct engine *engine, uint32_t index)
+void pace_sent(struct engine *engine, uint32_t index, uint64_t frames)
+{
+    struct pace *pace = pace_of(engine, index);
+    if (frames > 0 && range_ends(engine, pace)) rest(engine, pace);
+    else following_enlist(engine, index);
+}
+
+/* It is about to be sent: whether it must wait for its time; then it rests. */
+static bool puts_off(struct engine *engine, uint32_t index)
 {
     struct pace *pace = pace_of(engine, index);
     if (pace->until_seq == 0) return false;
@@ -119,6 +126,16 @@ bool pace_puts_off(struct engine *engine, uint32_t index)
     if (pace->due_us <= engine->clock->mono_us) return false;
     rest(engine, pace);
     return true;
+}
+
+uint32_t pace_take(struct engine *engine, struct subscriber *subscriber, uint32_t index)
+{
+    while (puts_off(engine, index)) {
+        index = subscriber->dirty.first;
+        const struct subscription *subscription = subscription_take_first(&engine->locals.subscriptions, &subscriber->dirty);
+        if (!subscription || !subscription->paced) break;
+    }
+    return index;
 }
 
 /* ---- set, changed, ended ------------------------------------------------------------------------------------------------ */

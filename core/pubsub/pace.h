@@ -17,6 +17,7 @@
 #include "core/base/wheel.h"
 
 struct engine;
+struct subscriber;
 
 #define PACE_SLACK_US UINT64_C(2000)
 #define PACE_INTERVAL_US_MIN UINT64_C(1000) /* the wheel knows nothing shorter */
@@ -50,10 +51,13 @@ double pace_max_hz(const struct engine *engine, uint32_t subscription);
 /* The subscription ends. If it rested it stands in no list now. */
 void pace_end(struct engine *engine, uint32_t subscription);
 
-/* For a paced one: something of it was sent, up to its cursor. True: it rests now. */
-bool pace_sent(struct engine *engine, uint32_t subscription);
-/* For a paced one that is about to be sent: true: it must wait for its time, and rests now. */
-bool pace_puts_off(struct engine *engine, uint32_t subscription);
+/* Both are kept out of line: the way of those without a limit stays short. */
+
+/* For a paced one: so many frames were sent, up to its cursor. It rests now, or stands where it belongs. */
+__attribute__((noinline)) void pace_sent(struct engine *engine, uint32_t subscription, uint64_t frames);
+/* A paced one was taken from its subscriber's dirty list: itself, or, where it must wait for its time and rests now, the next that need
+ * not; POOL_NONE: there is none. */
+__attribute__((noinline)) uint32_t pace_take(struct engine *engine, struct subscriber *subscriber, uint32_t subscription);
 
 /* Those whose time has come go on. */
 void     pace_tick(struct engine *engine);

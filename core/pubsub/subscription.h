@@ -66,6 +66,17 @@ static inline struct subscription *subscription_at(const struct pool *subscripti
 
 void subscription_push_last(const struct pool *subscriptions, struct subscription_ring *ring, uint32_t index, enum subscription_list list);
 void subscription_push_first(const struct pool *subscriptions, struct subscription_ring *ring, uint32_t index, enum subscription_list list);
+/* Takes the first one out; NULL: the list is empty. */
+static inline struct subscription *subscription_take_first(const struct pool *subscriptions, struct subscription_ring *ring)
+{
+    if (ring->first == POOL_NONE) return NULL;
+    struct subscription *subscription = subscription_at(subscriptions, ring->first);
+    ring->first = subscription->next;
+    if (ring->first == POOL_NONE) ring->last = POOL_NONE;
+    else subscription_at(subscriptions, ring->first)->prev = POOL_NONE;
+    subscription->list = IN_NONE;
+    return subscription;
+}
 void subscription_unlink(const struct pool *subscriptions, struct subscription_ring *ring, uint32_t index);
 
 #endif

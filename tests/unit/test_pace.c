@@ -194,7 +194,7 @@ static void topics_of_one_rate_come_together(void **state)
 {
     struct kit *kit = kit_make(&(struct kit_settings){ 0 });
     enum { TOPICS = 100 };
-    char names[TOPICS][8];
+    char names[TOPICS][16];
     uint32_t turns_with_news = 0;
     for (int i = 0; i < TOPICS; i++) snprintf(names[i], sizeof names[i], "t%d", i);
     for (uint64_t ms = 0; ms < 3000; ms++) {
