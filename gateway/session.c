@@ -40,11 +40,14 @@ static bool read_mode(struct span text, enum mode *mode)
     return true;
 }
 
-/* max_hz: 0 is no limit. NULL, or what is wrong with it. */
-static const char *max_hz_fault(double max_hz)
+/* max_hz, after the mode: 0 is no limit. NULL, or what is wrong with it. */
+static const char *read_max_hz(const struct json_value *value, struct subscribe_options *options)
 {
-    if (max_hz < 0) return "\"max_hz\" must not be negative";
-    if (max_hz > 0) return "\"max_hz\" above 0 is not available in this version";
+    if (value->kind != JSON_NUMBER) return "\"max_hz\" must be a number";
+    if (!json_double(value, &options->max_hz)) return "\"max_hz\" is beyond all bounds: 0 means no limit";
+    if (options->max_hz < 0) return "\"max_hz\" must not be negative: 0 means no limit";
+    if (options->max_hz > 0 && options->mode == MODE_EVERY) return "\"max_hz\" above 0 goes with mode \"latest\" only: \"every\" leaves nothing out";
+    options->max_hz += 0.0; /* -0 is listed as 0 */
     return NULL;
 }
 
@@ -52,13 +55,11 @@ static const char *max_hz_fault(double max_hz)
 static const char *read_options(const struct request *request, struct subscribe_options *options)
 {
     const struct json_value *values = request->values;
-    *options = (struct subscribe_options){ MODE_LATEST, true };
+    *options = (struct subscribe_options){ .mode = MODE_LATEST, .snapshot = true };
     if (request_has(request, KEY_MODE) && (values[KEY_MODE].kind != JSON_STRING || !read_mode(json_string_inside(&values[KEY_MODE]), &options->mode)))
         return "\"mode\" must be \"latest\" or \"every\"";
     if (request_has(request, KEY_MAX_HZ)) {
-        double max_hz;
-        if (values[KEY_MAX_HZ].kind != JSON_NUMBER || !json_double(&values[KEY_MAX_HZ], &max_hz)) return "\"max_hz\" must be a number";
-        const char *why = max_hz_fault(max_hz);
+        const char *why = read_max_hz(&values[KEY_MAX_HZ], options);
         if (why) return why;
     }
     if (request_has(request, KEY_SNAPSHOT)) {
@@ -124,12 +125,26 @@ static bool on_unsubscribe(struct shard *shard, struct conn *conn, const struct 
     return true;
 }
 
-static void add_listed(struct text *text, struct span topic, uint8_t mode)
+/* With as many digits as it needs. */
+static void add_real(struct text *text, double real)
+{
+    char digits[40];
+    bool whole = real < 1e15 && real == (double)(uint64_t)real;
+    if (whole) snprintf(digits, sizeof digits, "%.0f", real);
+    for (int precision = 1; !whole && precision <= 17; precision++) {
+        snprintf(digits, sizeof digits, "%.*g", precision, real);
+        if (strtod(digits, NULL) == real) break;
+    }
+    text_add_string(text, digits);
+}
+
+static void add_listed(struct text *text, struct span topic, uint8_t mode, double max_hz)
 {
     bool first = text->bytes[text->size - 1] == '[';
     text_add_string(text, first ? "{\"topic\":\"" : ",{\"topic\":\"");
     text_add(text, topic);
-    text_print(text, "\",\"mode\":\"%s\",\"max_hz\":0", mode == MODE_EVERY ? "every" : "latest");
+    text_print(text, "\",\"mode\":\"%s\",\"max_hz\":", mode == MODE_EVERY ? "every" : "latest");
+    add_real(text, max_hz);
 }
 
 static bool on_list(struct shard *shard, struct conn *conn, const struct asking *asking)
@@ -140,13 +155,13 @@ static bool on_list(struct shard *shard, struct conn *conn, const struct asking 
     text_add_string(text, ",\"topics\":[");
     for (uint32_t at = conn->subscriber.patterns_first; at != POOL_NONE;) {
         const struct pattern_subscription *pattern = pool_at(&engine->patterns.subscriptions, at);
-        add_listed(text, pattern_text(&engine->patterns, at), pattern->mode);
+        add_listed(text, pattern_text(&engine->patterns, at), pattern->mode, pattern->max_hz);
         text_add_char(text, '}');
         at = pattern->sibling_next;
     }
     for (uint32_t at = conn->subscriber.siblings_first; at != POOL_NONE;) {
         const struct subscription *subscription = subscription_at(&engine->locals.subscriptions, at);
-        add_listed(text, local_topic_name(local_topic_at(&engine->locals, subscription->local)), subscription->mode);
+        add_listed(text, local_topic_name(local_topic_at(&engine->locals, subscription->local)), subscription->mode, pace_max_hz(engine, at));
         text_print(text, ",\"seq\":%llu", (unsigned long long)(subscription_due_seq(subscription) - 1));
         if (subscription->by != BY_NAME) {
             text_add_string(text, ",\"by\":\"");
@@ -322,7 +337,7 @@ static bool read_format(const struct session_query *query, enum wire_format *for
 
 const char *session_query_fault(const struct session_query *query, struct conn *conn, struct subscribe_options *options)
 {
-    *options = (struct subscribe_options){ MODE_LATEST, true };
+    *options = (struct subscribe_options){ .mode = MODE_LATEST, .snapshot = true };
     if (query->fault) return query->fault;
     if (query->mode.bytes && !read_mode(query->mode, &options->mode)) return "mode must be latest or every";
     enum wire_format format;
@@ -332,9 +347,8 @@ const char *session_query_fault(const struct session_query *query, struct conn *
     if (query->batch.bytes && !query_boolean(query->batch, &batch)) return "batch must be true, false, 1 or 0";
     if (query->max_hz.bytes) {
         struct json_value number;
-        double max_hz;
-        if (json_validate(query->max_hz, 1, &number) != JSON_OK || number.kind != JSON_NUMBER || !json_double(&number, &max_hz)) return "max_hz must be a number";
-        const char *why = max_hz_fault(max_hz);
+        if (json_validate(query->max_hz, 1, &number) != JSON_OK) return "max_hz must be a number";
+        const char *why = read_max_hz(&number, options);
         if (why) return why;
     }
     if (query->heartbeat_ms.bytes) {

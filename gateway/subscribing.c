@@ -51,7 +51,7 @@ static const char *at_limit(struct shard *shard, enum counter limit, const char 
 static const char *subscribe_name(struct shard *shard, struct conn *conn, const struct topics_asked *asked, struct span name, const struct subscribe_options *options,
                                   struct subscribed *subscribed)
 {
-    struct subscribe_ask ask = { .topic = name, .mode = options->mode, .snapshot = options->snapshot };
+    struct subscribe_ask ask = { .topic = name, .mode = options->mode, .snapshot = options->snapshot, .max_hz = options->max_hz };
     topics_asked_resume_of(shard, asked, &ask);
     subscribed->resume = ask.resume;
     switch (engine_subscribe(&shard->engine, conn_index(shard, conn), &ask, &subscribed->reply)) {
@@ -68,7 +68,7 @@ static const char *subscribe_name(struct shard *shard, struct conn *conn, const 
 /* One pattern, without what it covers already; NULL, or why not. */
 static const char *subscribe_pattern(struct shard *shard, struct conn *conn, struct span pattern, const struct subscribe_options *options, struct subscribed *subscribed)
 {
-    struct pattern_ask ask = { pattern, options->mode, options->snapshot };
+    struct pattern_ask ask = { pattern, options->mode, options->snapshot, options->max_hz };
     bool again;
     uint64_t covers = engine_count_matches(&shard->engine, pattern);
     if (conn->subscriber.subscriptions_count + covers > shard->settings->limits_subscriptions) return at_limit(shard, COUNTER_LIMIT_SUBSCRIPTIONS, "the pattern covers more topics than limits.subscriptions allows");

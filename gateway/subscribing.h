@@ -9,6 +9,7 @@
 struct subscribe_options {
     enum mode mode;
     bool      snapshot;
+    double    max_hz; /* 0: no limit */
 };
 
 /* What a request needs from other shards before it can be served. */

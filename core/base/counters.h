@@ -12,6 +12,15 @@
  * up). SUM and SUM_US end a histogram. TIME_EACH and SUM_US: microseconds, shown as seconds. _EACH: the page shows each shard's; of the others the sum. */
 enum counter_kind { COUNTS, COUNTS_EACH, TIME_EACH, LEVEL, LEVEL_EACH, BUCKET, SUM, SUM_US };
 
+/* Families: rows of one name, told apart by a label. */
+#define CLOSE_ROW(X, name, code) X(CLOSE_##name, "closes_total", "code=\"" code "\"", COUNTS, "Close frames sent, by code")
+#define LIMIT_ROW(X, name, limit) X(LIMIT_##name, "limit_hits_total", "limit=\"" limit "\"", COUNTS, "Times that a limit was reached, by the setting limits.*")
+#define MEMORY_ROW(X, name, of) \
+    X(MEMORY_##name, "memory_bytes", "kind=\"" of "\"", LEVEL, "Memory in use, by kind, as counted; process_resident_memory_bytes has all of it")
+#define DELAY_ROW(X, name, most) \
+    X(DELAY_##name, "delivery_delay_seconds_bucket", "le=\"" most "\"", BUCKET, "From append to send: the age of the oldest update in each range when its send is over")
+#define SEND_FRAMES_ROW(X, name, most) X(SEND_FRAMES_##name, "send_frames_bucket", "le=\"" most "\"", BUCKET, "Updates in each send")
+
 /* enum, Prometheus name, labels, kind, help. Those of one name stand together. */
 #define COUNTERS(X) \
     X(CONNECTIONS_OPEN, "connections", "", LEVEL_EACH, "Connections open now, HTTP and WebSocket") \
@@ -31,6 +40,7 @@ enum counter_kind { COUNTS, COUNTS_EACH, TIME_EACH, LEVEL, LEVEL_EACH, BUCKET, S
     X(BIRTHS_NOT_COVERED, "births_not_covered_total", "", COUNTS, "Topics born that a pattern should have covered, but a limit was reached") \
     X(FRAMES_SENT, "frames_sent_total", "", COUNTS_EACH, "Updates sent to subscribers") \
     X(UPDATES_SUPERSEDED, "updates_superseded_total", "", COUNTS, "Updates skipped in mode latest because a newer one was there") \
+    X(RESTS, "max_hz_rests_total", "", COUNTS, "Times that a subscription rested after a send because of its max_hz") \
     X(GAPS, "gaps_total", "", COUNTS, "Gaps told to subscribers") \
     X(GAP_UPDATES, "gap_updates_total", "", COUNTS, "Updates that those gaps stand for") \
     X(SENDS, "sends_total", "", COUNTS_EACH, "Sends handed to the kernel") \
@@ -63,70 +73,70 @@ enum counter_kind { COUNTS, COUNTS_EACH, TIME_EACH, LEVEL, LEVEL_EACH, BUCKET, S
     X(NOTICES_POSTPONED, "notices_postponed_total", "", COUNTS, "Times that news for another shard had to wait for room on its link") \
     X(QUIET_FAILED, "quiet_publish_failures_total", "", COUNTS, "Publishes that wanted no reply and failed at another shard") \
     X(SEGMENTS_TRIMMED, "segments_trimmed_total", "", COUNTS, "Segments of logs that left their window") \
-    X(CLOSE_1000, "closes_total", "code=\"1000\"", COUNTS, "Close frames sent, by code") \
-    X(CLOSE_1001, "closes_total", "code=\"1001\"", COUNTS, "Close frames sent, by code") \
-    X(CLOSE_1002, "closes_total", "code=\"1002\"", COUNTS, "Close frames sent, by code") \
-    X(CLOSE_1003, "closes_total", "code=\"1003\"", COUNTS, "Close frames sent, by code") \
-    X(CLOSE_1007, "closes_total", "code=\"1007\"", COUNTS, "Close frames sent, by code") \
-    X(CLOSE_1008, "closes_total", "code=\"1008\"", COUNTS, "Close frames sent, by code") \
-    X(CLOSE_1009, "closes_total", "code=\"1009\"", COUNTS, "Close frames sent, by code") \
-    X(CLOSE_1011, "closes_total", "code=\"1011\"", COUNTS, "Close frames sent, by code") \
-    X(CLOSE_1013, "closes_total", "code=\"1013\"", COUNTS, "Close frames sent, by code") \
-    X(CLOSE_4400, "closes_total", "code=\"4400\"", COUNTS, "Close frames sent, by code") \
-    X(CLOSE_4401, "closes_total", "code=\"4401\"", COUNTS, "Close frames sent, by code") \
-    X(CLOSE_4403, "closes_total", "code=\"4403\"", COUNTS, "Close frames sent, by code") \
-    X(CLOSE_4408, "closes_total", "code=\"4408\"", COUNTS, "Close frames sent, by code") \
-    X(CLOSE_4429, "closes_total", "code=\"4429\"", COUNTS, "Close frames sent, by code") \
-    X(CLOSE_OTHER, "closes_total", "code=\"other\"", COUNTS, "Close frames sent, by code") \
-    X(LIMIT_CONNECTIONS, "limit_hits_total", "limit=\"connections\"", COUNTS, "Times that a limit was reached, by the setting limits.*") \
-    X(LIMIT_HEAD, "limit_hits_total", "limit=\"head\"", COUNTS, "Times that a limit was reached, by the setting limits.*") \
-    X(LIMIT_BODY, "limit_hits_total", "limit=\"body\"", COUNTS, "Times that a limit was reached, by the setting limits.*") \
-    X(LIMIT_MESSAGE, "limit_hits_total", "limit=\"message\"", COUNTS, "Times that a limit was reached, by the setting limits.*") \
-    X(LIMIT_PAYLOAD, "limit_hits_total", "limit=\"payload\"", COUNTS, "Times that a limit was reached, by the setting limits.*") \
-    X(LIMIT_ECHO_MESSAGE, "limit_hits_total", "limit=\"echo-message\"", COUNTS, "Times that a limit was reached, by the setting limits.*") \
-    X(LIMIT_TOPICS, "limit_hits_total", "limit=\"topics\"", COUNTS, "Times that a limit was reached, by the setting limits.*") \
-    X(LIMIT_SUBSCRIPTIONS, "limit_hits_total", "limit=\"subscriptions\"", COUNTS, "Times that a limit was reached, by the setting limits.*") \
-    X(LIMIT_PATTERNS, "limit_hits_total", "limit=\"patterns\"", COUNTS, "Times that a limit was reached, by the setting limits.*") \
-    X(LIMIT_LOG_BYTES, "limit_hits_total", "limit=\"log-bytes\"", COUNTS, "Times that a limit was reached, by the setting limits.*") \
-    X(MEMORY_CONNECTIONS, "memory_bytes", "kind=\"connections\"", LEVEL, "Memory in use, by kind, as counted; process_resident_memory_bytes has all of it") \
-    X(MEMORY_SUBSCRIPTIONS, "memory_bytes", "kind=\"subscriptions\"", LEVEL, "Memory in use, by kind, as counted; process_resident_memory_bytes has all of it") \
-    X(MEMORY_TOPICS, "memory_bytes", "kind=\"topics\"", LEVEL, "Memory in use, by kind, as counted; process_resident_memory_bytes has all of it") \
-    X(MEMORY_LOGS, "memory_bytes", "kind=\"logs\"", LEVEL, "Memory in use, by kind, as counted; process_resident_memory_bytes has all of it") \
-    X(MEMORY_SEGMENTS_KEPT, "memory_bytes", "kind=\"segments kept\"", LEVEL, "Memory in use, by kind, as counted; process_resident_memory_bytes has all of it") \
+    CLOSE_ROW(X, 1000, "1000") \
+    CLOSE_ROW(X, 1001, "1001") \
+    CLOSE_ROW(X, 1002, "1002") \
+    CLOSE_ROW(X, 1003, "1003") \
+    CLOSE_ROW(X, 1007, "1007") \
+    CLOSE_ROW(X, 1008, "1008") \
+    CLOSE_ROW(X, 1009, "1009") \
+    CLOSE_ROW(X, 1011, "1011") \
+    CLOSE_ROW(X, 1013, "1013") \
+    CLOSE_ROW(X, 4400, "4400") \
+    CLOSE_ROW(X, 4401, "4401") \
+    CLOSE_ROW(X, 4403, "4403") \
+    CLOSE_ROW(X, 4408, "4408") \
+    CLOSE_ROW(X, 4429, "4429") \
+    CLOSE_ROW(X, OTHER, "other") \
+    LIMIT_ROW(X, CONNECTIONS, "connections") \
+    LIMIT_ROW(X, HEAD, "head") \
+    LIMIT_ROW(X, BODY, "body") \
+    LIMIT_ROW(X, MESSAGE, "message") \
+    LIMIT_ROW(X, PAYLOAD, "payload") \
+    LIMIT_ROW(X, ECHO_MESSAGE, "echo-message") \
+    LIMIT_ROW(X, TOPICS, "topics") \
+    LIMIT_ROW(X, SUBSCRIPTIONS, "subscriptions") \
+    LIMIT_ROW(X, PATTERNS, "patterns") \
+    LIMIT_ROW(X, LOG_BYTES, "log-bytes") \
+    MEMORY_ROW(X, CONNECTIONS, "connections") \
+    MEMORY_ROW(X, SUBSCRIPTIONS, "subscriptions") \
+    MEMORY_ROW(X, TOPICS, "topics") \
+    MEMORY_ROW(X, LOGS, "logs") \
+    MEMORY_ROW(X, SEGMENTS_KEPT, "segments kept") \
     X(LINK_ASKS_UNDER_WAY, "link_asks_under_way", "", LEVEL, "Asks under way to other shards that may need a reply") \
     X(LINK_TELLS_WAITING, "link_tells_waiting", "", LEVEL, "Items that other shards have told and this one has not taken") \
     X(RECEIVE_BUFFERS_OUT, "receive_buffers_out", "", LEVEL, "Receive buffers in use now") \
     X(CONNECTIONS_BLOCKED, "connections_blocked", "", LEVEL, "Connections whose socket is full now") \
-    X(DELAY_0, "delivery_delay_seconds_bucket", "le=\"1.6e-05\"", BUCKET, "From append to send: the age of the oldest update in each range when its send is over") \
-    X(DELAY_1, "delivery_delay_seconds_bucket", "le=\"3.2e-05\"", BUCKET, "From append to send: the age of the oldest update in each range when its send is over") \
-    X(DELAY_2, "delivery_delay_seconds_bucket", "le=\"6.4e-05\"", BUCKET, "From append to send: the age of the oldest update in each range when its send is over") \
-    X(DELAY_3, "delivery_delay_seconds_bucket", "le=\"0.000128\"", BUCKET, "From append to send: the age of the oldest update in each range when its send is over") \
-    X(DELAY_4, "delivery_delay_seconds_bucket", "le=\"0.000256\"", BUCKET, "From append to send: the age of the oldest update in each range when its send is over") \
-    X(DELAY_5, "delivery_delay_seconds_bucket", "le=\"0.000512\"", BUCKET, "From append to send: the age of the oldest update in each range when its send is over") \
-    X(DELAY_6, "delivery_delay_seconds_bucket", "le=\"0.001024\"", BUCKET, "From append to send: the age of the oldest update in each range when its send is over") \
-    X(DELAY_7, "delivery_delay_seconds_bucket", "le=\"0.002048\"", BUCKET, "From append to send: the age of the oldest update in each range when its send is over") \
-    X(DELAY_8, "delivery_delay_seconds_bucket", "le=\"0.004096\"", BUCKET, "From append to send: the age of the oldest update in each range when its send is over") \
-    X(DELAY_9, "delivery_delay_seconds_bucket", "le=\"0.008192\"", BUCKET, "From append to send: the age of the oldest update in each range when its send is over") \
-    X(DELAY_10, "delivery_delay_seconds_bucket", "le=\"0.016384\"", BUCKET, "From append to send: the age of the oldest update in each range when its send is over") \
-    X(DELAY_11, "delivery_delay_seconds_bucket", "le=\"0.032768\"", BUCKET, "From append to send: the age of the oldest update in each range when its send is over") \
-    X(DELAY_12, "delivery_delay_seconds_bucket", "le=\"0.065536\"", BUCKET, "From append to send: the age of the oldest update in each range when its send is over") \
-    X(DELAY_13, "delivery_delay_seconds_bucket", "le=\"0.131072\"", BUCKET, "From append to send: the age of the oldest update in each range when its send is over") \
-    X(DELAY_14, "delivery_delay_seconds_bucket", "le=\"0.262144\"", BUCKET, "From append to send: the age of the oldest update in each range when its send is over") \
-    X(DELAY_15, "delivery_delay_seconds_bucket", "le=\"0.524288\"", BUCKET, "From append to send: the age of the oldest update in each range when its send is over") \
-    X(DELAY_16, "delivery_delay_seconds_bucket", "le=\"1.04858\"", BUCKET, "From append to send: the age of the oldest update in each range when its send is over") \
-    X(DELAY_INF, "delivery_delay_seconds_bucket", "le=\"+Inf\"", BUCKET, "From append to send: the age of the oldest update in each range when its send is over") \
+    DELAY_ROW(X, 0, "1.6e-05") \
+    DELAY_ROW(X, 1, "3.2e-05") \
+    DELAY_ROW(X, 2, "6.4e-05") \
+    DELAY_ROW(X, 3, "0.000128") \
+    DELAY_ROW(X, 4, "0.000256") \
+    DELAY_ROW(X, 5, "0.000512") \
+    DELAY_ROW(X, 6, "0.001024") \
+    DELAY_ROW(X, 7, "0.002048") \
+    DELAY_ROW(X, 8, "0.004096") \
+    DELAY_ROW(X, 9, "0.008192") \
+    DELAY_ROW(X, 10, "0.016384") \
+    DELAY_ROW(X, 11, "0.032768") \
+    DELAY_ROW(X, 12, "0.065536") \
+    DELAY_ROW(X, 13, "0.131072") \
+    DELAY_ROW(X, 14, "0.262144") \
+    DELAY_ROW(X, 15, "0.524288") \
+    DELAY_ROW(X, 16, "1.04858") \
+    DELAY_ROW(X, INF, "+Inf") \
     X(DELAY_SUM, "delivery_delay_seconds_sum", "", SUM_US, "") \
-    X(SEND_FRAMES_0, "send_frames_bucket", "le=\"1\"", BUCKET, "Updates in each send") \
-    X(SEND_FRAMES_1, "send_frames_bucket", "le=\"2\"", BUCKET, "Updates in each send") \
-    X(SEND_FRAMES_2, "send_frames_bucket", "le=\"4\"", BUCKET, "Updates in each send") \
-    X(SEND_FRAMES_3, "send_frames_bucket", "le=\"8\"", BUCKET, "Updates in each send") \
-    X(SEND_FRAMES_4, "send_frames_bucket", "le=\"16\"", BUCKET, "Updates in each send") \
-    X(SEND_FRAMES_5, "send_frames_bucket", "le=\"32\"", BUCKET, "Updates in each send") \
-    X(SEND_FRAMES_6, "send_frames_bucket", "le=\"64\"", BUCKET, "Updates in each send") \
-    X(SEND_FRAMES_7, "send_frames_bucket", "le=\"128\"", BUCKET, "Updates in each send") \
-    X(SEND_FRAMES_8, "send_frames_bucket", "le=\"256\"", BUCKET, "Updates in each send") \
-    X(SEND_FRAMES_9, "send_frames_bucket", "le=\"512\"", BUCKET, "Updates in each send") \
-    X(SEND_FRAMES_INF, "send_frames_bucket", "le=\"+Inf\"", BUCKET, "Updates in each send") \
+    SEND_FRAMES_ROW(X, 0, "1") \
+    SEND_FRAMES_ROW(X, 1, "2") \
+    SEND_FRAMES_ROW(X, 2, "4") \
+    SEND_FRAMES_ROW(X, 3, "8") \
+    SEND_FRAMES_ROW(X, 4, "16") \
+    SEND_FRAMES_ROW(X, 5, "32") \
+    SEND_FRAMES_ROW(X, 6, "64") \
+    SEND_FRAMES_ROW(X, 7, "128") \
+    SEND_FRAMES_ROW(X, 8, "256") \
+    SEND_FRAMES_ROW(X, 9, "512") \
+    SEND_FRAMES_ROW(X, INF, "+Inf") \
     X(SEND_FRAMES_SUM, "send_frames_sum", "", SUM, "")
 
 enum counter {

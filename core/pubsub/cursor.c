@@ -41,7 +41,7 @@ static bool is_superseded(const struct local_topic *local, const struct subscrip
 {
     const struct ends *ends = &local->ends;
     if (subscription->mode != MODE_LATEST || ends->key.seq <= subscription->next_seq || ends->key.seq < ends->tail.seq) return false;
-    return behind || subscription->skips || far_behind(local, subscription);
+    return behind || subscription->skips || subscription->paced || far_behind(local, subscription);
 }
 
 bool cursor_advance(const struct local_topic *local, struct subscription *subscription, bool behind, struct counters *counters, struct cursor_news *news)

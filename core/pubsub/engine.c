@@ -27,7 +27,10 @@ int engine_init(struct engine *engine, const struct engine_settings *settings, s
     if (error) goto undo_pairs;
     error = awaiting_init(&engine->awaiting);
     if (error) goto undo_patterns;
+    error = paces_init(&engine->paces, settings->subscriptions_max, clock->mono_us);
+    if (error) goto undo_awaiting;
     return 0;
+undo_awaiting: awaiting_deinit(&engine->awaiting);
 undo_patterns: patterns_deinit(&engine->patterns, settings->shards_count);
 undo_pairs:  table_deinit(&engine->by_pair);
 undo_locals: locals_deinit(&engine->locals);
@@ -37,6 +40,7 @@ undo_home:   home_deinit(&engine->home);
 
 void engine_deinit(struct engine *engine)
 {
+    paces_deinit(&engine->paces);
     awaiting_deinit(&engine->awaiting);
     patterns_deinit(&engine->patterns, engine->settings.shards_count);
     table_deinit(&engine->by_pair);
@@ -107,6 +111,7 @@ enum subscribe_verdict engine_subscribe(struct engine *engine, uint32_t subscrib
     if (!is_live(engine, ask->topic, known->format)) return SUBSCRIBE_NOT_READY;
     enum subscribe_verdict verdict = following_make(engine, subscriber, ask, BY_NAME, &index, reply);
     if (verdict != SUBSCRIBE_DONE || !reply->again) return verdict;
+    if (!pace_set(engine, index, ask->max_hz)) return SUBSCRIBE_FULL;
     following_set_mode(engine, index, ask->mode);
     subscription_at(&engine->locals.subscriptions, index)->by = BY_NAME; /* a name beats a pattern */
     return verdict;
@@ -212,6 +217,7 @@ void engine_tick(struct engine *engine)
 {
     following_tick(engine);
     patterns_tick(engine);
+    pace_tick(engine);
 }
 
 /* A peer wakes us when it made room, unless it did so just while we looked: then this does. */
@@ -219,7 +225,7 @@ enum { ROOM_LOOK_US = 1000 };
 
 uint64_t engine_due_us(const struct engine *engine)
 {
-    uint64_t due_us = UINT64_MAX;
+    uint64_t due_us = UINT64_MAX, pace_us = pace_due_us(engine);
     for (uint32_t shard = 0; shard < engine->settings.shards_count; shard++) {
         const struct link *link = &engine->links[shard];
         if (link->self) continue;
@@ -228,6 +234,7 @@ uint64_t engine_due_us(const struct engine *engine)
     }
     if (engine->locals.lingering.first != POOL_NONE) due_us = local_topic_at(&engine->locals, engine->locals.lingering.first)->linger_us + LINGER_US;
     uint64_t pattern_us = patterns_due_us(engine);
+    if (pace_us < due_us) due_us = pace_us;
     return pattern_us < due_us ? pattern_us : due_us;
 }
 
@@ -239,19 +246,21 @@ void engine_trim(struct engine *engine)
 uint32_t engine_take_dirty(struct engine *engine, struct subscriber *subscriber)
 {
     uint32_t index = subscriber->dirty.first;
-    if (index != POOL_NONE) subscription_unlink(&engine->locals.subscriptions, &subscriber->dirty, index);
-    return index;
+    const struct subscription *subscription = subscription_take_first(&engine->locals.subscriptions, &subscriber->dirty);
+    return subscription && subscription->paced ? pace_take(engine, subscriber, index) : index;
 }
 
 void engine_sent(struct engine *engine, uint32_t index, struct mark mark)
 {
     struct subscription *subscription = subscription_at(&engine->locals.subscriptions, index);
-    counter_add(engine->counters, COUNTER_FRAMES_SENT, mark.seq - subscription->next_seq);
+    uint64_t frames = mark.seq - subscription->next_seq;
+    counter_add(engine->counters, COUNTER_FRAMES_SENT, frames);
     subscription->next_seq = mark.seq;
     subscription->fresh = false;
     subscription->jumped = 0;
     subscription->at = mark.at;
-    following_enlist(engine, index);
+    if (subscription->paced) pace_sent(engine, index, frames);
+    else following_enlist(engine, index);
 }
 
 void engine_unsent(struct engine *engine, uint32_t index)

@@ -3,7 +3,7 @@
  *
  *   publish         -> link to the topic's home -> append -> marked to be told
  *   engine_receive  -> what other shards ask and tell -> hooks; notices -> local topics -> who waits becomes dirty -> ready
- *   engine_tick     -> what lingered long enough is let go
+ *   engine_tick     -> what lingered long enough is let go; what rested long enough goes on
  *   engine_tell     -> notices of our own topics; all that is to go to other shards
  *   flush (the caller's) -> cursor_advance, cursor_cut -> bytes -> engine_sent
  *   engine_trim     -> the windows
@@ -15,6 +15,7 @@
 #include "core/pubsub/cursor.h"
 #include "core/pubsub/home.h"
 #include "core/pubsub/local_topic.h"
+#include "core/pubsub/pace.h"
 #include "core/pubsub/patterns.h"
 #include "core/pubsub/wires.h"
 
@@ -50,6 +51,7 @@ struct engine {
     struct locals          locals;
     struct patterns        patterns;
     struct table           by_pair; /* subscriptions by subscriber and local topic */
+    struct paces           paces;   /* of those with a max_hz */
     struct link            links[SHARDS_MAX]; /* to each shard, its own among them */
     struct awaiting        awaiting; /* tickets of those who prepare */
     struct engine_hooks    hooks;
@@ -94,6 +96,7 @@ struct subscribe_ask {
     bool        resume;      /* resume_epoch and resume_seq count */
     struct span resume_epoch;
     uint64_t    resume_seq;
+    double      max_hz; /* latest: at most so many updates a second; 0: no limit */
 };
 
 struct subscribe_reply {
@@ -111,13 +114,14 @@ enum subscribe_verdict {
     SUBSCRIBE_NOT_READY,   /* its home is elsewhere, and it was not prepared: engine_prepare() */
 };
 
-/* Subscribes, or changes the mode of a subscription. Updates come with the next flush at the earliest, so that what the
+/* Subscribes, or changes the mode and max_hz of a subscription. Updates come with the next flush at the earliest, so that what the
  * caller writes now (the ack) precedes them. A topic that is not born yet is announced by cursor_news.new_life later. */
 enum subscribe_verdict engine_subscribe(struct engine *engine, uint32_t subscriber, const struct subscribe_ask *ask, struct subscribe_reply *reply);
 struct pattern_ask {
     struct span pattern; /* a valid one */
     enum mode   mode;
     bool        snapshot;
+    double      max_hz; /* as in struct subscribe_ask, of each topic that it covers */
 };
 
 /* Follows a pattern, or changes how: topics born from now on are covered; those that are there by engine_cover(), after the
@@ -153,14 +157,14 @@ void engine_receive(struct engine *engine);
 bool engine_has_input(struct engine *engine);
 /* Tells all news: once a turn, before the flush, and between its batches. */
 void engine_tell(struct engine *engine);
-/* Lets go what lingered long enough; once a turn, before engine_tell(). */
+/* Lets go what lingered long enough, and on what rested long enough; once a turn, before engine_tell(). */
 void engine_tick(struct engine *engine);
 /* When engine_tick() and engine_tell() want to be called at the latest, by clock->mono_us: one sleeps no longer. UINT64_MAX: no matter. */
 uint64_t engine_due_us(const struct engine *engine);
 /* Once a turn, after the flush. */
 void engine_trim(struct engine *engine);
 
-/* A flush took this subscription from its subscriber's dirty list and sent it up to `mark`: it waits, or is dirty still. */
+/* A flush took this subscription from its subscriber's dirty list and sent it up to `mark`: it waits, rests, or is dirty still. */
 void engine_sent(struct engine *engine, uint32_t subscription, struct mark mark);
 /* Takes the first dirty subscription of a subscriber; POOL_NONE: there is none. It must come back by engine_sent() or
  * engine_unsent() before anything else is called. */

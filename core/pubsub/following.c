@@ -75,6 +75,11 @@ static struct subscription_ring *ring_of(struct engine *engine, const struct sub
     return &subscriber->dirty;
 }
 
+void following_delist(struct engine *engine, uint32_t index)
+{
+    subscription_unlink(&engine->locals.subscriptions, ring_of(engine, subscription_at(&engine->locals.subscriptions, index)), index);
+}
+
 /* Where a new subscription begins. known: the local topic by which it is told, in its own format or in JSON. */
 static void set_cursor(struct subscription *subscription, const struct local_topic *local, const struct local_topic *known, const struct subscribe_ask *ask, struct subscribe_reply *reply)
 {
@@ -289,6 +294,12 @@ enum subscribe_verdict following_make(struct engine *engine, uint32_t subscriber
     }
     struct subscription *subscription = subscription_at(&engine->locals.subscriptions, index);
     *subscription = (struct subscription){ .subscriber = subscriber_index, .local = local_index, .mode = (uint8_t)ask->mode, .by = by };
+    if (!pace_set(engine, index, ask->max_hz)) {
+        table_remove(&engine->by_pair, pair_hash(subscriber_index, local_index), index);
+        pool_give(&engine->locals.subscriptions, index);
+        drop_if_unused(engine, local_index);
+        return SUBSCRIBE_FULL;
+    }
     set_cursor(subscription, local, known, ask, reply);
     sibling_add(engine, subscriber, index);
     local->subscriptions_count++;
@@ -304,7 +315,8 @@ void following_end(struct engine *engine, uint32_t index)
 {
     struct subscription *subscription = subscription_at(&engine->locals.subscriptions, index);
     uint32_t local_index = subscription->local;
-    subscription_unlink(&engine->locals.subscriptions, ring_of(engine, subscription), index);
+    if (subscription->list != IN_RESTING) following_delist(engine, index);
+    pace_end(engine, index);
     sibling_remove(engine, pool_at(engine->locals.subscribers, subscription->subscriber), index);
     table_remove(&engine->by_pair, pair_hash(subscription->subscriber, local_index), index);
     pool_give(&engine->locals.subscriptions, index);

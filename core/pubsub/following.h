@@ -28,6 +28,8 @@ void                   following_end(struct engine *engine, uint32_t subscriptio
 void following_set_mode(struct engine *engine, uint32_t subscription, enum mode mode);
 /* Puts a subscription that stands in no list into the one it belongs into: waiting where it is caught up, else dirty. */
 void following_enlist(struct engine *engine, uint32_t subscription);
+/* Out of the list that it stands in: not for one that rests. */
+void following_delist(struct engine *engine, uint32_t subscription);
 
 
 /* The local topic, in JSON, of a topic of another shard, made where it is new, and then its home is asked; POOL_NONE: no room. It stays

@@ -125,6 +125,7 @@ bool engine_subscribe_pattern(struct engine *engine, uint32_t subscriber, const 
     struct pattern_subscription *subscription = subscription_of(&engine->patterns, index);
     subscription->mode = (uint8_t)ask->mode;
     subscription->snapshot = ask->snapshot;
+    subscription->max_hz = ask->max_hz;
     subscription->order = ++engine->patterns.order; /* the last subscribed rules */
     return true;
 }
@@ -140,6 +141,7 @@ static enum subscribe_verdict cover_one(struct engine *engine, uint32_t index, s
     if (verdict != SUBSCRIBE_DONE || !reply->again) return verdict;
     struct subscription *known = subscription_at(&engine->locals.subscriptions, made);
     if (known->by == BY_NAME || subscription_of(&engine->patterns, known->by)->order > pattern->order) return verdict;
+    if (!pace_set(engine, made, pattern->max_hz)) return SUBSCRIBE_FULL;
     known->by = index;
     following_set_mode(engine, made, (enum mode)pattern->mode);
     return verdict;
@@ -157,7 +159,7 @@ static bool cover_match(void *context, struct span topic)
     struct covering *covering = context;
     struct engine *engine = covering->engine;
     const struct pattern_subscription *pattern = subscription_of(&engine->patterns, covering->index);
-    struct subscribe_ask ask = { .topic = topic, .mode = (enum mode)pattern->mode, .snapshot = pattern->snapshot };
+    struct subscribe_ask ask = { .topic = topic, .mode = (enum mode)pattern->mode, .snapshot = pattern->snapshot, .max_hz = pattern->max_hz };
     struct subscribe_reply reply;
     const struct pattern_cover *cover = covering->cover;
     if (cover->resume) cover->resume(cover->context, &ask);
@@ -178,7 +180,7 @@ static bool cover_local(void *context, struct span topic)
     if (!local->newborn) return true; /* its birth will be told */
     /* Its birth was told before this pattern was followed, its first updates come after: as if it were born from now on. */
     const struct pattern_subscription *pattern = subscription_of(&engine->patterns, covering->index);
-    struct subscribe_ask ask = { .topic = topic, .mode = (enum mode)pattern->mode, .snapshot = pattern->snapshot };
+    struct subscribe_ask ask = { .topic = topic, .mode = (enum mode)pattern->mode, .snapshot = pattern->snapshot, .max_hz = pattern->max_hz };
     struct subscribe_reply reply;
     covering->verdict = cover_one(engine, covering->index, &ask, &reply);
     return covering->verdict == SUBSCRIBE_DONE;
@@ -257,7 +259,7 @@ void patterns_on_birth(struct engine *engine, struct span topic)
         for (uint32_t at = pattern_at(patterns, patterns->matched[i])->first; at != POOL_NONE; at = next) {
             const struct pattern_subscription *pattern = subscription_of(patterns, at);
             uint32_t subscriber = pattern->subscriber;
-            struct subscribe_ask ask = { .topic = topic, .mode = (enum mode)pattern->mode, .snapshot = pattern->snapshot };
+            struct subscribe_ask ask = { .topic = topic, .mode = (enum mode)pattern->mode, .snapshot = pattern->snapshot, .max_hz = pattern->max_hz };
             struct subscribe_reply reply;
             next = pattern->next;
             bool excess = subscriber_at(engine, subscriber)->subscriptions_count >= engine->settings.subscriptions_each_max;
@@ -281,6 +283,7 @@ void patterns_take_over(struct engine *engine, uint32_t index)
         return;
     }
     subscription->by = best;
+    CHECK(pace_set(engine, index, subscription_of(patterns, best)->max_hz)); /* there is a pace for each subscription; nobody could be refused here */
     following_set_mode(engine, index, (enum mode)subscription_of(patterns, best)->mode);
 }
 

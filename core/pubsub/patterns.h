@@ -22,6 +22,7 @@ struct pattern_subscription {
     uint32_t subscriber, pattern;
     uint32_t next, prev; /* of the same pattern */
     uint32_t sibling_next; /* of the same subscriber */
+    double   max_hz;
     uint8_t  mode;       /* enum mode */
     bool     snapshot;
 };

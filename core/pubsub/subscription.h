@@ -2,6 +2,7 @@
  *
  *   caught up     it waits in its local topic's waiting list; an append moves it
  *   has news      it stands in its subscriber's dirty list, until a flush has sent it up to the head
+ *   rests         it stands in no list until its time comes (core/pubsub/pace.h)
  * A subscriber is what subscribes: the pub/sub half of a connection. Its shard's thread only. */
 #ifndef CORE_PUBSUB_SUBSCRIPTION_H
 #define CORE_PUBSUB_SUBSCRIPTION_H
@@ -14,7 +15,7 @@
 
 enum mode { MODE_LATEST, MODE_EVERY };
 
-enum subscription_list { IN_NONE, IN_WAITING, IN_DIRTY };
+enum subscription_list { IN_NONE, IN_WAITING, IN_DIRTY, IN_RESTING };
 
 /* 56 bytes. All links are indices into the pool of subscriptions. */
 struct subscription {
@@ -31,6 +32,7 @@ struct subscription {
     uint8_t         list;       /* enum subscription_list */
     bool            fresh : 1;  /* it begins with what was there before it, and nothing of that was sent yet */
     bool            skips : 1;  /* latest: it goes on with the newest key whatever lies between (resumed, or was `every`) */
+    bool            paced : 1;  /* latest: its updates a second are bounded, and it always goes on with the newest key */
 };
 #define BY_NAME POOL_NONE
 static_assert(sizeof(struct subscription) <= 56, "a million of them are promised");
@@ -66,6 +68,17 @@ static inline struct subscription *subscription_at(const struct pool *subscripti
 
 void subscription_push_last(const struct pool *subscriptions, struct subscription_ring *ring, uint32_t index, enum subscription_list list);
 void subscription_push_first(const struct pool *subscriptions, struct subscription_ring *ring, uint32_t index, enum subscription_list list);
+/* Takes the first one out; NULL: the list is empty. */
+static inline struct subscription *subscription_take_first(const struct pool *subscriptions, struct subscription_ring *ring)
+{
+    if (ring->first == POOL_NONE) return NULL;
+    struct subscription *subscription = subscription_at(subscriptions, ring->first);
+    ring->first = subscription->next;
+    if (ring->first == POOL_NONE) ring->last = POOL_NONE;
+    else subscription_at(subscriptions, ring->first)->prev = POOL_NONE;
+    subscription->list = IN_NONE;
+    return subscription;
+}
 void subscription_unlink(const struct pool *subscriptions, struct subscription_ring *ring, uint32_t index);
 
 #endif

@@ -62,7 +62,7 @@ struct manner {
     uint32_t large_max;
     uint32_t keyed_topics;   /* the first so many have marks */
     uint32_t mark_odds;
-    bool     clock_jumps, deletes, patterns, comes_between;
+    bool     clock_jumps, deletes, patterns, comes_between, paced;
 };
 
 static struct manner manner_of(uint64_t *random)
@@ -78,6 +78,7 @@ static struct manner manner_of(uint64_t *random)
         .deletes = random_below(random, 2) == 0,
         .patterns = random_below(random, 2) == 0,
         .comes_between = random_below(random, 3) == 0,
+        .paced = random_below(random, 2) == 0,
     };
 }
 
@@ -143,10 +144,18 @@ static struct resume some_resume(struct world *world, uint32_t index)
     return (struct resume){ world_chance(world, 6) ? "notright" : world_chance(world, 10) ? "" : life->epoch, seq };
 }
 
-static void subscribe_some(struct world *world)
+static struct terms some_terms(struct world *world, const struct manner *manner)
+{
+    static const double rates[] = { 1e-9, 0.3, 7.5, 60, 60, 400, 400, 1000, 1e6 };
+    struct terms terms = { .every = world_chance(world, 2) };
+    if (manner->paced && !terms.every && !world_chance(world, 3)) terms.max_hz = rates[world_random(world, sizeof rates / sizeof *rates)];
+    return terms;
+}
+
+static void subscribe_some(struct world *world, const struct manner *manner)
 {
     uint32_t conn = some_conn(world), topic = some_topic(world);
-    if (conn != POOL_NONE) world_subscribe(world, conn, topic, world_chance(world, 2), !world_chance(world, 3), some_resume(world, topic));
+    if (conn != POOL_NONE) world_subscribe(world, conn, topic, some_terms(world, manner), !world_chance(world, 3), some_resume(world, topic));
 }
 
 static void unsubscribe_some(struct world *world)
@@ -159,15 +168,15 @@ static void unsubscribe_some(struct world *world)
 }
 
 /* Comes and goes within one turn. */
-static void look_in(struct world *world)
+static void look_in(struct world *world, const struct manner *manner)
 {
     uint32_t conn = some_conn(world), topic = some_topic(world);
     if (conn == POOL_NONE) return;
-    world_subscribe(world, conn, topic, world_chance(world, 2), true, some_resume(world, topic));
+    world_subscribe(world, conn, topic, some_terms(world, manner), true, some_resume(world, topic));
     world_unsubscribe(world, conn, topic);
 }
 
-static void follow_some(struct world *world)
+static void follow_some(struct world *world, const struct manner *manner)
 {
     uint32_t conn = some_conn(world), pattern = world_random(world, PATTERNS_KNOWN);
     if (conn == POOL_NONE) return;
@@ -177,7 +186,7 @@ static void follow_some(struct world *world)
     }
     struct resume resumes[PAST_TOPICS_MAX];
     for (uint32_t topic = 0; topic < world->history.topics_count; topic++) resumes[topic] = some_resume(world, topic);
-    world_follow(world, conn, pattern, world_chance(world, 2), !world_chance(world, 3), resumes);
+    world_follow(world, conn, pattern, some_terms(world, manner), !world_chance(world, 3), resumes);
 }
 
 static void something_happens(struct world *world, const struct manner *manner)
@@ -187,14 +196,14 @@ static void something_happens(struct world *world, const struct manner *manner)
     case 0: world_connect(world, (enum socket_kind)world_random(world, SOCKET_KINDS)); break;
     case 1: if (conn != POOL_NONE && world_chance(world, 10)) world_disconnect(world, conn); break;
     case 2: if (conn != POOL_NONE && world_chance(world, 20)) world_conn(world, conn)->broken = true; break;
-    case 3: case 4: case 5: subscribe_some(world); break;
+    case 3: case 4: case 5: subscribe_some(world, manner); break;
     case 6: unsubscribe_some(world); break;
-    case 12: if (world_chance(world, 5)) look_in(world); break;
+    case 12: if (world_chance(world, 5)) look_in(world, manner); break;
     case 7: if (world_chance(world, 4)) engine_tell(&world->engine); break; /* telling more often does no harm */
     case 8: if (world_chance(world, 4)) world_query(world, some_topic(world)); break;
     case 9: if (world_chance(world, 10)) world_query_names(world); break;
     case 10: if (manner->deletes && world_chance(world, 10)) world_delete(world, some_topic(world)); break;
-    case 11: if (manner->patterns) follow_some(world); break;
+    case 11: if (manner->patterns) follow_some(world, manner); break;
     default: publish_some(world, manner);
     }
 }
@@ -240,7 +249,9 @@ static void live(uint64_t seed, enum breakage breakage, struct fault *fault, str
         plan.topics_known = 1;
     }
     if (plan.subscriptions_max < 1000) manner.patterns = false; /* whom a birth would find no room for is anyone's guess */
+    bool of_pace = breakage == BREAK_REST_CUT_SHORT || breakage == BREAK_REST_ENDLESS || breakage == BREAK_PACED_SENT_ALL;
     bool of_deltas = breakage == BREAK_NOTHING || breakage == BREAK_KEY_SKIPPED;
+    if (breakage != BREAK_NOTHING) manner.paced = of_pace;
     if (!of_deltas) manner.keyed_topics = 0; /* so that what is lost is lost in every mode alike */
     if (breakage != BREAK_NOTHING) manner.deletes = manner.patterns = false;
     if (breakage == BREAK_WINDOW_SHORT) plan.home.window = (struct window){ 1000, 1 << 20, 300000000 };
@@ -347,6 +358,8 @@ static void the_lives_came_everywhere(void **state)
     CAME_TO(deaths);
     CAME_TO(forgotten);
     CAME_TO(covered);
+    CAME_TO(rests);
+    CAME_TO(ranges_on);
 }
 
 /* ---- the judges see what is broken ------------------------------------------------------------------------------------- */
@@ -390,7 +403,7 @@ static void assert_said(enum breakage breakage, const char *const *signs)
 #define assert_seen(breakage, ...) assert_said(breakage, (const char *const[]){ __VA_ARGS__, NULL })
 
 static void the_judges_see_a_lost_range(void **state) { assert_seen(BREAK_RANGE_DROPPED, "is lost"); }
-static void the_judges_see_a_cursor_one_frame_too_far(void **state) { assert_seen(BREAK_CURSOR_TOO_FAR, "is lost"); }
+static void the_judges_see_a_cursor_one_frame_too_far(void **state) { assert_seen(BREAK_CURSOR_TOO_FAR, "is lost", "is due, but the newest is"); }
 static void the_judges_see_a_range_sent_twice(void **state) { assert_seen(BREAK_RANGE_TWICE, "came double"); }
 static void the_judges_see_a_gap_that_is_not_told(void **state) { assert_seen(BREAK_GAP_UNTOLD, "no gap was told"); }
 static void the_judges_see_a_birth_that_is_not_told(void **state) { assert_seen(BREAK_BIRTH_UNTOLD, "no op:topic told its epoch"); }
@@ -405,6 +418,9 @@ static void the_judges_see_a_wake_that_is_lost(void **state) { assert_seen(BREAK
 static void the_judges_see_an_ack_of_an_older_moment(void **state) { assert_seen(BREAK_ACK_STALE, "the ack is"); }
 static void the_judges_see_updates_after_unsubscribing(void **state) { assert_seen(BREAK_UNSUBSCRIBE_FORGOTTEN, "of what is not subscribed"); }
 static void the_judges_see_leaked_subscriptions(void **state) { assert_seen(BREAK_SUBSCRIPTION_LEAKED, "leaked"); }
+static void the_judges_see_a_rest_cut_short(void **state) { assert_seen(BREAK_REST_CUT_SHORT, "too soon"); }
+static void the_judges_see_a_rest_without_end(void **state) { assert_seen(BREAK_REST_ENDLESS, "rests too long"); }
+static void the_judges_see_a_paced_one_that_is_sent_all(void **state) { assert_seen(BREAK_PACED_SENT_ALL, "more than one update at once", "is superseded by"); }
 #ifdef RINGCAST_DEBUG
 static void the_judges_see_poison_where_a_segment_went_back_while_staged(void **state) { assert_seen(BREAK_TRIM_WHILE_STAGED, "poisoned"); }
 #endif
@@ -430,6 +446,9 @@ int main(void)
         cmocka_unit_test(the_judges_see_an_ack_of_an_older_moment),
         cmocka_unit_test(the_judges_see_updates_after_unsubscribing),
         cmocka_unit_test(the_judges_see_leaked_subscriptions),
+        cmocka_unit_test(the_judges_see_a_rest_cut_short),
+        cmocka_unit_test(the_judges_see_a_rest_without_end),
+        cmocka_unit_test(the_judges_see_a_paced_one_that_is_sent_all),
 #ifdef RINGCAST_DEBUG
         cmocka_unit_test(the_judges_see_poison_where_a_segment_went_back_while_staged),
 #endif

@@ -17,9 +17,16 @@
 enum { PATTERNS_KNOWN = 6 };
 extern const char *const patterns_known[PATTERNS_KNOWN]; /* what clients follow here, beside names */
 
+/* How something is to be followed. */
+struct terms {
+    bool   every;
+    double max_hz; /* latest; 0: no limit. It is judged where it is sent: see world_pace.c */
+};
+
 /* One topic, as it is followed. */
 struct followed {
     bool     on, by_name, every;
+    double   max_hz;
     uint32_t life;   /* whose numbering it is */
     bool     unborn; /* op:topic is due before its first update */
     uint64_t next;   /* the seq that is due */
@@ -30,6 +37,7 @@ struct view {
     struct followed followed[PAST_TOPICS_MAX];
     struct {
         bool     on, every;
+        double   max_hz;
         uint64_t order; /* of several that cover a topic the last subscribed rules */
     } patterns[PATTERNS_KNOWN];
 };
@@ -39,6 +47,7 @@ struct asked {
     enum { ASKED_TOPIC, ASKED_PATTERN, ASKED_COVERED, ASKED_END, ASKED_PATTERN_END } what;
     uint32_t        which; /* topic or pattern */
     bool            every, again, resumes, resumed;
+    double          max_hz;
     uint64_t        newest;                 /* when it was asked; 0: not born */
     struct followed fresh;                  /* where it is not followed yet */
     bool            born[PAST_TOPICS_MAX];  /* what a pattern could cover at once */
@@ -72,10 +81,10 @@ static inline bool reader_may_ask(const struct reader *reader)
 }
 
 /* The client asks. */
-void reader_subscribes(struct reader *reader, uint32_t topic, bool every, bool snapshot, struct resume resume);
+void reader_subscribes(struct reader *reader, uint32_t topic, struct terms terms, bool snapshot, struct resume resume);
 void reader_unsubscribes(struct reader *reader, uint32_t topic);
 /* resumes: one for each topic. What it covers already is told by op:topic behind the ack, in byte order of the names. */
-void reader_follows(struct reader *reader, uint32_t pattern, bool every, bool snapshot, const struct resume *resumes);
+void reader_follows(struct reader *reader, uint32_t pattern, struct terms terms, bool snapshot, const struct resume *resumes);
 void reader_unfollows(struct reader *reader, uint32_t pattern);
 /* A topic is born: patterns cover it from now on. */
 void reader_sees_birth(struct reader *reader, uint32_t topic);

@@ -44,8 +44,9 @@ uint32_t view_ruling(const struct view *view, const char *name)
     return ruling;
 }
 
-static void set_mode(struct followed *followed, bool every, uint64_t least)
+static void set_mode(struct followed *followed, bool every, double max_hz, uint64_t least)
 {
+    followed->max_hz = max_hz;
     if (every) followed->least = 0;
     else if (followed->every) followed->least = least;
     followed->every = every;
@@ -58,7 +59,7 @@ static void fall_back(struct view *view, const struct history *history, uint32_t
     uint32_t ruling = view_ruling(view, history->topics[topic].name);
     followed->by_name = false;
     if (ruling == PATTERNS_KNOWN) followed->on = false;
-    else set_mode(followed, view->patterns[ruling].every, least);
+    else set_mode(followed, view->patterns[ruling].every, view->patterns[ruling].max_hz, least);
 }
 
 static void apply_topic(struct view *view, const struct asked *asked)
@@ -69,8 +70,9 @@ static void apply_topic(struct view *view, const struct asked *asked)
     } else if (!followed->on) { /* a pattern covers it, but its op:topic is still to come */
         *followed = (struct followed){ .on = true, .life = asked->fresh.life, .unborn = true, .next = 1 };
         followed->every = asked->every;
+        followed->max_hz = asked->max_hz;
     } else {
-        set_mode(followed, asked->every, asked->least[asked->which]);
+        set_mode(followed, asked->every, asked->max_hz, asked->least[asked->which]);
     }
     followed->by_name = true;
 }
@@ -82,11 +84,12 @@ static void apply_pattern(struct view *view, const struct history *history, cons
         if (view->patterns[i].order > order) order = view->patterns[i].order;
     view->patterns[asked->which].on = true;
     view->patterns[asked->which].every = asked->every;
+    view->patterns[asked->which].max_hz = asked->max_hz;
     view->patterns[asked->which].order = order + 1;
     for (uint32_t topic = 0; topic < history->topics_count; topic++) {
         struct followed *followed = &view->followed[topic];
         if (asked->born[topic] && followed->on && !followed->by_name && pattern_covers(patterns_known[asked->which], history->topics[topic].name))
-            set_mode(followed, asked->every, asked->least[topic]);
+            set_mode(followed, asked->every, asked->max_hz, asked->least[topic]);
     }
 }
 
@@ -138,16 +141,16 @@ static void set_start(struct asked *asked, const struct history *history, bool s
     asked->newest = life->newest;
     asked->resumes = resume.epoch != NULL;
     asked->resumed = life->newest > 0 && resume.epoch && strcmp(resume.epoch, life->epoch) == 0 && resume.seq <= life->newest;
-    asked->fresh = (struct followed){ .on = true, .every = asked->every, .life = history->topics[asked->which].lives_count - 1, .unborn = life->newest == 0 };
+    asked->fresh = (struct followed){ .on = true, .every = asked->every, .max_hz = asked->max_hz, .life = history->topics[asked->which].lives_count - 1, .unborn = life->newest == 0 };
     if (asked->resumed) asked->fresh.next = resume.seq + 1;
     else if (life->newest == 0) asked->fresh.next = 1;
     else asked->fresh.next = snapshot ? key_seq : life->newest + 1;
     if (asked->resumed && !asked->every) asked->fresh.least = key_seq;
 }
 
-void reader_subscribes(struct reader *reader, uint32_t topic, bool every, bool snapshot, struct resume resume)
+void reader_subscribes(struct reader *reader, uint32_t topic, struct terms terms, bool snapshot, struct resume resume)
 {
-    struct asked asked = { .what = ASKED_TOPIC, .which = topic, .every = every, .again = reader->as_asked.followed[topic].on };
+    struct asked asked = { .what = ASKED_TOPIC, .which = topic, .every = terms.every, .max_hz = terms.max_hz, .again = reader->as_asked.followed[topic].on };
     set_start(&asked, reader->history, snapshot, resume);
     ask(reader, asked);
 }
@@ -163,17 +166,17 @@ static int by_name(const void *a, const void *b)
     return strcmp(sorted_history->topics[*(const uint32_t *)a].name, sorted_history->topics[*(const uint32_t *)b].name);
 }
 
-void reader_follows(struct reader *reader, uint32_t pattern, bool every, bool snapshot, const struct resume *resumes)
+void reader_follows(struct reader *reader, uint32_t pattern, struct terms terms, bool snapshot, const struct resume *resumes)
 {
     const struct history *history = reader->history;
     uint32_t topics[PAST_TOPICS_MAX], count = 0;
-    ask(reader, (struct asked){ .what = ASKED_PATTERN, .which = pattern, .every = every });
+    ask(reader, (struct asked){ .what = ASKED_PATTERN, .which = pattern, .every = terms.every, .max_hz = terms.max_hz });
     for (uint32_t topic = 0; topic < history->topics_count; topic++)
         if (history_life(history, topic)->newest > 0 && !reader->as_asked.followed[topic].on && pattern_covers(patterns_known[pattern], history->topics[topic].name)) topics[count++] = topic;
     sorted_history = history;
     qsort(topics, count, sizeof *topics, by_name);
     for (uint32_t i = 0; i < count; i++) {
-        struct asked asked = { .what = ASKED_COVERED, .which = topics[i], .every = every };
+        struct asked asked = { .what = ASKED_COVERED, .which = topics[i], .every = terms.every, .max_hz = terms.max_hz };
         set_start(&asked, history, snapshot, resumes[topics[i]]);
         ask(reader, asked);
     }
@@ -189,8 +192,10 @@ void view_birth(struct view *view, const struct history *history, uint32_t topic
     struct followed *followed = &view->followed[topic];
     uint32_t ruling = view_ruling(view, history->topics[topic].name);
     if (!followed->on && ruling == PATTERNS_KNOWN) return;
-    bool every = followed->on && followed->by_name ? followed->every : view->patterns[ruling].every;
-    *followed = (struct followed){ .on = true, .by_name = followed->on && followed->by_name, .every = every, .life = life, .next = 1 };
+    bool named = followed->on && followed->by_name;
+    bool every = named ? followed->every : view->patterns[ruling].every;
+    double max_hz = named ? followed->max_hz : view->patterns[ruling].max_hz;
+    *followed = (struct followed){ .on = true, .by_name = named, .every = every, .max_hz = max_hz, .life = life, .next = 1 };
 }
 
 void reader_sees_birth(struct reader *reader, uint32_t topic)

@@ -199,7 +199,7 @@ static void note_change(struct world *world, struct sim_conn *conn, uint32_t top
     if (history_life(&world->history, topic)->newest != world->newest_then[topic]) conn->caught_up[topic] = false;
 }
 
-void world_subscribe(struct world *world, uint32_t conn_index, uint32_t index, bool every, bool snapshot, struct resume resume)
+void world_subscribe(struct world *world, uint32_t conn_index, uint32_t index, struct terms terms, bool snapshot, struct resume resume)
 {
     struct sim_conn *conn = world_conn(world, conn_index);
     struct reader *reader = conn->reader;
@@ -207,7 +207,7 @@ void world_subscribe(struct world *world, uint32_t conn_index, uint32_t index, b
     if (!reader_may_ask(reader)) return;
     bool full = world->engine.home.topics_count == world->plan.home.topics_max, known = world_topic(world, index) != NULL;
     bool followed = reader->as_asked.followed[index].on, no_room = world->engine.locals.subscriptions.used == world->plan.subscriptions_max && !followed;
-    struct subscribe_ask ask = { .topic = name, .mode = every ? MODE_EVERY : MODE_LATEST, .snapshot = snapshot, .resume = resume.epoch != NULL,
+    struct subscribe_ask ask = { .topic = name, .mode = terms.every ? MODE_EVERY : MODE_LATEST, .max_hz = terms.max_hz, .snapshot = snapshot, .resume = resume.epoch != NULL,
                                  .resume_epoch = span_of_string(resume.epoch), .resume_seq = resume.seq };
     if (engine_follows(&world->engine, conn_index, name) && !followed && world->breakage == BREAK_UNSUBSCRIBE_FORGOTTEN) return; /* the stream is to show it */
     if (!known) world_note_if_forgotten(world, index);
@@ -220,7 +220,8 @@ void world_subscribe(struct world *world, uint32_t conn_index, uint32_t index, b
     if (reply.again != followed) fault_say(&world->fault, "%s: subscribed %s", name.bytes, reply.again ? "again, it says" : "anew, it says");
     if (!followed) conn->caught_up[index] = false;
     note_change(world, conn, index);
-    reader_subscribes(reader, index, every, snapshot, resume);
+    reader_subscribes(reader, index, terms, snapshot, resume);
+    world_note_paces(world, conn);
     if (world_breaks(world, BREAK_ACK_STALE) && reply.seq > 0) reply.seq--;
     text_print(&world->message, "{\"op\":\"subscribed\",\"topics\":[{\"topic\":\"%s\"", name.bytes);
     if (reply.born) text_print(&world->message, ",\"epoch\":\"%.8s\"", reply.epoch);
@@ -236,6 +237,7 @@ void world_unsubscribe(struct world *world, uint32_t conn_index, uint32_t index)
     bool forgotten = world_breaks(world, BREAK_UNSUBSCRIBE_FORGOTTEN);
     if (!forgotten) engine_unsubscribe(&world->engine, conn_index, name);
     reader_unsubscribes(conn->reader, index);
+    world_note_paces(world, conn);
     note_change(world, conn, index);
     if (!forgotten && engine_follows(&world->engine, conn_index, name) != conn->reader->as_asked.followed[index].on)
         fault_say(&world->fault, "%s: %s followed", name.bytes, conn->reader->as_asked.followed[index].on ? "no longer" : "still");
@@ -271,13 +273,13 @@ static void tell_covered(void *context, const struct subscribe_ask *ask, const s
     conn_add(world, covering->conn);
 }
 
-void world_follow(struct world *world, uint32_t conn_index, uint32_t index, bool every, bool snapshot, const struct resume *resumes)
+void world_follow(struct world *world, uint32_t conn_index, uint32_t index, struct terms terms, bool snapshot, const struct resume *resumes)
 {
     struct sim_conn *conn = world_conn(world, conn_index);
     const char *text = patterns_known[index];
     if (!reader_may_ask(conn->reader)) return;
     bool known = conn->reader->as_asked.patterns[index].on, again;
-    struct pattern_ask ask = { span_of_string(text), every ? MODE_EVERY : MODE_LATEST, snapshot };
+    struct pattern_ask ask = { span_of_string(text), terms.every ? MODE_EVERY : MODE_LATEST, snapshot, terms.max_hz };
     if (!engine_subscribe_pattern(&world->engine, conn_index, &ask, &again)) {
         if (known || world->engine.patterns.subscriptions.used < world->plan.patterns_max) fault_say(&world->fault, "no room for %s", text);
         world->seen.refused++;
@@ -286,7 +288,8 @@ void world_follow(struct world *world, uint32_t conn_index, uint32_t index, bool
     if (again != known) fault_say(&world->fault, "%s: followed %s", text, again ? "again, it says" : "anew, it says");
     text_print(&world->message, "{\"op\":\"subscribed\",\"topics\":[{\"topic\":\"%s\"}]}", text);
     conn_add(world, conn_index);
-    reader_follows(conn->reader, index, every, snapshot, resumes);
+    reader_follows(conn->reader, index, terms, snapshot, resumes);
+    world_note_paces(world, conn);
     for (uint32_t topic = 0; topic < world->history.topics_count; topic++) note_change(world, conn, topic);
     struct covering covering = { world, conn_index, text, resumes };
     CHECK(engine_cover(&world->engine, conn_index, ask.pattern, &(struct pattern_cover){ &covering, find_resume, tell_covered }) == SUBSCRIBE_DONE);
@@ -298,6 +301,7 @@ void world_unfollow(struct world *world, uint32_t conn_index, uint32_t index)
     if (!reader_may_ask(conn->reader)) return;
     engine_unsubscribe_pattern(&world->engine, conn_index, span_of_string(patterns_known[index]));
     reader_unfollows(conn->reader, index);
+    world_note_paces(world, conn);
     for (uint32_t topic = 0; topic < world->history.topics_count; topic++) note_change(world, conn, topic);
     text_print(&world->message, "{\"op\":\"unsubscribed\",\"topics\":[\"%s\"]}", patterns_known[index]);
     conn_add(world, conn_index);
@@ -395,8 +399,10 @@ void world_settle_down(struct world *world)
             if (conn->subscriber.blocked) world_room(world, i, world_chance(world, 3) ? UINT64_MAX : 1 + world_random(world, 70000));
             rest = rest && !conn->subscriber.blocked && !bitset_has(&world->ready, i) && out_waiting(conn) == 0;
         }
-        if (rest) break;
-        world_time(world, 1000, 1000);
+        uint64_t due_us = engine_due_us(&world->engine), now_us = world->clock.mono_us;
+        if (rest && due_us == UINT64_MAX) break;
+        uint64_t pass_us = rest && due_us > now_us ? due_us - now_us : 1000; /* some rest for a day */
+        world_time(world, pass_us, (int64_t)pass_us);
         world_turn(world);
     }
     for (uint32_t i = 0; (i = bitset_next(&world->live, i)) != BITSET_NONE; i++) reader_at_rest(world_conn(world, i)->reader);

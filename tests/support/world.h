@@ -30,6 +30,9 @@ enum breakage {
     BREAK_ACK_STALE,          /* an ack tells an older seq */
     BREAK_UNSUBSCRIBE_FORGOTTEN, /* acknowledged, and not done */
     BREAK_SUBSCRIPTION_LEAKED,   /* a connection ends, and its subscriptions stay */
+    BREAK_REST_CUT_SHORT,     /* what rests is let go before its time */
+    BREAK_REST_ENDLESS,       /* a rest never ends */
+    BREAK_PACED_SENT_ALL,     /* a paced one is sent all, not the newest */
     BREAK_BUDGET_UNTOUCHED,   /* a publish is refused, although trimming would have made room */
 };
 
@@ -40,6 +43,17 @@ struct world_plan {
     uint32_t subscriptions_max, patterns_max;
     /* The flush's bounds: see gateway/fanout.c, where they are larger. */
     uint32_t send_bytes_max, send_pieces_max, sends_max, ranges_max, passes_max;
+};
+
+/* What a judge remembers of one paced topic of one connection. */
+#define SIM_PACE_BEGUN 32
+struct sim_pace {
+    double   max_hz;
+    uint64_t begun_us[SIM_PACE_BEGUN]; /* the last ranges, a ring */
+    uint64_t begun_count;
+    uint64_t sent_us;
+    uint64_t next, until; /* a range was cut where next <= until */
+    uint32_t life;
 };
 
 enum socket_kind { SOCKET_WIDE, SOCKET_SLOW, SOCKET_STALLED, SOCKET_KINDS };
@@ -53,11 +67,12 @@ struct sim_conn {
     size_t            out_sent;
     struct reader    *reader;
     bool              caught_up[PAST_TOPICS_MAX]; /* at the end of the last turn, and asked for nothing else since */
+    struct sim_pace   paces[PAST_TOPICS_MAX];
 };
 
 /* What happened, so that a schedule can show what it reached. */
 struct seen {
-    uint64_t turns, updates, gaps, jumps, cuts, reclaims, refused, births_late, deaths, forgotten, covered;
+    uint64_t turns, updates, gaps, jumps, cuts, reclaims, refused, births_late, deaths, forgotten, covered, rests, ranges_on;
 };
 
 #define WORLD_RANGES_MAX 64
@@ -133,9 +148,9 @@ uint32_t world_connect(struct world *world, enum socket_kind kind); /* POOL_NONE
 void     world_disconnect(struct world *world, uint32_t conn);
 void     world_room(struct world *world, uint32_t conn, uint64_t room); /* its socket takes so much more */
 void     world_publish(struct world *world, uint32_t topic, struct span data, bool line_break, bool marked);
-void     world_subscribe(struct world *world, uint32_t conn, uint32_t topic, bool every, bool snapshot, struct resume resume);
+void     world_subscribe(struct world *world, uint32_t conn, uint32_t topic, struct terms terms, bool snapshot, struct resume resume);
 void     world_unsubscribe(struct world *world, uint32_t conn, uint32_t topic);
-void     world_follow(struct world *world, uint32_t conn, uint32_t pattern, bool every, bool snapshot, const struct resume *resumes); /* one for each topic */
+void     world_follow(struct world *world, uint32_t conn, uint32_t pattern, struct terms terms, bool snapshot, const struct resume *resumes); /* one for each topic */
 void     world_unfollow(struct world *world, uint32_t conn, uint32_t pattern);
 void     world_delete(struct world *world, uint32_t topic);
 void     world_query(struct world *world, uint32_t topic);
@@ -147,6 +162,13 @@ void world_turn(struct world *world);
 void world_time(struct world *world, uint64_t mono_us, int64_t wall_us);
 /* Gives all sockets room until nothing is left to send, and judges that every reader has everything. */
 void world_settle_down(struct world *world);
+
+/* Judges max_hz (tests/support/world_pace.c): after each ask; when something was sent; when a turn is over. */
+void world_note_paces(struct world *world, struct sim_conn *conn);
+void world_judge_pace(struct world *world, struct sim_conn *conn, uint32_t subscription, uint64_t from_seq, uint64_t to_seq);
+void world_check_rests(struct world *world);
+/* Does one of the breakages of pacing. */
+void world_break_rests(struct world *world);
 
 /* Judges lists, counts and memory as they are between two turns (tests/support/world_check.c). */
 void world_check(struct world *world);

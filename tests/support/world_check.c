@@ -102,13 +102,13 @@ static void check_subscription(struct world *world, const struct sim_conn *conn,
 {
     const struct local_topic *local = local_topic_at(&world->engine.locals, subscription->local);
     bool caught_up = !local_topic_born(local) || (subscription->life == local->life && subscription->next_seq > local->ends.last.seq);
-    if ((subscription->list == IN_WAITING) != caught_up && !(caught_up && subscription->list == IN_DIRTY))
+    if (subscription->list != IN_RESTING && (subscription->list == IN_WAITING) != caught_up && !(caught_up && subscription->list == IN_DIRTY))
         fault_say(&world->fault, "%.*s: a subscription waits, and there is news for it", (int)local->name_bytes, local->name);
     if (local_topic_born(local) && subscription->life == local->life && subscription->next_seq > local->ends.last.seq + 1)
         fault_say(&world->fault, "%.*s: a cursor is beyond the head", (int)local->name_bytes, local->name);
     const struct followed *asked = &conn->reader->as_asked.followed[history_find(&world->history, local_topic_name(local))];
     if (!asked->on) fault_say(&world->fault, "%.*s: a subscription that nobody asked for", (int)local->name_bytes, local->name);
-    else if (local_topic_born(local) && (asked->every != (subscription->mode == MODE_EVERY) || asked->by_name != (subscription->by == BY_NAME)))
+    else if (local_topic_born(local) && (asked->every != (subscription->mode == MODE_EVERY) || asked->by_name != (subscription->by == BY_NAME) || asked->max_hz != pace_max_hz(&world->engine, pool_index(&world->engine.locals.subscriptions, subscription))))
         fault_say(&world->fault, "%.*s: subscribed in another way than was asked", (int)local->name_bytes, local->name);
 }
 
@@ -148,7 +148,7 @@ static void check_local(struct world *world, const struct local_topic *local, ui
 void world_check(struct world *world)
 {
     struct engine *engine = &world->engine;
-    uint32_t subscriptions = 0, followed = 0;
+    uint32_t subscriptions = 0, followed = 0, paced = 0;
     for (uint32_t i = 0; (i = bitset_next(&world->live, i)) != BITSET_NONE; i++) subscriptions += check_conn(world, i);
     for (uint32_t past = 0; past < world->history.topics_count; past++) {
         struct span name = span_of_string(world->history.topics[past].name);
@@ -162,6 +162,10 @@ void world_check(struct world *world)
     if (followed != engine->locals.topics.used || followed != engine->locals.by_name.count) fault_say(&world->fault, "%u topics are followed, but %u are out", followed, engine->locals.topics.used);
     if (engine->home.topics_count != engine->home.by_name.count || engine->home.topics.used != counter_read(&world->counters, COUNTER_TOPICS))
         fault_say(&world->fault, "home knows %u topics by name, but %u are out", engine->home.by_name.count, engine->home.topics_count);
+    for (uint32_t i = 0; (i = bitset_next(&world->live, i)) != BITSET_NONE; i++)
+        for (uint32_t at = world_conn(world, i)->subscriber.siblings_first; at != POOL_NONE; at = subscription_at(&engine->locals.subscriptions, at)->sibling_next)
+            paced += subscription_at(&engine->locals.subscriptions, at)->paced;
+    if (paced != engine->paces.pool.used || paced != engine->paces.by_subscription.count) fault_say(&world->fault, "%u are paced, but %u paces are out", paced, engine->paces.pool.used);
     uint32_t patterns = 0;
     for (uint32_t i = 0; (i = bitset_next(&world->live, i)) != BITSET_NONE; i++) patterns += world_conn(world, i)->subscriber.patterns_count;
     if (patterns != engine->patterns.subscriptions.used) fault_say(&world->fault, "%u patterns are followed, but %u are out", patterns, engine->patterns.subscriptions.used);

@@ -57,10 +57,11 @@ static void judge_latest(struct world *world, const struct sim_conn *conn, const
     const struct past_life *life = history_life(&world->history, past);
     const struct followed *followed = &conn->reader->as_told.followed[past];
     uint64_t key_seq = history_at(life, life->newest)->key_seq;
-    if (conn->subscriber.behind && range->from.seq < key_seq && key_seq >= life->floor)
+    bool paced = conn->reader->as_asked.followed[past].max_hz > 0;
+    if ((conn->subscriber.behind || paced) && range->from.seq < key_seq && key_seq >= life->floor)
         fault_say(&world->fault, "%s (latest): sent from %llu on, which is superseded by %llu", name, (number)range->from.seq, (number)key_seq);
     bool of_this_life = followed->on && !followed->unborn && followed->life == world->history.topics[past].lives_count - 1;
-    if (!conn->caught_up[past] || world->pressed || !of_this_life || range->from.seq == followed->next) return;
+    if (paced || !conn->caught_up[past] || world->pressed || !of_this_life || range->from.seq == followed->next) return;
     if (history_bytes_from(life, followed->next) <= RANGE_BYTES_MAX)
         fault_say(&world->fault, "%s (latest): jumps from %llu to %llu, although it kept up", name, (number)followed->next, (number)range->from.seq);
 }
@@ -72,10 +73,13 @@ static bool advance(struct world *world, struct sim_conn *conn, uint32_t index)
     struct local_topic *local = local_of(world, index);
     struct cursor_news news;
     uint8_t mode = subscription->mode;
+    bool paced = subscription->paced;
     if (world_breaks(world, BREAK_SUPERSEDED_SENT)) subscription->mode = MODE_EVERY;
+    if (world_breaks(world, BREAK_PACED_SENT_ALL)) subscription->paced = false;
     bool behind = conn->subscriber.behind || world_breaks(world, BREAK_JUMP_NEEDLESS);
     bool pending = cursor_advance(local, subscription, behind, &world->counters, &news);
     subscription->mode = mode;
+    subscription->paced = paced;
     tell_news(world, conn, local, subscription, &news);
     if (pending && mode == MODE_LATEST && conn->subscriber.behind && world_breaks(world, BREAK_KEY_SKIPPED)) {
         subscription->next_seq = local->ends.last.seq;
@@ -162,6 +166,12 @@ static void submit(struct world *world)
 
 /* ---- settle ------------------------------------------------------------------------------------------------------------ */
 
+static void sent_up_to(struct world *world, struct sim_conn *conn, const struct world_range *ranged, struct mark mark)
+{
+    world_judge_pace(world, conn, ranged->subscription, ranged->range.from.seq, mark.seq);
+    engine_sent(&world->engine, ranged->subscription, mark);
+}
+
 static void settle_short(struct world *world, struct sim_conn *conn, const struct world_send *send, uint64_t taken)
 {
     struct engine *engine = &world->engine;
@@ -173,7 +183,7 @@ static void settle_short(struct world *world, struct sim_conn *conn, const struc
     uint32_t whole = 0;
     for (; whole < send->ranges_count && taken >= ranges[whole].range.bytes; whole++) {
         taken -= ranges[whole].range.bytes;
-        engine_sent(engine, ranges[whole].subscription, ranges[whole].range.to);
+        sent_up_to(world, conn, &ranges[whole], ranges[whole].range.to);
     }
     for (uint32_t i = send->ranges_count; i-- > whole + (taken > 0);) engine_unsent(engine, ranges[i].subscription);
     if (taken > 0) {
@@ -187,7 +197,7 @@ static void settle_short(struct world *world, struct sim_conn *conn, const struc
             if (!world_breaks(world, BREAK_CARRY_LOST)) text_add(&conn->out, span_of(frame + into, ws_server_frame_bytes(frame) - into));
             mark = chain_next(&local->chain, mark);
         }
-        engine_sent(engine, cut->subscription, mark);
+        sent_up_to(world, conn, cut, mark);
     }
     conn->subscriber.blocked = conn->subscriber.behind = true;
     bitset_remove(&world->ready, send->conn);
@@ -207,7 +217,7 @@ static void settle_whole(struct world *world, struct sim_conn *conn, const struc
 {
     const struct world_range *ranges = &world->ranges[send->ranges_first];
     conn->out_sent += send->out_bytes;
-    for (uint32_t i = 0; i < send->ranges_count; i++) engine_sent(&world->engine, ranges[i].subscription, mark_after(world, &ranges[i]));
+    for (uint32_t i = 0; i < send->ranges_count; i++) sent_up_to(world, conn, &ranges[i], mark_after(world, &ranges[i]));
     if (conn->subscriber.dirty.first == POOL_NONE) conn->subscriber.behind = false;
     if (conn->out_sent == conn->out.size) {
         text_free(&conn->out);
@@ -314,12 +324,15 @@ void world_turn(struct world *world)
         world_note_forgotten(world);
         history_trim(&world->history, world->clock.wall_us);
     }
+    world_break_rests(world);
+    engine_tick(&world->engine);
     engine_tell(&world->engine);
     if (world_breaks(world, BREAK_BYTE_FOREIGN)) spoil_a_byte(world);
     if (world_breaks(world, BREAK_WAKE_LOST) && world->ready.members > 0) bitset_remove(&world->ready, bitset_next(&world->ready, 0));
     bool busy = flush(world);
     if (fault_found(&world->fault)) return;
     note_caught_up(world);
+    world_check_rests(world);
     engine_trim(&world->engine);
     world_note_forgotten(world);
     if (world_breaks(world, BREAK_WINDOW_SHORT)) cut_a_window(world);

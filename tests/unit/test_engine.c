@@ -261,7 +261,7 @@ static const char *follow(struct kit *kit, uint32_t subscriber, const char *patt
 {
     static char line[200];
     struct text covered = { 0 };
-    struct pattern_ask ask = { span_of_string(pattern), mode, true };
+    struct pattern_ask ask = { .pattern = span_of_string(pattern), .mode = mode, .snapshot = true };
     bool again;
     assert_true(engine_subscribe_pattern(&kit->engine, subscriber, &ask, &again));
     assert_int_equal(engine_cover(&kit->engine, subscriber, ask.pattern, &(struct pattern_cover){ &covered, nothing_resumes, say_covered }), SUBSCRIBE_DONE);
