@@ -8,19 +8,28 @@
 #include "gateway/cpus.h"
 #include "gateway/demo.h"
 #include "gateway/gateway.h"
-#include "gateway/settings.h"
+#include "gateway/settings_show.h"
 #include "gateway/tail.h"
+
+static int show(void (*write)(struct text *text), int status)
+{
+    struct text text = { 0 };
+    write(&text);
+    printf("%.*s", (int)text.size, text.bytes);
+    text_free(&text);
+    return status;
+}
 
 static int usage(int status)
 {
     printf("ringcast %s: a WebSocket gateway for live data\n\n"
-           "  ringcast [serve] [settings]   the gateway\n"
-           "  ringcast tail URL TOPIC...    a subscriber for the terminal\n"
+           "  ringcast [serve] [--config FILE] [settings]   the gateway\n"
+           "  ringcast check [--config FILE] [settings]     what would be in force, and where it comes from; --example: all settings as a file\n"
+           "  ringcast tail URL TOPIC...                    a subscriber for the terminal\n"
            "  ringcast version\n\n"
-           "Settings, as flags (--name value) or variables (RINGCAST_NAME, with _ for . and -):\n",
+           "Settings, as flags (--name value), as variables (RINGCAST_NAME, with _ for . and -) or in an INI file (--config FILE):\n",
            RINGCAST_VERSION);
-    settings_print();
-    return status;
+    return show(settings_write_help, status);
 }
 
 /* What was wrong may quote what was given: nothing of that reaches the terminal as a command. */
@@ -94,14 +103,30 @@ static sigset_t block_signals(void)
     return signals;
 }
 
-static int serve(int argc, char **argv)
+static int check(int argc, char **argv)
 {
-    static struct settings settings;
-    struct gateway gateway;
-    char why[512];
-    int result = settings_read(&settings, argc, argv, why, sizeof why);
+    static struct configuration configuration;
+    struct text text = { 0 };
+    char why[1024];
+    if (argc == 1 && strcmp(argv[0], "--example") == 0) return show(settings_write_example, 0);
+    int result = configuration_read(&configuration, argc, argv, why, sizeof why);
     if (result > 0) return usage(0);
     if (result < 0) return fail(why);
+    configuration_write(&configuration, &text);
+    printf("%.*s", (int)text.size, text.bytes);
+    text_free(&text);
+    return 0;
+}
+
+static int serve(int argc, char **argv)
+{
+    static struct configuration configuration;
+    struct gateway gateway;
+    char why[1024];
+    int result = configuration_read(&configuration, argc, argv, why, sizeof why);
+    if (result > 0) return usage(0);
+    if (result < 0) return fail(why);
+    struct settings settings = configuration.settings;
     if (settings.shards == 0) settings.shards = cpus_usable();
     make_demo_key(&settings);
 
@@ -122,8 +147,9 @@ int main(int argc, char **argv)
     if (strcmp(command, "tail") == 0) return tail_main(argc - 1, argv + 1);
     if (strcmp(command, "version") == 0 || strcmp(command, "--version") == 0) return printf("ringcast %s\n", RINGCAST_VERSION), 0;
     if (strcmp(command, "help") == 0) return usage(0);
+    if (strcmp(command, "check") == 0) return check(argc - 2, argv + 2);
     if (strcmp(command, "serve") == 0) return serve(argc - (argc > 1 ? 2 : 1), argv + (argc > 1 ? 2 : 1));
     if (command[0] == '-') return serve(argc - 1, argv + 1);
-    fprintf(stderr, "ringcast: unknown command \"%s\"; there are serve, tail and version\n", command);
+    fprintf(stderr, "ringcast: unknown command \"%s\"; there are serve, check, tail and version\n", command);
     return 2;
 }
