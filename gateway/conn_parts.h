@@ -24,6 +24,8 @@ void conn_end_sending(struct shard *shard, struct conn *conn);
 /* Its socket may have room again. */
 void conn_unblock(struct shard *shard, struct conn *conn);
 /* It is no WebSocket any more: its subscriptions end. */
+/* To the log, at level debug; a code of 0 is left out. */
+void conn_log_closed(struct shard *shard, const struct conn *conn, uint16_t code, const char *why);
 void conn_leave_websocket(struct shard *shard, struct conn *conn);
 
 #endif

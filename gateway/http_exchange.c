@@ -212,6 +212,7 @@ static void take_body(struct shard *shard, struct conn *conn, struct span piece,
     exchange->body_bytes += piece.size;
     uint64_t most = exchange->use == BODY_PUBLISH ? shard->settings->limits_payload + PUBLISH_SPACE_MAX : shard->settings->limits_body;
     if (exchange->body_bytes > most) { /* only where it is chunked: a length was judged before */
+        log_event(&shard->logger, exchange->use == BODY_PUBLISH ? EVENT_PAYLOAD_TOO_LARGE : EVENT_BODY_TOO_LARGE);
         refuse(shard, conn, 413, "too_large", exchange->use == BODY_PUBLISH ? "the payload is larger than limits.payload" : "the body is larger than limits.body", NULL);
         return;
     }
@@ -258,6 +259,7 @@ static void serve(struct shard *shard, struct conn *conn, struct span head, cons
 
 static void refuse_head(struct shard *shard, struct conn *conn, const struct http_fault *fault)
 {
+    if (fault->status == 414 || fault->status == 431) log_number(&shard->logger, EVENT_HEAD_TOO_LARGE, "limit", shard->settings->limits_head);
     refuse(shard, conn, fault->status, fault->status == 414 || fault->status == 431 ? "too_large" : "bad_request", fault->why, NULL);
 }
 

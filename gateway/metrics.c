@@ -1,6 +1,6 @@
 #include "gateway/metrics.h"
 
-#include <stdio.h>
+#include <string.h>
 
 static const char *kind_of(enum counter counter)
 {
@@ -17,12 +17,4 @@ void metrics_write(const struct shard *shard, struct text *page)
         for (uint32_t i = 0; i < shard->gateway->shards_count; i++)
             text_print(page, "ringcast_%s{shard=\"%u\"} %llu\n", name, i, (unsigned long long)counter_read(&shard->gateway->shards[i].counters, counter));
     }
-}
-
-void metrics_dump(const struct shard *shard)
-{
-    static const char *const states[] = { "open", "draining", "drained", "ending", "ended" };
-    fprintf(stderr, "ringcast: shard %u is %s; receive buffers out: %u; ready: %u\n", shard->index, states[shard->state], shard->recv_buffers.out, shard->ready.members);
-    for (enum counter counter = 0; counter < COUNTERS_COUNT; counter++)
-        fprintf(stderr, "ringcast:   %-36s %llu\n", counter_name(counter), (unsigned long long)counter_read(&shard->counters, counter));
 }

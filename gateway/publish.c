@@ -48,6 +48,18 @@ static void refuse(struct shard *shard, struct publish_outcome *outcome, const c
     counter_add(&shard->counters, COUNTER_PUBLISH_REFUSED, 1);
 }
 
+static void refuse_too_large(struct shard *shard, struct publish_outcome *outcome, size_t bytes)
+{
+    struct log_line line;
+    if (log_begin(&shard->logger, EVENT_PAYLOAD_TOO_LARGE, &line)) {
+        log_line_text(&line, "topic", outcome->topic);
+        log_line_number(&line, "bytes", bytes);
+        log_line_number(&line, "limit", shard->settings->limits_payload);
+        log_end(&shard->logger, &line);
+    }
+    refuse(shard, outcome, "too_large", "the payload is larger than limits.payload");
+}
+
 /* NULL, or what is wrong with the name. */
 static const char *name_fault(struct span topic)
 {
@@ -59,6 +71,8 @@ static const char *name_fault(struct span topic)
 void publish_judge(struct shard *shard, struct publish_outcome *outcome)
 {
     outcome->code = NULL;
+    if (outcome->reply.verdict == PUBLISH_BUSY) log_number(&shard->logger, EVENT_LOG_MEMORY_FULL, "limit", shard->settings->limits_log_bytes);
+    if (outcome->reply.verdict == PUBLISH_TOPICS_FULL) log_number(&shard->logger, EVENT_TOPICS_FULL, "limit", shard->settings->limits_topics);
     if (outcome->reply.verdict == PUBLISH_BUSY) refuse(shard, outcome, "busy", "no memory for another update: limits.log-bytes is reached");
     if (outcome->reply.verdict == PUBLISH_TOPICS_FULL) refuse(shard, outcome, "too_many_topics", "limits.topics is reached");
 }
@@ -117,7 +131,7 @@ void publish_one(struct shard *shard, const struct publish_request *request, uin
     if (why) refuse(shard, outcome, "bad_topic", why);
     else if (!request->data) refuse(shard, outcome, "bad_request", "\"data\" is missing");
     else if (request->key && request->key->kind != JSON_TRUE && request->key->kind != JSON_FALSE) refuse(shard, outcome, "bad_request", "\"key\" must be true or false");
-    else if (request->data->text.size > shard->settings->limits_payload) refuse(shard, outcome, "too_large", "the payload is larger than limits.payload");
+    else if (request->data->text.size > shard->settings->limits_payload) refuse_too_large(shard, outcome, request->data->text.size);
     else if ((request->data->kind == JSON_OBJECT || request->data->kind == JSON_ARRAY) && request->data->text.size > 2 * PAYLOAD_DEPTH_MAX && too_deep(request->data->text))
         refuse(shard, outcome, "bad_payload", "the payload is nested deeper than 64 levels");
     else append(shard, request->data->text, request->data->line_break, request->key && request->key->kind == JSON_TRUE, ticket, outcome);
@@ -139,7 +153,7 @@ void publish_body(struct shard *shard, struct span topic, struct span body, bool
     case JSON_DEEP: refuse(shard, outcome, "bad_payload", "the payload is nested deeper than 64 levels"); return;
     case JSON_OK: break;
     }
-    if (data.text.size > shard->settings->limits_payload) refuse(shard, outcome, "too_large", "the payload is larger than limits.payload");
+    if (data.text.size > shard->settings->limits_payload) refuse_too_large(shard, outcome, data.text.size);
     else append(shard, data.text, data.line_break, key, ticket, outcome);
 }
 

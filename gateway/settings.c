@@ -265,14 +265,22 @@ static unsigned distance(const char *a, const char *b)
     return row[width];
 }
 
+/* The name without its section. */
+static const char *own_name(const char *name)
+{
+    const char *dot = strrchr(name, '.');
+    return dot ? dot + 1 : name;
+}
+
 const char *setting_nearest(const char *name)
 {
     const char *best = NULL;
     size_t size = strlen(name);
     if (size > NAME_BYTES_MAX) return NULL;
-    unsigned least = (unsigned)(size / 2 > 3 ? size / 2 : 3) + 1; /* farther is no help */
+    unsigned least = (unsigned)(size / 2 > 2 ? size / 2 : 2) + 1; /* farther is no help */
     for (size_t i = 0; i < SETTINGS_COUNT; i++) {
-        unsigned far = distance(name, settings_table[i].name);
+        bool section_missing = strcmp(name, own_name(settings_table[i].name)) == 0;
+        unsigned far = section_missing ? 0 : distance(name, settings_table[i].name);
         if (far >= least) continue;
         least = far;
         best = settings_table[i].name;

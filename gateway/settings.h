@@ -47,10 +47,10 @@ enum { AT_START = 0, UP_TO_START = 1, UP_TO_TWICE = 2, ANY_TIME = 255 };
     X(BYTES, limits_message, "limits.message", "1M", 128, 64 * MIB, ANY_TIME, "a WebSocket message to /v1/ws") \
     X(BYTES, limits_echo_message, "limits.echo-message", "16M", 128, 256 * MIB, ANY_TIME, "a WebSocket message to /v1/echo") \
     X(TIME, deadline_head_ms, "deadline.head-ms", "10s", 10, HOURS, ANY_TIME, "for a request head to be complete") \
-    X(TIME, deadline_body_ms, "deadline.body-ms", "60s", 10, HOURS, ANY_TIME, "for a request body to be complete") \
+    X(TIME, deadline_body_ms, "deadline.body-ms", "1m", 10, HOURS, ANY_TIME, "for a request body to be complete") \
     X(TIME, deadline_idle_ms, "deadline.idle-ms", "75s", 10, HOURS, ANY_TIME, "for the next request on a kept connection") \
     X(TIME, deadline_close_ms, "deadline.close-ms", "3s", 10, HOURS, ANY_TIME, "for the peer's part of a closing handshake") \
-    X(TIME, deadline_write_ms, "deadline.write-ms", "120s", 100, HOURS, ANY_TIME, "for a peer with a full socket to take anything") \
+    X(TIME, deadline_write_ms, "deadline.write-ms", "2m", 100, HOURS, ANY_TIME, "for a peer with a full socket to take anything") \
     X(TIME, drain_timeout_ms, "drain.timeout", "10s", 0, HOURS, ANY_TIME, "after SIGTERM, for connections to go") \
     X(BYTES, socket_backlog, "socket.backlog", "16K", 4096, MIB, AT_START, "bytes not yet on the wire that a socket may hold (TCP_NOTSENT_LOWAT)") \
     X(LOG_LEVEL, log_level, "log.level", "info", 0, 0, ANY_TIME, "the least severe that is logged to standard error: debug tells of each connection closed by a fault") \

@@ -12,7 +12,7 @@
 
 extern char **environ;
 
-enum { FILE_BYTES_MAX = 1 << 20, NAME_BYTES_MAX = 128, DETAIL_BYTES = 400 };
+enum { FILE_BYTES_MAX = 1 << 20, NAME_BYTES_MAX = 128, DETAIL_BYTES = 400, LINE_BYTES_MAX = 1024 };
 
 #define CONFIG_VARIABLE "RINGCAST_CONFIG"
 
@@ -44,6 +44,7 @@ static char *read_line(char *line, int room, void *context)
 {
     struct reading *reading = context;
     int size = 0, byte = EOF;
+    if (room > LINE_BYTES_MAX) room = LINE_BYTES_MAX; /* it depends on how libinih was built */
     if (reading->fault_line) return NULL;
     reading->line++;
     while (size < room - 1 && (byte = getc(reading->stream)) != EOF) {
@@ -67,6 +68,17 @@ static void unknown(struct reading *reading, const char *section, const char *na
     else fault(reading, "unknown setting %s; ringcast --help lists them", full);
 }
 
+/* A comment behind the value, which libinih leaves in lines that go on with the one before. */
+static void cut_comment(char *text)
+{
+    for (char *at = text; *at; at++) {
+        if (*at != ';' || at == text || !isspace((unsigned char)at[-1])) continue;
+        while (at > text && isspace((unsigned char)at[-1])) at--;
+        *at = '\0';
+        return;
+    }
+}
+
 static int on_entry(void *context, const char *section, const char *name, const char *value)
 {
     struct reading *reading = context;
@@ -81,6 +93,12 @@ static int on_entry(void *context, const char *section, const char *name, const 
     }
     struct setting_source *source = &configuration->sources[index];
     bool goes_on = reading->indented && index == reading->last;
+    char rest[LINE_BYTES_MAX];
+    if (goes_on) {
+        snprintf(rest, sizeof rest, "%s", value);
+        cut_comment(rest);
+        value = rest;
+    }
     if (goes_on && settings_table[index].kind != KIND_LIST)
         fault(reading, "the line begins with white space, so it goes on with %s of line %u, which is no list; begin it in the first column", full, source->line);
     else if (!goes_on && source->from == FROM_FILE) fault(reading, "%s stands twice; the first is in line %u", full, source->line);
