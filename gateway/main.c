@@ -1,6 +1,8 @@
 /* ringcast: the program. Its commands; `serve` reads the settings, starts the shards, serves signals and drains (control.h). */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "gateway/control.h"
 #include "gateway/settings_show.h"
@@ -56,10 +58,20 @@ static int check(int argc, char **argv)
     return 0;
 }
 
+/* A program may be started with its standard files closed: what is opened next would take their places, and be written to. */
+static void hold_standard_files(void)
+{
+    int descriptor;
+    do descriptor = open("/dev/null", O_RDWR | O_CLOEXEC);
+    while (descriptor >= 0 && descriptor <= STDERR_FILENO);
+    if (descriptor >= 0) close(descriptor);
+}
+
 static int serve(int argc, char **argv)
 {
     static struct control control;
     char why[1024];
+    hold_standard_files();
     int result = control_configure(&control, argc, argv, why, sizeof why);
     if (result > 0) return usage(0);
     if (result < 0) return fail(why);

@@ -12,17 +12,6 @@ bool outlet_waits(const struct outlet *outlet)
     return outlet->sent < outlet->waiting.size;
 }
 
-bool outlet_add(struct outlet *outlet, struct span lines)
-{
-    if (outlet->waiting.size - outlet->sent + lines.size > OUTLET_BYTES_MAX) return false;
-    if (outlet->sent > outlet->waiting.size / 2) {
-        text_cut(&outlet->waiting, 0, outlet->sent);
-        outlet->sent = 0;
-    }
-    text_add(&outlet->waiting, lines);
-    return true;
-}
-
 static bool has_room(int timeout_ms)
 {
     struct pollfd polled = { .fd = STDERR_FILENO, .events = POLLOUT };
@@ -50,6 +39,18 @@ static void write_some(struct outlet *outlet)
 void outlet_write(struct outlet *outlet)
 {
     while (outlet_waits(outlet) && has_room(0)) write_some(outlet);
+}
+
+bool outlet_add(struct outlet *outlet, struct span lines)
+{
+    if (outlet->waiting.size - outlet->sent + lines.size > OUTLET_BYTES_MAX) outlet_write(outlet);
+    if (outlet->waiting.size - outlet->sent + lines.size > OUTLET_BYTES_MAX) return false;
+    if (outlet->sent > outlet->waiting.size / 2) {
+        text_cut(&outlet->waiting, 0, outlet->sent);
+        outlet->sent = 0;
+    }
+    text_add(&outlet->waiting, lines);
+    return true;
 }
 
 void outlet_drain(struct outlet *outlet, int timeout_ms)

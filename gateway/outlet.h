@@ -8,14 +8,14 @@
 
 #include "core/base/text.h"
 
-#define OUTLET_BYTES_MAX (1024u * 1024u)
+#define OUTLET_BYTES_MAX (256u * 1024u)
 
 struct outlet {
     struct text waiting;
     size_t      sent; /* of it */
 };
 
-/* False: too much waits already; nothing was taken. lines: whole ones. */
+/* Takes whole lines. False: too much waits that can't be written now; nothing was taken. */
 bool outlet_add(struct outlet *outlet, struct span lines);
 /* Writes what can be written now. */
 void outlet_write(struct outlet *outlet);
