@@ -256,6 +256,8 @@ static void tell_start(struct control *control)
         if (!exact) log_line_string(&line, "sends", "counted one by one: this kernel can't be trusted to tell of short ones");
         log_end(&control->logger, &line);
     }
+    uint32_t most = gateway->shards[0].connections_max;
+    if (most < control->version->limits_connections) log_number(&control->logger, EVENT_FILES_FEW, "connections", most);
     reload_tell_all(&control->running, &control->logger);
     variables_unknown(control, tell_variable);
     outlet_write(&control->outlet);

@@ -11,6 +11,7 @@
     /* the program; by the main thread */ \
     X(LISTENING, INFO, BOUNDED, "listening") \
     X(SETTING, INFO, BOUNDED, "setting differs from its default") \
+    X(FILES_FEW, WARN, BOUNDED, "the limit of open files allows fewer connections than limits.connections") \
     X(VARIABLE_UNKNOWN, WARN, OFTEN, "this variable names no setting") \
     X(RELOADED, INFO, BOUNDED, "settings were read again") \
     X(RELOAD_REFUSED, ERROR, BOUNDED, "settings were not reloaded: those before stay in force") \

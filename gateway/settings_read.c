@@ -4,11 +4,14 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <ini.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 extern char **environ;
 
@@ -108,12 +111,26 @@ static int on_entry(void *context, const char *section, const char *name, const 
     return 1;
 }
 
+/* Regular files alone: a reload must neither wait for a writer of a pipe nor take its end for an empty file. */
+static FILE *open_file(const char *file)
+{
+    struct stat status;
+    int descriptor = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (descriptor < 0) return NULL;
+    bool regular = fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode);
+    FILE *stream = regular ? fdopen(descriptor, "r") : NULL;
+    if (stream) return stream;
+    close(descriptor);
+    if (!regular) errno = S_ISDIR(status.st_mode) ? EISDIR : EINVAL;
+    return NULL;
+}
+
 int configuration_read_file(struct configuration *configuration, const char *file, char *why, size_t why_size)
 {
     struct reading reading = { .configuration = configuration, .last = -1 };
-    reading.stream = fopen(file, "re");
+    reading.stream = open_file(file);
     if (!reading.stream) {
-        snprintf(why, why_size, "can't read the settings in %s: %s", file, strerror(errno));
+        snprintf(why, why_size, "can't read the settings in %s: %s", file, errno == EINVAL ? "it is no regular file" : strerror(errno));
         return -1;
     }
     int wrong = ini_parse_stream(read_line, &reading, on_entry, &reading);

@@ -57,7 +57,7 @@
     X(NOTICES_SENT, "notices_sent_total", "Notices sent to other shards: at most one a topic, shard and turn") \
     X(NOTICES_POSTPONED, "notices_postponed_total", "Times that news for another shard had to wait for room on its link") \
     X(QUIET_FAILED, "quiet_publish_failures_total", "Publishes that wanted no reply and failed at another shard") \
-    X(LOG_LINES_LOST, "log_lines_lost_total", "Lines of the log that were lost because standard error did not take them") \
+    X(LOG_LINES_LOST, "log_lines_lost_total", "Lines of the log that the shard could not hand over to be written") \
     X(SEGMENTS_TRIMMED, "segments_trimmed_total", "Segments of logs that left their window")
 
 enum counter {
