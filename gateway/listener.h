@@ -9,7 +9,6 @@ struct listener {
     int  descriptor;
     bool loopback; /* nobody from outside can reach it */
     bool accepting; /* an accept is in the kernel's hands */
-    bool pausing;   /* it is being taken back */
 };
 
 /* Binds and listens at "host:port" or "[host]:port". TCP_NODELAY and TCP_NOTSENT_LOWAT (`backlog_bytes`) are set on it, so that

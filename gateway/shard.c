@@ -160,32 +160,31 @@ static void arm_wake(struct shard *shard)
     ring_read(&shard->ring, wake_fd(&shard->wake), &shard->wake_count, sizeof shard->wake_count, token_make(OP_WAKE, 0, 0));
 }
 
-/* Beyond the limit and those who are told so, connections wait in the listener's backlog: the ring's table may be larger. */
-static void mind_accept(struct shard *shard)
+/* The ring's table may have more slots, for a limit that is raised: ring_limit_files(). */
+static bool is_full(const struct shard *shard)
 {
-    struct listener *listener = &shard->listener;
-    bool full = shard->conns.used >= shard->conns.items_max || shard->conns.used >= shard->connections_max + CONNECTIONS_SPARE;
-    if (full && listener->accepting && !listener->pausing) {
-        listener->pausing = true;
-        ring_cancel(&shard->ring, token_make(OP_ACCEPT, 0, 0), token_make(OP_NONE, 0, 0));
-    }
-    if (full || listener->accepting) return;
-    listener->accepting = true;
-    ring_accept(&shard->ring, listener->descriptor, token_make(OP_ACCEPT, 0, 0));
+    return shard->conns.used >= shard_files_now(shard);
+}
+
+static void arm_accept(struct shard *shard)
+{
+    if (shard->listener.accepting || is_full(shard)) return;
+    shard->listener.accepting = true;
+    ring_accept(&shard->ring, shard->listener.descriptor, token_make(OP_ACCEPT, 0, 0));
 }
 
 static void accept_failed(struct shard *shard, int error)
 {
-    if (error == ECANCELED) return; /* mind_accept() */
     counter_add(&shard->counters, COUNTER_ACCEPT_FAILED, 1);
-    log_text(&shard->logger, EVENT_ACCEPT_FAILED, "error", strerrorname_np(error));
+    if (error == ENFILE && is_full(shard)) log_number(&shard->logger, EVENT_CONNECTIONS_FULL, "limit", shard->connections_max);
+    else log_text(&shard->logger, EVENT_ACCEPT_FAILED, "error", strerrorname_np(error));
 }
 
 static void on_accept(struct shard *shard, const struct completion *completion)
 {
     if (completion->result >= 0) conn_accepted(shard, (uint32_t)completion->result);
     else accept_failed(shard, -completion->result);
-    if (!completion_more(completion)) shard->listener.accepting = shard->listener.pausing = false; /* armed again when the turn is over */
+    if (!completion_more(completion)) shard->listener.accepting = false; /* armed again when the turn is over */
 }
 
 static void on_completion(struct shard *shard, const struct completion *completion)
@@ -264,7 +263,7 @@ static void wait_for_something(struct shard *shard, int64_t timeout_ms)
 
 static bool turn(struct shard *shard, bool busy)
 {
-    mind_accept(shard);
+    arm_accept(shard);
     wait_for_something(shard, sleep_ms(shard, busy));
     clock_tick(&shard->clock);
     counter_add(&shard->counters, COUNTER_TURNS, 1);
@@ -293,6 +292,7 @@ static const char *set_up_ring(struct shard *shard)
     if (ring_init(&shard->ring, &settings, &shard->counters, &why)) return why;
     shard->sends = send_test(&shard->ring);
     shard->batch = send_batch_make(&shard->ring, shard->sends == SENDS_EXACT, &shard->counters);
+    ring_limit_files(&shard->ring, shard_files_now(shard));
     if (shard->batch && recv_buffers_init(&shard->recv_buffers, &shard->ring) == 0) return NULL;
     send_batch_free(shard->batch);
     ring_deinit(&shard->ring);

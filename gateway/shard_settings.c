@@ -25,6 +25,12 @@ uint32_t shard_connections_max(const struct settings *settings, uint32_t files_m
     return settings->limits_connections < most ? (uint32_t)settings->limits_connections : most;
 }
 
+uint32_t shard_files_now(const struct shard *shard)
+{
+    uint32_t most = shard->connections_max + CONNECTIONS_SPARE;
+    return most < shard->conns.items_max ? most : shard->conns.items_max;
+}
+
 /* A shard's part of a limit that is for the whole gateway. */
 static uint64_t part_of(const struct settings *settings, uint64_t limit)
 {
@@ -79,6 +85,7 @@ void shard_adopt(struct shard *shard, const struct settings *settings)
     if (!setting_equals(before, settings, SETTING_admin_key)) gone |= RIGHT_ADMIN;
     shard->settings = settings;
     shard->connections_max = shard_connections_max(settings, shard->conns.items_max);
+    ring_limit_files(&shard->ring, shard_files_now(shard));
     logger_adopt(&shard->logger, settings);
     struct engine_settings engine = shard_engine_settings(shard, shard->engine.settings.hash_key);
     engine_change(&shard->engine, &engine);

@@ -10,6 +10,8 @@
 uint32_t shard_files_max(const struct settings *settings);
 /* The limit in force, of a shard with room for so many. */
 uint32_t shard_connections_max(const struct settings *settings, uint32_t files_max);
+/* Those and the ones that are told of the limit: beyond it connections wait in the listener's backlog. */
+uint32_t shard_files_now(const struct shard *shard);
 struct engine_settings shard_engine_settings(const struct shard *shard, const uint8_t hash_key[16]);
 
 /* On the shard's thread, between two requests: these settings from now on. No connection is closed; those that came in with a key that

@@ -8,7 +8,7 @@ import threading
 import time
 import unittest
 
-from client import PATIENCE, Ended, Refused, TooLate, Ws, path_of
+from client import PATIENCE, Ended, Http, Refused, TooLate, Ws, path_of
 from gateway import Gateway
 
 ADMIN = "admin-key-51e0c3a7d94f2b68"
@@ -109,6 +109,29 @@ class ReloadTest(unittest.TestCase):
             self.assertEqual(ws.ask("ping")["op"], "pong")
         line = self.reload(gateway, "[limits]\nconnections = 7\n", "needs a restart")
         self.assertIn("name=limits.connections value=2 asked=7 most=6", line)
+        self.stop(gateway)
+
+    def test_far_more_connections_than_the_limit_wait_for_their_answer(self):
+        gateway = self.start("[limits]\nconnections = 100\n[deadline]\nclose-ms = 200ms\n", "--shards", "1")
+        self.reload(gateway, "[limits]\nconnections = 3\n[deadline]\nclose-ms = 200ms\n")  # there is room for more than is to be held
+        clients = [Http(gateway.port) for _ in range(150)]
+        for http in clients:
+            self.addCleanup(http.close)
+            http.request("GET", "/healthz")
+        gateway.signal(signal.SIGUSR1)
+        statuses = []
+        for http in clients:
+            try:
+                statuses.append(http.response().status)
+            except (Ended, ConnectionError):  # the kernel takes one more from the backlog before it finds that there is no slot for it
+                statuses.append(None)
+        self.assertEqual(statuses.count(200), 3)
+        self.assertLess(statuses.count(None), 10)
+        held = [int(n) for n in re.findall(r"connections (\d+) of 3:", gateway.logged())]
+        self.assertEqual(max(held), 3 + 64)
+        for http in clients:
+            http.close()
+        self.until(lambda: gateway.fetch("GET", "/healthz").status == 200, "who comes later is served")
         self.stop(gateway)
 
     def test_a_new_key_counts_and_the_old_one_no_more(self):
