@@ -81,6 +81,7 @@ void conn_accepted(struct shard *shard, uint32_t file)
     if (shard->conns.used > shard->connections_max || shard_total(shard, COUNTER_CONNECTIONS_OPEN) > shard->settings->limits_connections) {
         counter_add(&shard->counters, COUNTER_CONNECTIONS_REFUSED, 1);
         counter_add(&shard->counters, COUNTER_LIMIT_CONNECTIONS, 1);
+        log_number(&shard->logger, EVENT_CONNECTIONS_FULL, "limit", shard->connections_max);
         http_refuse_full(shard, conn);
     }
     conn_arm_recv(shard, conn);
@@ -112,6 +113,13 @@ static void count_end(struct shard *shard, enum why_joined why)
     counter_add(&shard->counters, counters[why], 1);
 }
 
+static void log_end_of(struct shard *shard, const struct conn *conn, enum why_joined why)
+{
+    static const char *const words[] = { [WHY_RECV_FAILED] = "receiving failed", [WHY_SEND_FAILED] = "sending failed", [WHY_DEADLINE] = "a deadline passed",
+                                         [WHY_TOO_SLOW] = "it took nothing for deadline.write-ms", [WHY_SILENT] = "it was silent", [WHY_ENDED] = NULL };
+    if (words[why]) conn_log_closed(shard, conn, 0, words[why]);
+}
+
 void conn_leave(struct shard *shard, struct conn *conn)
 {
     engine_unsubscribe_all(&shard->engine, conn_index(shard, conn));
@@ -122,6 +130,7 @@ void conn_join(struct shard *shard, struct conn *conn, enum why_joined why)
 {
     if (conn->state == CONN_JOINING) return;
     count_end(shard, why);
+    log_end_of(shard, conn, why);
     if (conn->state == CONN_OPEN) conn_leave(shard, conn);
     counter_sub(&shard->counters, COUNTER_CONNECTIONS_BLOCKED, conn->subscriber.blocked);
     if (conn->reader) ws_reader_free(conn);

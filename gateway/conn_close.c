@@ -35,6 +35,16 @@ static enum counter counter_of(uint16_t code)
     }
 }
 
+void conn_log_closed(struct shard *shard, const struct conn *conn, uint16_t code, const char *why)
+{
+    struct log_line line;
+    if (!log_begin(&shard->logger, EVENT_CLOSED, &line)) return;
+    log_line_number(&line, "conn", conn_index(shard, conn));
+    if (code) log_line_number(&line, "code", code);
+    log_line_string(&line, "why", why);
+    log_end(&shard->logger, &line);
+}
+
 static void add_close(struct shard *shard, struct conn *conn, uint16_t code, const char *reason)
 {
     char frame[127];
@@ -54,6 +64,7 @@ static bool is_told_before(uint16_t code)
 void conn_close(struct shard *shard, struct conn *conn, uint16_t code, const char *reason)
 {
     if (conn->state != CONN_OPEN) return;
+    if (code != WS_CLOSE_GOING_AWAY) conn_log_closed(shard, conn, code, reason);
     if (conn->kind != CONN_KIND_ECHO && is_told_before(code)) message_closing(shard, conn, code == WS_CLOSE_GOING_AWAY ? "shutdown" : reason);
     conn_leave(shard, conn); /* after a close frame no more updates */
     if (conn->kind != CONN_KIND_STREAM) add_close(shard, conn, code, reason);
@@ -65,6 +76,7 @@ void conn_close(struct shard *shard, struct conn *conn, uint16_t code, const cha
 void conn_fail(struct shard *shard, struct conn *conn, uint16_t code, const char *reason)
 {
     if (conn->state == CONN_OPEN) {
+        conn_log_closed(shard, conn, code, reason);
         conn_leave(shard, conn);
         add_close(shard, conn, code, reason);
         conn_set_state(conn, CONN_CLOSING);

@@ -23,6 +23,8 @@ void conn_resume_receiving(struct shard *shard, struct conn *conn);
 void conn_end_sending(struct shard *shard, struct conn *conn);
 /* Its socket may have room again. */
 void conn_unblock(struct shard *shard, struct conn *conn);
+/* To the log, at level debug; a code of 0 is left out. */
+void conn_log_closed(struct shard *shard, const struct conn *conn, uint16_t code, const char *why);
 /* It is no WebSocket or stream any more: its subscriptions end. */
 void conn_leave(struct shard *shard, struct conn *conn);
 static inline enum counter conn_kind_counter(const struct conn *conn)

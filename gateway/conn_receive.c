@@ -68,6 +68,7 @@ void conn_on_recv(struct shard *shard, struct conn *conn, const struct completio
         if (conn->state == CONN_JOINING) return;
         if (result == -ENOBUFS) {
             counter_add(&shard->counters, COUNTER_RECEIVE_STARVED, 1);
+            log_event(&shard->logger, EVENT_RECEIVE_STARVED);
             list_push(shard, &shard->starved, conn);
         } else if (result == -EINTR || result == -EAGAIN) conn_arm_recv(shard, conn);
         else if (result == 0 && conn_out_waiting(conn) > 0 && (conn->state == CONN_HTTP || conn->state == CONN_LINGER)) {

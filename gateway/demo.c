@@ -15,6 +15,7 @@
 #include "core/base/check.h"
 #include "core/base/random.h"
 #include "core/io/client.h"
+#include "gateway/logger.h"
 
 #define TICK_NS         10000000
 #define RATE_HOTTEST    45.0   /* updates a second; each further one has RATE_FALL of the one before: some 260 in all */
@@ -71,6 +72,8 @@ static struct demo {
     char          url[300];
     char          key[300];
     struct client client;
+    struct clock  clock;
+    struct logger logger;
     uint64_t      random;
     int64_t       next_burst_ns;
     bool          complained; /* about this connection */
@@ -166,6 +169,20 @@ static size_t write_due(int64_t now_ns)
 
 /* ---- the thread -------------------------------------------------------------------------------------------------- */
 
+static bool to_reports(void *context, struct span line)
+{
+    return reports_text(context, REPORT_LINE, line);
+}
+
+static void complain(struct span why)
+{
+    struct log_line line;
+    clock_tick(&demo.clock);
+    if (!log_begin(&demo.logger, EVENT_DEMO_FAILED, &line)) return;
+    log_line_text(&line, "why", why);
+    log_end(&demo.logger, &line);
+}
+
 /* Takes what the gateway answers until the deadline; it answers errors only, since no request has an id. */
 static int listen_until(int64_t deadline_ns)
 {
@@ -173,7 +190,7 @@ static int listen_until(int64_t deadline_ns)
     int result;
     while ((result = client_receive(&demo.client, &said, deadline_ns)) == CLIENT_OK) {
         bool error = memmem(said.bytes, said.size, "\"op\":\"error\"", 12) != NULL;
-        if (error && !demo.complained) fprintf(stderr, "demo feed: %.*s\n", (int)said.size, said.bytes);
+        if (error && !demo.complained) complain(said);
         if (error) demo.complained = true;
     }
     return result;
@@ -209,7 +226,7 @@ static void *run(void *nothing)
     while (publish_until_gone(&backoff_ms) == CLIENT_GONE) {
         uint16_t status = demo.client.status;
         if (status >= 400 && status < 500 && !told) { /* anything else passes: the gateway is starting or draining */
-            fprintf(stderr, "demo feed: %s\n", demo.client.why);
+            complain(span_of_string(demo.client.why));
             told = true;
         }
         struct pollfd polled = { .fd = demo.stop_fd, .events = POLLIN };
@@ -220,11 +237,13 @@ static void *run(void *nothing)
     return NULL;
 }
 
-int demo_start(const char *listen_address, const char *key)
+int demo_start(const struct settings *settings, struct reports *reports)
 {
-    if (snprintf(demo.url, sizeof demo.url, "ws://%s", listen_address) >= (int)sizeof demo.url ||
-        snprintf(demo.key, sizeof demo.key, "%s", key) >= (int)sizeof demo.key)
+    if (snprintf(demo.url, sizeof demo.url, "ws://%s", settings->listen) >= (int)sizeof demo.url ||
+        snprintf(demo.key, sizeof demo.key, "%s", settings->publish_key) >= (int)sizeof demo.key)
         return -ENAMETOOLONG;
+    demo.logger = (struct logger){ .shard = LOGGER_NO_SHARD, .clock = &demo.clock, .context = reports, .sink = to_reports };
+    logger_adopt(&demo.logger, settings);
     random_fill(&demo.random, sizeof demo.random);
     demo.stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (demo.stop_fd < 0) return -errno;

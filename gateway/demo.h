@@ -3,12 +3,15 @@
 #ifndef GATEWAY_DEMO_H
 #define GATEWAY_DEMO_H
 
+#include "gateway/reports.h"
+#include "gateway/settings.h"
+
 /* Starts the feed's thread; it connects when the listener answers and comes back by itself when the connection is lost.
- *   listen_address   as the setting has it: 127.0.0.1:8080, 0.0.0.0:8080, [::]:8080; copied
- *   key              a key that may publish; copied
+ *   settings         where it listens, a key that may publish, how to log; copied
+ *   reports          for its log; borrowed until demo_stop
  *   returns          0 or -errno. Not again before demo_stop.
  *   thread           main; all signals are blocked in the feed's thread */
-int demo_start(const char *listen_address, const char *key);
+int demo_start(const struct settings *settings, struct reports *reports);
 
 /* Ends the feed and joins its thread, within some 100 ms whatever the gateway does. Without demo_start it does
  * nothing. */

@@ -24,6 +24,7 @@ static void undo(struct gateway *gateway, uint32_t shards_count)
     for (uint32_t i = 0; i < shards_count; i++) shard_deinit(&gateway->shards[i]);
     wires_free(gateway->wires);
     free(gateway->shards);
+    wake_deinit(&gateway->main_wake);
 }
 
 int gateway_init(struct gateway *gateway, const struct settings *settings, char *why, int why_size)
@@ -32,8 +33,9 @@ int gateway_init(struct gateway *gateway, const struct settings *settings, char 
     *gateway = (struct gateway){ .shards_count = (uint32_t)settings->shards };
     random_fill(hash_key, sizeof hash_key);
     gateway->shards = aligned_alloc(_Alignof(struct shard), gateway->shards_count * sizeof *gateway->shards);
-    if (!gateway->shards) {
-        snprintf(why, (size_t)why_size, "no memory for %u shards", gateway->shards_count);
+    if (!gateway->shards || wake_init(&gateway->main_wake)) {
+        snprintf(why, (size_t)why_size, "no memory for %u shards, or too few files", gateway->shards_count);
+        free(gateway->shards);
         return -1;
     }
     for (uint32_t i = 0; i < gateway->shards_count; i++) {
@@ -52,7 +54,7 @@ int gateway_start(struct gateway *gateway, char *why, int why_size)
     for (uint32_t i = 0; i < gateway->shards_count; i++) {
         if (shard_start(&gateway->shards[i], why, why_size)) {
             for (uint32_t started = 0; started < i; started++) {
-                shard_command(&gateway->shards[started], COMMAND_END);
+                shard_command(&gateway->shards[started], (struct command){ .kind = COMMAND_END });
                 shard_join(&gateway->shards[started]);
             }
             undo(gateway, gateway->shards_count);
@@ -63,8 +65,12 @@ int gateway_start(struct gateway *gateway, char *why, int why_size)
     return 0;
 }
 
-void gateway_deinit(struct gateway *gateway)
+void gateway_join(struct gateway *gateway)
 {
     for (uint32_t i = 0; i < gateway->shards_count; i++) shard_join(&gateway->shards[i]);
+}
+
+void gateway_deinit(struct gateway *gateway)
+{
     undo(gateway, gateway->shards_count);
 }

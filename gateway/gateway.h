@@ -8,7 +8,9 @@
 int gateway_init(struct gateway *gateway, const struct settings *settings, char *why, int why_size);
 /* Starts their threads, each pinned to a CPU where there are enough. 0, or -1 with a plain sentence; all is undone then. */
 int gateway_start(struct gateway *gateway, char *why, int why_size);
-/* After all have ended. */
+/* Waits until all have ended; what they reported last may be taken then. */
+void gateway_join(struct gateway *gateway);
+/* After that. */
 void gateway_deinit(struct gateway *gateway);
 
 #endif

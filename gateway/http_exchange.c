@@ -213,6 +213,7 @@ static void take_body(struct shard *shard, struct conn *conn, struct span piece,
     uint64_t most = exchange->use == BODY_PUBLISH ? shard->settings->limits_payload + PUBLISH_SPACE_MAX : shard->settings->limits_body;
     if (exchange->body_bytes > most) { /* only where it is chunked: a length was judged before */
         counter_add(&shard->counters, exchange->use == BODY_PUBLISH ? COUNTER_LIMIT_PAYLOAD : COUNTER_LIMIT_BODY, 1);
+        log_event(&shard->logger, exchange->use == BODY_PUBLISH ? EVENT_PAYLOAD_TOO_LARGE : EVENT_BODY_TOO_LARGE);
         refuse(shard, conn, 413, "too_large", exchange->use == BODY_PUBLISH ? "the payload is larger than limits.payload" : "the body is larger than limits.body", NULL);
         return;
     }
@@ -260,6 +261,7 @@ static void serve(struct shard *shard, struct conn *conn, struct span head, cons
 static void refuse_head(struct shard *shard, struct conn *conn, const struct http_fault *fault)
 {
     bool too_large = fault->status == 414 || fault->status == 431;
+    if (too_large) log_number(&shard->logger, EVENT_HEAD_TOO_LARGE, "limit", shard->settings->limits_head);
     counter_add(&shard->counters, COUNTER_LIMIT_HEAD, too_large);
     refuse(shard, conn, fault->status, too_large ? "too_large" : "bad_request", fault->why, NULL);
 }

@@ -10,7 +10,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { ACCEPT_BACKLOG = 4096 };
+#include "core/base/check.h"
+
+enum { ACCEPT_BACKLOG = 4096, HOST_BYTES = 128 };
 
 /* Splits "host:port" or "[host]:port". */
 static bool split(const char *address, char *host, size_t host_size, const char **port)
@@ -33,6 +35,13 @@ static bool split(const char *address, char *host, size_t host_size, const char 
     host[to - from] = '\0';
     *port = colon + 1;
     return true;
+}
+
+bool listener_address_valid(const char *address)
+{
+    char host[HOST_BYTES];
+    const char *port;
+    return split(address, host, sizeof host, &port);
 }
 
 static bool is_loopback(const struct sockaddr *address)
@@ -71,13 +80,10 @@ static int open_at(struct listener *listener, const struct addrinfo *info, uint3
 
 int listener_open(struct listener *listener, const char *address, bool first, uint32_t backlog_bytes, char *why, int why_size)
 {
-    char host[128];
+    char host[HOST_BYTES];
     const char *port;
     *listener = (struct listener){ .descriptor = -1 };
-    if (!split(address, host, sizeof host, &port)) {
-        snprintf(why, (size_t)why_size, "--listen is \"%s\"; it must be an address and a port, from 1 to 65535, as in 127.0.0.1:8080 or [::1]:8080", address);
-        return -1;
-    }
+    CHECK(split(address, host, sizeof host, &port)); /* the settings were judged */
     struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV }, *info;
     int fault = getaddrinfo(*host ? host : NULL, port, &hints, &info);
     if (fault) {

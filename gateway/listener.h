@@ -17,5 +17,7 @@ struct listener {
  * 0, or -1 with a plain sentence. */
 int  listener_open(struct listener *listener, const char *address, bool first, uint32_t backlog_bytes, char *why, int why_size);
 void listener_close(struct listener *listener);
+/* Whether it is written as one: host:port or [host]:port, with a port from 1 to 65535. */
+bool listener_address_valid(const char *address);
 
 #endif

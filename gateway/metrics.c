@@ -140,14 +140,3 @@ void metrics_look(struct shard *shard)
     set_links(shard);
     counter_set(&shard->counters, COUNTER_RECEIVE_BUFFERS_OUT, shard->recv_buffers.out);
 }
-
-void metrics_dump(const struct shard *shard)
-{
-    static const char *const states[] = { "open", "draining", "drained", "ending", "ended" };
-    fprintf(stderr, "ringcast: shard %u is %s; receive buffers out: %u; ready: %u\n", shard->index, states[shard->state], shard->recv_buffers.out, shard->ready.members);
-    for (enum counter counter = 0; counter < COUNTERS_COUNT; counter++) {
-        const struct counter_text *text = counter_text(counter);
-        if (text->kind < BUCKET && counter_read(&shard->counters, counter) > 0)
-            fprintf(stderr, "ringcast:   %-36s %s %llu\n", text->name, text->labels, (unsigned long long)counter_read(&shard->counters, counter));
-    }
-}

@@ -1,4 +1,4 @@
-/* Metrics: the counters as Prometheus text (its exposition format, 0.0.4), and the state as a dump for people. */
+/* Metrics: the counters as Prometheus text (its exposition format, 0.0.4). */
 #ifndef GATEWAY_METRICS_H
 #define GATEWAY_METRICS_H
 
@@ -8,7 +8,5 @@
 void metrics_write(const struct shard *shard, struct text *page);
 /* Once a turn: looks at the levels that are not counted as they change, a few times a second. */
 void metrics_look(struct shard *shard);
-/* To standard error, a line a counter. */
-void metrics_dump(const struct shard *shard);
 
 #endif

@@ -48,13 +48,18 @@ static void refuse(struct shard *shard, struct publish_outcome *outcome, const c
     counter_add(&shard->counters, COUNTER_PUBLISH_REFUSED, 1);
 }
 
-static void refuse_at_limit(struct shard *shard, struct publish_outcome *outcome, enum counter limit, const char *code, const char *why)
+static void refuse_too_large(struct shard *shard, struct publish_outcome *outcome, size_t bytes)
 {
-    counter_add(&shard->counters, limit, 1);
-    refuse(shard, outcome, code, why);
+    struct log_line line;
+    if (log_begin(&shard->logger, EVENT_PAYLOAD_TOO_LARGE, &line)) {
+        log_line_text(&line, "topic", outcome->topic);
+        log_line_number(&line, "bytes", bytes);
+        log_line_number(&line, "limit", shard->settings->limits_payload);
+        log_end(&shard->logger, &line);
+    }
+    counter_add(&shard->counters, COUNTER_LIMIT_PAYLOAD, 1);
+    refuse(shard, outcome, "too_large", "the payload is larger than limits.payload");
 }
-
-#define PAYLOAD_WHY "the payload is larger than limits.payload"
 
 /* NULL, or what is wrong with the name. */
 static const char *name_fault(struct span topic)
@@ -67,8 +72,16 @@ static const char *name_fault(struct span topic)
 void publish_judge(struct shard *shard, struct publish_outcome *outcome)
 {
     outcome->code = NULL;
-    if (outcome->reply.verdict == PUBLISH_BUSY) refuse_at_limit(shard, outcome, COUNTER_LIMIT_LOG_BYTES, "busy", "no memory for another update: limits.log-bytes is reached");
-    if (outcome->reply.verdict == PUBLISH_TOPICS_FULL) refuse_at_limit(shard, outcome, COUNTER_LIMIT_TOPICS, "too_many_topics", "limits.topics is reached");
+    if (outcome->reply.verdict == PUBLISH_BUSY) {
+        log_number(&shard->logger, EVENT_LOG_MEMORY_FULL, "limit", shard->settings->limits_log_bytes);
+        counter_add(&shard->counters, COUNTER_LIMIT_LOG_BYTES, 1);
+        refuse(shard, outcome, "busy", "no memory for another update: limits.log-bytes is reached");
+    }
+    if (outcome->reply.verdict == PUBLISH_TOPICS_FULL) {
+        log_number(&shard->logger, EVENT_TOPICS_FULL, "limit", shard->settings->limits_topics);
+        counter_add(&shard->counters, COUNTER_LIMIT_TOPICS, 1);
+        refuse(shard, outcome, "too_many_topics", "limits.topics is reached");
+    }
 }
 
 static void append(struct shard *shard, struct span data, bool line_break, bool key, uint32_t ticket, struct publish_outcome *outcome)
@@ -125,7 +138,7 @@ void publish_one(struct shard *shard, const struct publish_request *request, uin
     if (why) refuse(shard, outcome, "bad_topic", why);
     else if (!request->data) refuse(shard, outcome, "bad_request", "\"data\" is missing");
     else if (request->key && request->key->kind != JSON_TRUE && request->key->kind != JSON_FALSE) refuse(shard, outcome, "bad_request", "\"key\" must be true or false");
-    else if (request->data->text.size > shard->settings->limits_payload) refuse_at_limit(shard, outcome, COUNTER_LIMIT_PAYLOAD, "too_large", PAYLOAD_WHY);
+    else if (request->data->text.size > shard->settings->limits_payload) refuse_too_large(shard, outcome, request->data->text.size);
     else if ((request->data->kind == JSON_OBJECT || request->data->kind == JSON_ARRAY) && request->data->text.size > 2 * PAYLOAD_DEPTH_MAX && too_deep(request->data->text))
         refuse(shard, outcome, "bad_payload", "the payload is nested deeper than 64 levels");
     else append(shard, request->data->text, request->data->line_break, request->key && request->key->kind == JSON_TRUE, ticket, outcome);
@@ -147,7 +160,7 @@ void publish_body(struct shard *shard, struct span topic, struct span body, bool
     case JSON_DEEP: refuse(shard, outcome, "bad_payload", "the payload is nested deeper than 64 levels"); return;
     case JSON_OK: break;
     }
-    if (data.text.size > shard->settings->limits_payload) refuse_at_limit(shard, outcome, COUNTER_LIMIT_PAYLOAD, "too_large", PAYLOAD_WHY);
+    if (data.text.size > shard->settings->limits_payload) refuse_too_large(shard, outcome, data.text.size);
     else append(shard, data.text, data.line_break, key, ticket, outcome);
 }
 

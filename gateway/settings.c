@@ -7,54 +7,42 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum kind { KIND_FLAG, KIND_TEXT, KIND_COUNT, KIND_BYTES, KIND_TIME };
+#include "core/base/check.h"
+#include "core/proto/log_line.h"
+#include "gateway/listener.h"
 
-struct setting {
-    const char *name;
-    enum kind   kind;
-    size_t      offset, size; /* in struct settings */
-    uint64_t    min, max;     /* of numbers */
-    const char *preset;
-    const char *help;
-};
+#define ROW(row_kind, field, row_name, row_preset, row_least, row_most, row_change, row_help) \
+    { .name = row_name, .kind = KIND_##row_kind, .change = row_change, .offset = offsetof(struct settings, field), \
+      .size = sizeof(((struct settings *)0)->field), .least = row_least, .most = row_most, .preset = row_preset, .help = row_help },
+const struct setting settings_table[SETTINGS_COUNT] = { SETTINGS(ROW) };
 
-#define AT(field) offsetof(struct settings, field), sizeof(((struct settings *)0)->field)
-#define KIB UINT64_C(1024)
-#define MIB (KIB * KIB)
-#define HOURS UINT64_C(3600000)
+/* What a word of these kinds may be; its number is its place. */
+static const char *const level_words[] = { LOG_LEVEL_WORDS, NULL };
+static const char *const format_words[] = { LOG_FORMAT_WORDS, NULL };
 
-static const struct setting table[] = {
-    { "listen", KIND_TEXT, AT(listen), 0, 0, "127.0.0.1:8080", "address and port for http and ws; [::1]:8080 for IPv6" },
-    { "shards", KIND_COUNT, AT(shards), 0, 64, "0", "shard threads; 0: as many as CPUs may be used" },
-    { "demo", KIND_FLAG, AT(demo), 0, 0, "false", "publish a synthetic demo feed" },
-    { "echo", KIND_FLAG, AT(echo), 0, 0, "false", "serve /v1/echo, for conformance tests" },
-    { "auth.publish-key", KIND_TEXT, AT(publish_key), 0, 0, "", "the API key that may publish; none: publishing is off" },
-    { "auth.admin-key", KIND_TEXT, AT(admin_key), 0, 0, "", "the API key that may do all, /metrics included" },
-    { "origins", KIND_TEXT, AT(origins), 0, 0, "", "foreign origins whose pages may connect, separated by commas" },
-    { "heartbeat-ms", KIND_TIME, AT(heartbeat_ms), 1000, 60000, "25s", "silence after which a heartbeat is sent, unless the client names its own" },
-    { "topics.window", KIND_COUNT, AT(topics_window), 1, 1000000000, "1000", "updates that a topic keeps at least, as far as bytes and age allow" },
-    { "topics.window-bytes", KIND_BYTES, AT(topics_window_bytes), 1024, 64 * KIB * MIB, "1M", "bytes that a topic keeps at most, give or take a segment" },
-    { "topics.window-age", KIND_TIME, AT(topics_window_age_ms), 1000, 24 * 365 * HOURS, "5m", "age after which an update need not be kept" },
-    { "topics.ttl", KIND_TIME, AT(topics_ttl_ms), 1000, 24 * 365 * HOURS, "24h", "a topic that nobody follows is forgotten so long after its newest update" },
-    { "limits.connections", KIND_COUNT, AT(limits_connections), 1, 1000000, "16000", "connections in all, also bounded by the limit of open files" },
-    { "limits.topics", KIND_COUNT, AT(limits_topics), 1, 10000000, "1000000", "topics in all" },
-    { "limits.subscriptions", KIND_COUNT, AT(limits_subscriptions), 1, 1000000, "10000", "subscriptions of one connection, those that its patterns cover among them" },
-    { "limits.patterns", KIND_COUNT, AT(limits_patterns), 0, 100000, "100", "patterns of one connection" },
-    { "limits.log-bytes", KIND_BYTES, AT(limits_log_bytes), MIB, 1024 * KIB * MIB, "1G", "memory for the logs of all topics" },
-    { "limits.head", KIND_BYTES, AT(limits_head), 1024, MIB, "16K", "an HTTP request line with its headers" },
-    { "limits.body", KIND_BYTES, AT(limits_body), 1024, 1024 * MIB, "8M", "an HTTP request body" },
-    { "limits.payload", KIND_BYTES, AT(limits_payload), 16, 64 * MIB, "64K", "an update's payload" },
-    { "limits.message", KIND_BYTES, AT(limits_message), 128, 64 * MIB, "1M", "a WebSocket message to /v1/ws" },
-    { "limits.echo-message", KIND_BYTES, AT(limits_echo_message), 128, 256 * MIB, "16M", "a WebSocket message to /v1/echo" },
-    { "deadline.head-ms", KIND_TIME, AT(deadline_head_ms), 10, HOURS, "10s", "for a request head to be complete" },
-    { "deadline.body-ms", KIND_TIME, AT(deadline_body_ms), 10, HOURS, "60s", "for a request body to be complete" },
-    { "deadline.idle-ms", KIND_TIME, AT(deadline_idle_ms), 10, HOURS, "75s", "for the next request on a kept connection" },
-    { "deadline.close-ms", KIND_TIME, AT(deadline_close_ms), 10, HOURS, "3s", "for the peer's part of a closing handshake" },
-    { "deadline.write-ms", KIND_TIME, AT(deadline_write_ms), 100, HOURS, "120s", "for a peer with a full socket to take anything" },
-    { "drain.timeout", KIND_TIME, AT(drain_timeout_ms), 0, HOURS, "10s", "after SIGTERM, for connections to go" },
-    { "socket.backlog", KIND_BYTES, AT(socket_backlog), 4096, MIB, "16K", "bytes not yet on the wire that a socket may hold (TCP_NOTSENT_LOWAT)" },
-};
-enum { SETTINGS_COUNT = sizeof table / sizeof *table };
+static const char *const *words_of(enum setting_kind kind)
+{
+    return kind == KIND_LOG_LEVEL ? level_words : kind == KIND_LOG_FORMAT ? format_words : NULL;
+}
+
+static bool is_text(enum setting_kind kind)
+{
+    return kind == KIND_ADDRESS || kind == KIND_TEXT || kind == KIND_LIST || kind == KIND_SECRET;
+}
+
+static char *field_of(const struct settings *settings, int index)
+{
+    CHECK(index >= 0 && index < SETTINGS_COUNT);
+    return (char *)(uintptr_t)settings + settings_table[index].offset;
+}
+
+uint64_t setting_number(const struct settings *settings, int index)
+{
+    CHECK(settings_table[index].size == sizeof(uint64_t) && !is_text(settings_table[index].kind));
+    return *(const uint64_t *)field_of(settings, index);
+}
+
+/* ---- values read ------------------------------------------------------------------------------------------------------- */
 
 static bool read_number(const char *text, uint64_t *number, const char **rest)
 {
@@ -64,6 +52,12 @@ static bool read_number(const char *text, uint64_t *number, const char **rest)
     *number = strtoull(text, &end, 10);
     *rest = end;
     return errno == 0;
+}
+
+static bool read_count(const char *text, uint64_t *count)
+{
+    const char *rest;
+    return read_number(text, count, &rest) && *rest == '\0';
 }
 
 static bool read_bytes(const char *text, uint64_t *bytes)
@@ -80,27 +74,29 @@ static bool read_bytes(const char *text, uint64_t *bytes)
     return *rest == '\0' || strcmp(rest, "B") == 0 || strcmp(rest, "iB") == 0;
 }
 
+static const struct {
+    const char *unit;
+    uint64_t    ms;
+} time_units[] = { { "h", 3600000 }, { "m", 60000 }, { "s", 1000 }, { "ms", 1 }, { "min", 60000 } };
+
 static bool read_time(const char *text, bool bare_is_ms, uint64_t *ms)
 {
-    static const struct {
-        const char *unit;
-        uint64_t    ms;
-    } units[] = { { "ms", 1 }, { "s", 1000 }, { "m", 60000 }, { "min", 60000 }, { "h", 3600000 } };
     const char *rest;
     if (!read_number(text, ms, &rest)) return false;
     uint64_t factor = 0;
     if (*rest == '\0') factor = bare_is_ms ? 1 : 1000;
-    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
-        if (strcmp(rest, units[i].unit) == 0) factor = units[i].ms;
+    for (size_t i = 0; i < sizeof time_units / sizeof *time_units; i++)
+        if (strcmp(rest, time_units[i].unit) == 0) factor = time_units[i].ms;
     if (factor == 0 || *ms > UINT64_MAX / factor) return false;
     *ms *= factor;
     return true;
 }
 
-static bool read_flag(const char *text, bool *flag)
+static bool read_word(const char *text, const char *const *words, uint64_t *number)
 {
-    *flag = strcmp(text, "true") == 0 || strcmp(text, "1") == 0;
-    return *flag || strcmp(text, "false") == 0 || strcmp(text, "0") == 0;
+    for (*number = 0; words[*number]; (*number)++)
+        if (strcmp(text, words[*number]) == 0) return true;
+    return false;
 }
 
 static bool name_ends_in_ms(const char *name)
@@ -109,65 +105,152 @@ static bool name_ends_in_ms(const char *name)
     return size > 3 && strcmp(name + size - 3, "-ms") == 0;
 }
 
-static const char *what_is_right(enum kind kind)
+static bool read_value(const struct setting *setting, const char *text, uint64_t *number)
 {
-    switch (kind) {
-    case KIND_FLAG: return "true or false";
-    case KIND_COUNT: return "a whole number";
-    case KIND_BYTES: return "a size such as 65536, 64K, 8M or 1G";
-    case KIND_TIME: return "a time such as 500ms, 10s, 5m or 1h";
-    default: return "a text";
+    switch (setting->kind) {
+    case KIND_FLAG: return (*number = strcmp(text, "true") == 0 || strcmp(text, "1") == 0) || strcmp(text, "false") == 0 || strcmp(text, "0") == 0;
+    case KIND_COUNT: return read_count(text, number);
+    case KIND_BYTES: return read_bytes(text, number);
+    case KIND_TIME: return read_time(text, name_ends_in_ms(setting->name), number);
+    case KIND_LOG_LEVEL:
+    case KIND_LOG_FORMAT: return read_word(text, words_of(setting->kind), number);
+    default: return false;
     }
 }
 
-/* Sets one setting from its text; `source` names where it stood. */
-static int set(struct settings *settings, const struct setting *setting, const char *text, const char *source, char *why, int why_size)
+static bool has_range(enum setting_kind kind)
 {
-    char *field = (char *)settings + setting->offset;
-    if (setting->kind == KIND_TEXT) {
-        if (strlen(text) >= setting->size) {
-            snprintf(why, (size_t)why_size, "%s is longer than %zu bytes", source, setting->size - 1);
-            return -1;
-        }
-        memcpy(field, text, strlen(text) + 1);
-        return 0;
+    return kind == KIND_COUNT || kind == KIND_BYTES || kind == KIND_TIME;
+}
+
+/* ' is "x"; it must be …'. */
+static bool refuse(int index, const char *given, char *why, size_t why_size)
+{
+    struct text right = { 0 };
+    setting_right(index, &right);
+    if (settings_table[index].kind == KIND_SECRET) snprintf(why, why_size, " must be %.*s", (int)right.size, right.bytes);
+    else snprintf(why, why_size, " is \"%.200s\"; it must be %.*s", given, (int)right.size, right.bytes);
+    text_free(&right);
+    return false;
+}
+
+static bool read_text(struct settings *settings, int index, const char *given, bool more, char *why, size_t why_size)
+{
+    const struct setting *setting = &settings_table[index];
+    char *field = field_of(settings, index);
+    size_t before = more ? strlen(field) : 0, comma = before > 0, size = strlen(given);
+    bool right = before + comma + size <= setting->most && (setting->kind != KIND_ADDRESS || listener_address_valid(given));
+    for (size_t i = 0; right && i < size; i++) right = (unsigned char)given[i] >= ' ' && given[i] != 0x7f;
+    if (!right) return refuse(index, given, why, why_size);
+    if (comma) field[before] = ',';
+    memcpy(field + before + comma, given, size);
+    memset(field + before + comma + size, 0, setting->size - before - comma - size); /* so that equal ones are equal bytes */
+    return true;
+}
+
+bool setting_read(struct settings *settings, int index, const char *given, bool more, char *why, size_t why_size)
+{
+    const struct setting *setting = &settings_table[index];
+    uint64_t number = 0;
+    if (is_text(setting->kind)) return read_text(settings, index, given, more, why, why_size);
+    if (!read_value(setting, given, &number) || (has_range(setting->kind) && (number < setting->least || number > setting->most)))
+        return refuse(index, given, why, why_size);
+    if (setting->kind == KIND_FLAG) *(bool *)field_of(settings, index) = number;
+    else *(uint64_t *)field_of(settings, index) = number;
+    return true;
+}
+
+void settings_default(struct settings *settings)
+{
+    char why[512];
+    memset(settings, 0, sizeof *settings);
+    for (int i = 0; i < SETTINGS_COUNT; i++) CHECK(setting_read(settings, i, settings_table[i].preset, false, why, sizeof why));
+}
+
+/* ---- values written ---------------------------------------------------------------------------------------------------- */
+
+static void write_number(enum setting_kind kind, uint64_t number, struct text *text)
+{
+    static const char *const sizes[] = { "G", "M", "K" };
+    if (kind == KIND_BYTES && number > 0)
+        for (unsigned i = 0; i < 3; i++)
+            if (number % (UINT64_C(1) << (30 - 10 * i)) == 0) {
+                text_print(text, "%llu%s", (unsigned long long)(number >> (30 - 10 * i)), sizes[i]);
+                return;
+            }
+    if (kind == KIND_TIME)
+        for (unsigned i = 0; i < 4; i++)
+            if (number > 0 ? number % time_units[i].ms == 0 : i == 2) {
+                text_print(text, "%llu%s", (unsigned long long)(number / time_units[i].ms), time_units[i].unit);
+                return;
+            }
+    text_add_number(text, number);
+}
+
+void setting_write(const struct settings *settings, int index, struct text *text)
+{
+    const struct setting *setting = &settings_table[index];
+    const char *field = field_of(settings, index);
+    if (setting->kind == KIND_SECRET) text_add_string(text, *field ? "(set)" : "");
+    else if (is_text(setting->kind)) text_add_string(text, field);
+    else if (setting->kind == KIND_FLAG) text_add_string(text, *(const bool *)field ? "true" : "false");
+    else if (words_of(setting->kind)) text_add_string(text, words_of(setting->kind)[setting_number(settings, index)]);
+    else write_number(setting->kind, setting_number(settings, index), text);
+}
+
+static void write_range(const struct setting *setting, const char *what, const char *such, struct text *text)
+{
+    text_print(text, "%s from ", what);
+    write_number(setting->kind, setting->least, text);
+    text_add_string(text, " to ");
+    write_number(setting->kind, setting->most, text);
+    text_add_string(text, such);
+}
+
+void setting_right(int index, struct text *text)
+{
+    const struct setting *setting = &settings_table[index];
+    const char *const *words = words_of(setting->kind);
+    switch (setting->kind) {
+    case KIND_FLAG: text_add_string(text, "true or false"); break;
+    case KIND_COUNT: write_range(setting, "a whole number", "", text); break;
+    case KIND_BYTES: write_range(setting, "a size", ", such as 65536, 64K, 8M or 1G", text); break;
+    case KIND_TIME: write_range(setting, "a time", name_ends_in_ms(setting->name) ? ", such as 500ms or 10s; a bare number is in ms" : ", such as 500ms, 10s, 5m or 1h; a bare number is in s", text); break;
+    case KIND_ADDRESS: text_add_string(text, "an address and a port, from 1 to 65535, as in 127.0.0.1:8080 or [::1]:8080"); break;
+    case KIND_LIST: text_print(text, "a list with commas, of at most %llu bytes in all and no control characters", (unsigned long long)setting->most); break;
+    case KIND_TEXT:
+    case KIND_SECRET: text_print(text, "a text of at most %llu bytes without control characters", (unsigned long long)setting->most); break;
+    case KIND_LOG_LEVEL:
+    case KIND_LOG_FORMAT:
+        for (uint32_t i = 0; words[i]; i++) text_print(text, "%s%s", i == 0 ? "" : words[i + 1] ? ", " : " or ", words[i]);
+        break;
     }
-    if (setting->kind == KIND_FLAG) {
-        if (read_flag(text, (bool *)field)) return 0;
-    } else {
-        uint64_t number;
-        bool read = setting->kind == KIND_BYTES  ? read_bytes(text, &number)
-                    : setting->kind == KIND_TIME ? read_time(text, name_ends_in_ms(setting->name), &number)
-                                                 : read_bytes(text, &number) && isdigit((unsigned char)text[strlen(text) - 1]);
-        if (read && number >= setting->min && number <= setting->max) {
-            *(uint64_t *)field = number;
-            return 0;
-        }
-        if (read) {
-            const char *unit = setting->kind == KIND_TIME ? " ms" : setting->kind == KIND_BYTES ? " bytes" : "";
-            snprintf(why, (size_t)why_size, "%s is \"%s\"; it must be from %llu to %llu%s", source, text, (unsigned long long)setting->min,
-                     (unsigned long long)setting->max, unit);
-            return -1;
-        }
-    }
-    snprintf(why, (size_t)why_size, "%s is \"%s\"; it must be %s", source, text, what_is_right(setting->kind));
+}
+
+/* ---- names ------------------------------------------------------------------------------------------------------------- */
+
+int setting_find(const char *name)
+{
+    for (int i = 0; i < SETTINGS_COUNT; i++)
+        if (strcmp(settings_table[i].name, name) == 0) return i;
     return -1;
 }
 
-static void variable_name(const char *setting, char *variable, size_t size)
+void setting_variable(const char *name, char *variable, size_t size)
 {
     size_t at = (size_t)snprintf(variable, size, "RINGCAST_");
-    for (; *setting && at + 1 < size; setting++)
-        variable[at++] = *setting == '.' || *setting == '-' ? '_' : (char)toupper((unsigned char)*setting);
+    for (; *name && at + 1 < size; name++) variable[at++] = *name == '.' || *name == '-' ? '_' : (char)toupper((unsigned char)*name);
     variable[at] = '\0';
 }
+
+enum { NAME_BYTES_MAX = 63 };
 
 /* How many letters must be inserted, taken out or exchanged (Levenshtein). */
 static unsigned distance(const char *a, const char *b)
 {
-    unsigned row[64];
+    unsigned row[NAME_BYTES_MAX + 1];
     size_t width = strlen(b);
-    if (width >= 63) return 99;
+    if (width > NAME_BYTES_MAX) return UINT32_MAX;
     for (size_t j = 0; j <= width; j++) row[j] = (unsigned)j;
     for (size_t i = 1; a[i - 1]; i++) {
         unsigned diagonal = row[0];
@@ -182,72 +265,44 @@ static unsigned distance(const char *a, const char *b)
     return row[width];
 }
 
-static const char *nearest(const char *name)
+/* The name without its section. */
+static const char *own_name(const char *name)
 {
-    const char *best = table[0].name;
-    unsigned least = UINT32_MAX;
+    const char *dot = strrchr(name, '.');
+    return dot ? dot + 1 : name;
+}
+
+const char *setting_nearest(const char *name)
+{
+    const char *best = NULL;
+    size_t size = strlen(name);
+    if (size > NAME_BYTES_MAX) return NULL;
+    unsigned least = (unsigned)(size / 2 > 2 ? size / 2 : 2) + 1; /* farther is no help */
     for (size_t i = 0; i < SETTINGS_COUNT; i++) {
-        unsigned far = distance(name, table[i].name);
-        if (far < least) {
-            least = far;
-            best = table[i].name;
-        }
+        bool section_missing = strcmp(name, own_name(settings_table[i].name)) == 0;
+        unsigned far = section_missing ? 0 : distance(name, settings_table[i].name);
+        if (far >= least) continue;
+        least = far;
+        best = settings_table[i].name;
     }
     return best;
 }
 
-static const struct setting *find(const char *name)
+/* ---- two versions ------------------------------------------------------------------------------------------------------- */
+
+bool setting_equals(const struct settings *a, const struct settings *b, int index)
 {
-    for (size_t i = 0; i < SETTINGS_COUNT; i++)
-        if (strcmp(table[i].name, name) == 0) return &table[i];
-    return NULL;
+    return memcmp(field_of(a, index), field_of(b, index), settings_table[index].size) == 0;
 }
 
-static int read_flags(struct settings *settings, int argc, char **argv, char *why, int why_size)
+void setting_copy(struct settings *to, const struct settings *from, int index)
 {
-    for (int i = 0; i < argc; i++) {
-        char name[64], source[80];
-        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) return 1;
-        if (strncmp(argv[i], "--", 2) != 0) {
-            snprintf(why, (size_t)why_size, "\"%s\" is not a flag; flags begin with --, as in --listen 127.0.0.1:8080", argv[i]);
-            return -1;
-        }
-        const char *equals = strchr(argv[i], '=');
-        size_t size = equals ? (size_t)(equals - argv[i]) - 2 : strlen(argv[i]) - 2;
-        snprintf(name, sizeof name, "%.*s", (int)(size < sizeof name ? size : sizeof name - 1), argv[i] + 2);
-        snprintf(source, sizeof source, "--%s", name);
-        const struct setting *setting = find(name);
-        if (!setting) {
-            snprintf(why, (size_t)why_size, "unknown setting --%s; did you mean --%s?", name, nearest(name));
-            return -1;
-        }
-        const char *text = equals ? equals + 1 : NULL;
-        if (!text && setting->kind == KIND_FLAG) text = "true";
-        if (!text && i + 1 < argc) text = argv[++i];
-        if (!text) {
-            snprintf(why, (size_t)why_size, "--%s needs a value: %s", name, what_is_right(setting->kind));
-            return -1;
-        }
-        if (set(settings, setting, text, source, why, why_size)) return -1;
-    }
-    return 0;
+    memcpy(field_of(to, index), field_of(from, index), settings_table[index].size);
 }
 
-int settings_read(struct settings *settings, int argc, char **argv, char *why, int why_size)
+bool setting_may_become(const struct settings *start, const struct settings *next, int index)
 {
-    memset(settings, 0, sizeof *settings);
-    for (size_t i = 0; i < SETTINGS_COUNT; i++) {
-        char variable[96];
-        variable_name(table[i].name, variable, sizeof variable);
-        const char *text = getenv(variable);
-        if (set(settings, &table[i], table[i].preset, table[i].name, why, why_size)) return -1;
-        if (text && set(settings, &table[i], text, variable, why, why_size)) return -1;
-    }
-    return read_flags(settings, argc, argv, why, why_size);
-}
-
-void settings_print(void)
-{
-    for (size_t i = 0; i < SETTINGS_COUNT; i++)
-        printf("  --%-22s %s (%s)\n", table[i].name, table[i].help, *table[i].preset ? table[i].preset : "none");
+    uint8_t change = settings_table[index].change;
+    if (change == AT_START || change == ANY_TIME) return change == ANY_TIME;
+    return setting_number(next, index) <= setting_number(start, index) * change;
 }

@@ -1,33 +1,113 @@
-/* Settings: one table tells each one's name, unit, default, bounds and meaning; flags and environment variables follow it.
+/* Settings: one table tells each one's name, unit, default, bounds, whether it may change while the gateway runs, and its meaning.
+ * The struct, flags, variables, the file, --help, the example file and `ringcast check` follow it: a new setting is one line.
  *
- * Flag over variable: --limits.payload 64K, RINGCAST_LIMITS_PAYLOAD=64K. Sizes take K, M, G (powers of 1024); times take ms, s, m,
- * h, and a bare number is in the unit that the name ends in, else in seconds. Written once at start, then const. */
+ * Sizes take K, M, G (powers of 1024); times take ms, s, m, h, and a bare number is in the unit that the name ends in, else in
+ * seconds. A version of the settings is const once the shards know it; the main thread makes the next one (reload.h). */
 #ifndef GATEWAY_SETTINGS_H
 #define GATEWAY_SETTINGS_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/base/text.h"
+
+/* A secret is a text that is never printed. A list is a text with commas. */
+enum setting_kind { KIND_FLAG, KIND_ADDRESS, KIND_TEXT, KIND_LIST, KIND_SECRET, KIND_COUNT, KIND_BYTES, KIND_TIME, KIND_LOG_LEVEL, KIND_LOG_FORMAT };
+
+/* Whether a reload takes it: not before a restart; up to so many times its value at the start; always. */
+enum { AT_START = 0, UP_TO_START = 1, UP_TO_TWICE = 2, ANY_TIME = 255 };
+
+#define KIB UINT64_C(1024)
+#define MIB (KIB * KIB)
+#define HOURS UINT64_C(3600000)
+
+/* Kind, field, name, default, least and most (of a number; most of a text: its bytes), change, meaning. Those without a dot come
+ * first, and those of one section together. */
+#define SETTINGS(X) \
+    X(ADDRESS, listen, "listen", "127.0.0.1:8080", 0, 127, AT_START, "address and port for http and ws; [::1]:8080 for IPv6") \
+    X(COUNT, shards, "shards", "0", 0, 64, AT_START, "shard threads; 0: as many as CPUs may be used") \
+    X(FLAG, demo, "demo", "false", 0, 0, AT_START, "publish a synthetic demo feed") \
+    X(FLAG, echo, "echo", "false", 0, 0, AT_START, "serve /v1/echo, for conformance tests") \
+    X(LIST, origins, "origins", "", 0, 1023, ANY_TIME, "foreign origins whose pages may connect, separated by commas") \
+    X(TIME, heartbeat_ms, "heartbeat-ms", "25s", 1000, 60000, ANY_TIME, "silence after which a heartbeat is sent, unless the client names its own") \
+    X(SECRET, publish_key, "auth.publish-key", "", 0, 255, ANY_TIME, "the API key that may publish; none: publishing is off") \
+    X(SECRET, admin_key, "auth.admin-key", "", 0, 255, ANY_TIME, "the API key that may do all, /metrics included") \
+    X(COUNT, topics_window, "topics.window", "1000", 1, 1000000000, ANY_TIME, "updates that a topic keeps at least, as far as bytes and age allow") \
+    X(BYTES, topics_window_bytes, "topics.window-bytes", "1M", 1024, 64 * KIB * MIB, ANY_TIME, "bytes that a topic keeps at most, give or take a segment") \
+    X(TIME, topics_window_age_ms, "topics.window-age", "5m", 1000, 24 * 365 * HOURS, ANY_TIME, "age after which an update need not be kept") \
+    X(TIME, topics_ttl_ms, "topics.ttl", "24h", 1000, 24 * 365 * HOURS, ANY_TIME, "a topic that nobody follows is forgotten so long after its newest update") \
+    X(COUNT, limits_connections, "limits.connections", "16000", 1, 1000000, UP_TO_TWICE, "connections in all, also bounded by the limit of open files") \
+    X(COUNT, limits_topics, "limits.topics", "1000000", 1, 10000000, AT_START, "topics in all") \
+    X(COUNT, limits_subscriptions, "limits.subscriptions", "10000", 1, 1000000, ANY_TIME, "subscriptions of one connection, those that its patterns cover among them") \
+    X(COUNT, limits_patterns, "limits.patterns", "100", 0, 100000, ANY_TIME, "patterns of one connection") \
+    X(BYTES, limits_log_bytes, "limits.log-bytes", "1G", MIB, 1024 * KIB * MIB, ANY_TIME, "memory for the logs of all topics") \
+    X(BYTES, limits_head, "limits.head", "16K", 1024, MIB, ANY_TIME, "an HTTP request line with its headers") \
+    X(BYTES, limits_body, "limits.body", "8M", 1024, 1024 * MIB, ANY_TIME, "an HTTP request body") \
+    X(BYTES, limits_payload, "limits.payload", "64K", 16, 64 * MIB, UP_TO_START, "an update's payload") \
+    X(BYTES, limits_message, "limits.message", "1M", 128, 64 * MIB, ANY_TIME, "a WebSocket message to /v1/ws") \
+    X(BYTES, limits_echo_message, "limits.echo-message", "16M", 128, 256 * MIB, ANY_TIME, "a WebSocket message to /v1/echo") \
+    X(TIME, deadline_head_ms, "deadline.head-ms", "10s", 10, HOURS, ANY_TIME, "for a request head to be complete") \
+    X(TIME, deadline_body_ms, "deadline.body-ms", "1m", 10, HOURS, ANY_TIME, "for a request body to be complete") \
+    X(TIME, deadline_idle_ms, "deadline.idle-ms", "75s", 10, HOURS, ANY_TIME, "for the next request on a kept connection") \
+    X(TIME, deadline_close_ms, "deadline.close-ms", "3s", 10, HOURS, ANY_TIME, "for the peer's part of a closing handshake") \
+    X(TIME, deadline_write_ms, "deadline.write-ms", "2m", 100, HOURS, ANY_TIME, "for a peer with a full socket to take anything") \
+    X(TIME, drain_timeout_ms, "drain.timeout", "10s", 0, HOURS, ANY_TIME, "after SIGTERM, for connections to go") \
+    X(BYTES, socket_backlog, "socket.backlog", "16K", 4096, MIB, AT_START, "bytes not yet on the wire that a socket may hold (TCP_NOTSENT_LOWAT)") \
+    X(LOG_LEVEL, log_level, "log.level", "info", 0, 0, ANY_TIME, "the least severe that is logged to standard error: debug tells of each connection closed by a fault") \
+    X(LOG_FORMAT, log_format, "log.format", "logfmt", 0, 0, ANY_TIME, "how a line of the log is written")
+
+#define SETTING_FIELD_FLAG(field, most) bool field;
+#define SETTING_FIELD_TEXT(field, most) char field[(most) + 1];
+#define SETTING_FIELD_NUMBER(field, most) uint64_t field;
+#define SETTING_FIELD_ADDRESS SETTING_FIELD_TEXT
+#define SETTING_FIELD_LIST SETTING_FIELD_TEXT
+#define SETTING_FIELD_SECRET SETTING_FIELD_TEXT
+#define SETTING_FIELD_COUNT SETTING_FIELD_NUMBER
+#define SETTING_FIELD_BYTES SETTING_FIELD_NUMBER
+#define SETTING_FIELD_TIME SETTING_FIELD_NUMBER
+#define SETTING_FIELD_LOG_LEVEL SETTING_FIELD_NUMBER
+#define SETTING_FIELD_LOG_FORMAT SETTING_FIELD_NUMBER
+#define SETTING_FIELD(kind, field, name, preset, least, most, change, help) SETTING_FIELD_##kind(field, most)
 struct settings {
-    char     listen[128];
-    uint64_t shards;
-    bool     demo, echo;
-    char     publish_key[256], admin_key[256];
-    char     origins[1024];
-    uint64_t heartbeat_ms;
-    uint64_t topics_window, topics_window_bytes, topics_window_age_ms, topics_ttl_ms;
-    uint64_t limits_connections, limits_topics, limits_subscriptions, limits_patterns, limits_log_bytes;
-    uint64_t limits_head, limits_body, limits_payload, limits_message, limits_echo_message;
-    uint64_t deadline_head_ms, deadline_body_ms, deadline_idle_ms, deadline_close_ms, deadline_write_ms;
-    uint64_t drain_timeout_ms;
-    uint64_t socket_backlog;
+    SETTINGS(SETTING_FIELD)
+    uint64_t version; /* counts up with each reload that changed something */
 };
 
-/* Defaults, then variables of the environment, then flags. 0, or -1 with a plain sentence in `why` (which setting, what was
- * wrong, what would be right); 1: --help was asked for. argv begins with the first flag. */
-int settings_read(struct settings *settings, int argc, char **argv, char *why, int why_size);
+#define SETTING_INDEX(kind, field, name, preset, least, most, change, help) SETTING_##field,
+enum setting_index { SETTINGS(SETTING_INDEX) SETTINGS_COUNT };
 
-/* All settings with default and meaning, for --help. */
-void settings_print(void);
+struct setting {
+    const char       *name;
+    enum setting_kind kind;
+    uint8_t           change;
+    size_t            offset, size; /* in struct settings */
+    uint64_t          least, most;
+    const char       *preset;
+    const char       *help;
+};
+extern const struct setting settings_table[SETTINGS_COUNT];
+
+/* All at their defaults. */
+void settings_default(struct settings *settings);
+/* The index of a setting by its name; -1: there is none. */
+int setting_find(const char *name);
+/* The name that is nearest (Levenshtein); NULL: none is near. */
+const char *setting_nearest(const char *name);
+/* RINGCAST_LIMITS_PAYLOAD for limits.payload. */
+void setting_variable(const char *name, char *variable, size_t size);
+
+/* Sets one from its text. False: nothing changed, and `why` goes on a sentence that begins with what was set, as in ' is "x"; it must
+ * be a whole number from 1 to 64'. A secret is not quoted. Lists: `more` appends. */
+bool setting_read(struct settings *settings, int index, const char *text, bool more, char *why, size_t why_size);
+/* Appends its value as it would be read again; of a secret only "(set)". Nothing for an empty text. */
+void setting_write(const struct settings *settings, int index, struct text *text);
+/* Appends what would be right: "a time from 1s to 1m, such as 500ms, 10s, 5m or 1h". */
+void setting_right(int index, struct text *text);
+bool setting_equals(const struct settings *a, const struct settings *b, int index);
+void setting_copy(struct settings *to, const struct settings *from, int index);
+/* The value of one that is a number. */
+uint64_t setting_number(const struct settings *settings, int index);
+/* A reload may set it so, after a start with the value that `start` holds. */
+bool setting_may_become(const struct settings *start, const struct settings *next, int index);
 
 #endif

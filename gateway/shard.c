@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 
 #include "core/base/check.h"
 #include "core/base/random.h"
@@ -11,76 +10,33 @@
 #include "gateway/fanout.h"
 #include "gateway/metrics.h"
 #include "gateway/pending.h"
+#include "gateway/shard_settings.h"
+#include "gateway/state.h"
 
 enum {
     RING_ENTRIES = 1024,
     RING_COMPLETIONS = 16384,
-    FILES_SPARE = 64, /* beyond the limit of connections, to tell those over it so */
     COMMANDS_MAX = 8,
     STALLED_LOOK_MS = 10, /* how long those who wait for room sleep at most */
     /* Bytes taken in each turn from all publishers together: longer turns make longer ranges and delay the first update by
      * as much (MEASURED.md: 13, 27, 40 M updates/s delivered with 16, 64, 256 KiB). */
     INTAKE_BYTES = 64 * 1024,
 };
-#define SUBSCRIPTIONS_MAX (16u * 1024u * 1024u) /* of a shard: an address range, not memory */
-#define PATTERNS_MAX (1024u * 1024u)              /* likewise, over all connections */
-
-/* Files there can be: as many as the process may open, though direct descriptors don't count against that. */
-static uint32_t files_limit(uint64_t connections_max)
+static bool to_reports(void *context, struct span line)
 {
-    struct rlimit limit;
-    uint64_t most = connections_max + FILES_SPARE;
-    if (getrlimit(RLIMIT_NOFILE, &limit)) return 1024;
-    limit.rlim_cur = limit.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &limit);
-    return (uint32_t)(most < limit.rlim_cur ? most : limit.rlim_cur);
-}
-
-/* A shard's part of a limit that is for the whole gateway. */
-static uint64_t part_of(const struct settings *settings, uint64_t limit)
-{
-    return (limit + settings->shards - 1) / settings->shards;
-}
-
-/* The same for topics, which hashing spreads unevenly: none is refused while the gateway as a whole has room, and the whole may go
- * over its limit by a quarter. */
-static uint64_t topics_of(const struct settings *settings)
-{
-    uint64_t part = part_of(settings, settings->limits_topics), slack = part / 4 + 64;
-    return part + slack < settings->limits_topics ? part + slack : settings->limits_topics;
-}
-
-static int init_engine(struct shard *shard, const uint8_t hash_key[16])
-{
-    const struct settings *settings = shard->settings;
-    struct engine_settings engine = {
-        .shard = shard->index,
-        .shards_count = (uint32_t)settings->shards,
-        .subscriptions_max = SUBSCRIPTIONS_MAX,
-        .locals_max = (uint32_t)settings->limits_topics, /* those of all homes may be followed here */
-        .subscriptions_each_max = (uint32_t)settings->limits_subscriptions,
-        .patterns_max = PATTERNS_MAX,
-        .home = {
-            .topics_max = (uint32_t)topics_of(settings),
-            .patterns_max = PATTERNS_MAX,
-            .log_bytes_max = part_of(settings, settings->limits_log_bytes),
-            .topic_ttl_us = settings->topics_ttl_ms * 1000,
-            .window = { settings->topics_window, settings->topics_window_bytes, settings->topics_window_age_ms * 1000 },
-        },
-    };
-    memcpy(engine.hash_key, hash_key, sizeof engine.hash_key);
-    memcpy(engine.home.hash_key, engine.hash_key, sizeof engine.hash_key);
-    return engine_init(&shard->engine, &engine, &shard->conns, &shard->ready, &shard->clock, &shard->counters);
+    return reports_text(context, REPORT_LINE, line);
 }
 
 int shard_init(struct shard *shard, uint32_t index, struct gateway *gateway, const struct settings *settings, const uint8_t hash_key[16], char *why, int why_size)
 {
     *shard = (struct shard){ .index = index, .gateway = gateway, .settings = settings, .input = { POOL_NONE, POOL_NONE }, .starved = { POOL_NONE, POOL_NONE } };
     if (listener_open(&shard->listener, settings->listen, index == 0, (uint32_t)settings->socket_backlog, why, why_size)) return -1;
-    uint32_t files_max = files_limit(settings->limits_connections);
-    uint32_t spare = files_max / 2 < FILES_SPARE ? files_max / 2 : FILES_SPARE, most = (uint32_t)settings->limits_connections;
-    shard->connections_max = most < files_max - spare ? most : files_max - spare;
+    uint32_t files_max = shard_files_max(settings);
+    shard->connections_max = shard_connections_max(settings, files_max);
     clock_tick(&shard->clock);
+    shard->started_us = shard->clock.mono_us;
+    shard->logger = (struct logger){ .shard = index, .clock = &shard->clock, .counters = &shard->counters, .context = &shard->reports, .sink = to_reports };
+    logger_adopt(&shard->logger, settings);
     random_fill(&shard->random_state, sizeof shard->random_state);
     wheel_init(&shard->wheel, shard_now_ms(shard));
     int error = pool_init(&shard->conns, sizeof(struct conn), files_max);
@@ -93,21 +49,25 @@ int shard_init(struct shard *shard, uint32_t index, struct gateway *gateway, con
     if (error) goto undo_live;
     error = pendings_init(shard);
     if (error) goto undo_stalled;
-    error = init_engine(shard, hash_key);
+    struct engine_settings engine = shard_engine_settings(shard, hash_key);
+    error = engine_init(&shard->engine, &engine, &shard->conns, &shard->ready, &shard->clock, &shard->counters);
     if (error) goto undo_pendings;
-    error = spsc_init(&shard->commands, sizeof(enum command), COMMANDS_MAX);
+    error = reports_init(&shard->reports, &gateway->main_wake);
     if (error) goto undo_engine;
+    error = spsc_init(&shard->commands, sizeof(struct command), COMMANDS_MAX);
+    if (error) goto undo_reports;
     error = wake_init(&shard->wake);
     if (error) goto undo_commands;
     shard->fanout = fanout_make();
     error = -ENOMEM;
-    if (!shard->fanout || sem_init(&shard->started, 0, 0) || sem_init(&shard->drained, 0, 0)) goto undo_wake;
+    if (!shard->fanout || sem_init(&shard->started, 0, 0)) goto undo_wake;
     shard->commands_in = spsc_producer(&shard->commands);
     shard->commands_out = spsc_consumer(&shard->commands);
     return 0;
 undo_wake:     fanout_free(shard->fanout);
                wake_deinit(&shard->wake);
 undo_commands: spsc_deinit(&shard->commands);
+undo_reports:  reports_deinit(&shard->reports);
 undo_engine:   engine_deinit(&shard->engine);
 undo_pendings: pendings_deinit(shard);
 undo_stalled:  bitset_deinit(&shard->stalled);
@@ -121,11 +81,11 @@ undo_listener: listener_close(&shard->listener);
 
 void shard_deinit(struct shard *shard)
 {
-    sem_destroy(&shard->drained);
     sem_destroy(&shard->started);
     fanout_free(shard->fanout);
     wake_deinit(&shard->wake);
     spsc_deinit(&shard->commands);
+    reports_deinit(&shard->reports);
     engine_deinit(&shard->engine);
     pendings_deinit(shard);
     bitset_deinit(&shard->stalled);
@@ -157,19 +117,28 @@ static void end_now(struct shard *shard, struct conn *conn)
     conn_join(shard, conn, WHY_ENDED);
 }
 
+static void drain(struct shard *shard)
+{
+    if (shard->state != SHARD_OPEN) return;
+    shard->state = SHARD_DRAINING;
+    shard->drain_until_ms = shard_now_ms(shard) + shard->settings->drain_timeout_ms;
+    for_each_conn(shard, say_goodbye);
+}
+
 static void on_commands(struct shard *shard)
 {
-    enum command command;
+    struct command command;
     while (spsc_take(&shard->commands_out, &command)) {
-        if (command == COMMAND_DUMP) metrics_dump(shard);
-        if (command == COMMAND_DRAIN && shard->state == SHARD_OPEN) {
-            shard->state = SHARD_DRAINING;
-            shard->drain_until_ms = shard_now_ms(shard) + shard->settings->drain_timeout_ms;
-            for_each_conn(shard, say_goodbye);
+        switch (command.kind) {
+        case COMMAND_STATE: state_report(shard); break;
+        case COMMAND_ADOPT: shard_adopt(shard, command.settings); break;
+        case COMMAND_DRAIN: drain(shard); break;
+        case COMMAND_STOP:
+            shard->drain_until_ms = 0;
+            if (shard->state == SHARD_OPEN) shard->state = SHARD_DRAINING;
+            break;
+        case COMMAND_END: shard->state = SHARD_ENDING; break;
         }
-        if (command == COMMAND_STOP) shard->drain_until_ms = 0;
-        if (command == COMMAND_STOP && shard->state == SHARD_OPEN) shard->state = SHARD_DRAINING;
-        if (command == COMMAND_END) shard->state = SHARD_ENDING;
     }
     spsc_release(&shard->commands_out);
 }
@@ -182,7 +151,7 @@ static void check_drain(struct shard *shard)
     if (shard->state == SHARD_ENDING) shard->state = SHARD_ENDED;
     if (shard->state != SHARD_DRAINING) return;
     shard->state = SHARD_DRAINED;
-    sem_post(&shard->drained);
+    reports_word(&shard->reports, REPORT_DRAINED, 0);
 }
 
 /* The turn. */
@@ -192,17 +161,30 @@ static void arm_wake(struct shard *shard)
     ring_read(&shard->ring, wake_fd(&shard->wake), &shard->wake_count, sizeof shard->wake_count, token_make(OP_WAKE, 0, 0));
 }
 
+/* The ring's table may have more slots, for a limit that is raised: ring_limit_files(). */
+static bool is_full(const struct shard *shard)
+{
+    return shard->conns.used >= shard_files_now(shard);
+}
+
 static void arm_accept(struct shard *shard)
 {
-    if (shard->listener.accepting || shard->conns.used == shard->conns.items_max) return;
+    if (shard->listener.accepting || is_full(shard)) return;
     shard->listener.accepting = true;
     ring_accept(&shard->ring, shard->listener.descriptor, token_make(OP_ACCEPT, 0, 0));
+}
+
+static void accept_failed(struct shard *shard, int error)
+{
+    counter_add(&shard->counters, COUNTER_ACCEPT_FAILED, 1);
+    if (error == ENFILE && is_full(shard)) log_number(&shard->logger, EVENT_CONNECTIONS_FULL, "limit", shard->connections_max);
+    else log_text(&shard->logger, EVENT_ACCEPT_FAILED, "error", strerrorname_np(error));
 }
 
 static void on_accept(struct shard *shard, const struct completion *completion)
 {
     if (completion->result >= 0) conn_accepted(shard, (uint32_t)completion->result);
-    else counter_add(&shard->counters, COUNTER_ACCEPT_FAILED, 1);
+    else accept_failed(shard, -completion->result);
     if (!completion_more(completion)) shard->listener.accepting = false; /* armed again when the turn is over */
 }
 
@@ -263,7 +245,8 @@ static int64_t sleep_ms(struct shard *shard, bool busy)
     if (busy || shard->input.first != POOL_NONE || shard->starved.first != POOL_NONE) return 0;
     uint64_t now_ms = shard_now_ms(shard);
     int64_t timer_ms = wheel_next_ms(&shard->wheel, now_ms);
-    uint64_t due_us = engine_due_us(&shard->engine);
+    uint64_t due_us = engine_due_us(&shard->engine), log_us = logger_due_us(&shard->logger);
+    if (log_us < due_us) due_us = log_us;
     int64_t engine_ms = due_us == UINT64_MAX ? -1 : due_us > shard->clock.mono_us ? (int64_t)((due_us - shard->clock.mono_us) / 1000 + 1) : 0;
     if (shard->stalled.members > 0 && (engine_ms < 0 || engine_ms > STALLED_LOOK_MS)) engine_ms = STALLED_LOOK_MS;
     if (engine_ms >= 0 && (timer_ms < 0 || engine_ms < timer_ms)) timer_ms = engine_ms;
@@ -298,6 +281,7 @@ static bool turn(struct shard *shard, bool busy)
     engine_trim(&shard->engine);
     metrics_look(shard);
     check_drain(shard);
+    logger_tick(&shard->logger);
     return busy;
 }
 
@@ -310,6 +294,7 @@ static const char *set_up_ring(struct shard *shard)
     if (ring_init(&shard->ring, &settings, &shard->counters, &why)) return why;
     shard->sends = send_test(&shard->ring);
     shard->batch = send_batch_make(&shard->ring, shard->sends == SENDS_EXACT, &shard->counters);
+    ring_limit_files(&shard->ring, shard_files_now(shard));
     if (shard->batch && recv_buffers_init(&shard->recv_buffers, &shard->ring) == 0) return NULL;
     send_batch_free(shard->batch);
     ring_deinit(&shard->ring);
@@ -362,13 +347,7 @@ void shard_join(struct shard *shard)
     pthread_join(shard->thread, NULL);
 }
 
-bool shard_has_drained(struct shard *shard)
-{
-    if (!shard->has_drained) shard->has_drained = sem_trywait(&shard->drained) == 0;
-    return shard->has_drained;
-}
-
-bool shard_command(struct shard *shard, enum command command)
+bool shard_command(struct shard *shard, struct command command)
 {
     if (!spsc_stage(&shard->commands_in, &command)) return false; /* it has eight of them to look at */
     spsc_publish(&shard->commands_in);

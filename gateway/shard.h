@@ -1,7 +1,7 @@
 /* A shard: one thread, one ring, one listener, a slice of the connections, and the engine of its topics. Shares nothing.
  *
  * shard_run() is the turn: wait, completions, input, timers, tell, flush, retire. Everything else in gateway/ is called
- * from there, on this thread. The main thread speaks to it through a queue of commands and a wake-up. */
+ * from there, on this thread. The main thread speaks to it through a queue of commands and a wake-up, and hears its reports. */
 #ifndef GATEWAY_SHARD_H
 #define GATEWAY_SHARD_H
 
@@ -21,15 +21,23 @@
 #include "core/queue/spsc.h"
 #include "core/queue/wake.h"
 #include "gateway/listener.h"
+#include "gateway/logger.h"
+#include "gateway/reports.h"
 #include "gateway/settings.h"
 
 struct gateway;
 
-enum command {
-    COMMAND_DRAIN, /* SIGTERM: say goodbye to all */
+enum command_kind {
+    COMMAND_DRAIN, /* SIGTERM: say goodbye to all; REPORT_DRAINED answers */
     COMMAND_STOP,  /* a second one: let go of all connections now */
     COMMAND_END,   /* all shards have drained: end */
-    COMMAND_DUMP,  /* SIGUSR1: the state as text to standard error */
+    COMMAND_STATE, /* SIGUSR1: the state as text; REPORT_STATE answers */
+    COMMAND_ADOPT, /* SIGHUP: these settings from now on; REPORT_ADOPTED answers */
+};
+
+struct command {
+    enum command_kind      kind;
+    const struct settings *settings; /* ADOPT: valid until the shard has adopted others, or ended */
 };
 
 /* A list of connections through one of their links. */
@@ -44,7 +52,9 @@ struct shard {
     uint32_t               index;
     struct gateway        *gateway;  /* the others: for waking them, and for totals of their counters */
     uint32_t               connections_max; /* those beyond it are told so: limits.connections, or what the limit of open files allows */
-    const struct settings *settings;
+    const struct settings *settings; /* the version in force here; changed by shard_adopt() alone */
+    struct logger          logger;
+    struct reports         reports;
     struct clock           clock;
     struct counters        counters;
     struct ring            ring;
@@ -75,18 +85,19 @@ struct shard {
     uint64_t               drain_until_ms;
     uint64_t               metrics_ms;   /* when metrics_look() looked last */
     pthread_t              thread;
-    sem_t                  started, drained; /* what the main thread waits for */
-    bool                   has_drained;      /* the main thread's */
+    sem_t                  started;          /* what the main thread waits for */
+    uint64_t               started_us;       /* by clock.mono_us */
     const char            *start_why;      /* why it did not start; NULL: it did */
     enum send_exactness    sends;
 };
 
 /* All shards of the process, and what joins them. Made by the main thread; afterwards each shard touches itself alone, but for
- * the counters and the wake-ups of the others. */
+ * the counters and the wake-ups of the others and of the main thread. */
 struct gateway {
     struct shard *shards;
     uint32_t      shards_count;
     struct wires *wires;
+    struct wake   main_wake; /* the main thread's, for reports */
 };
 
 /* By the main thread. 0 or -1 with a plain sentence in `why`. The listener is bound when it returns.
@@ -106,9 +117,7 @@ void shard_wake_peer(struct shard *shard, uint32_t peer);
 uint64_t shard_total(const struct shard *shard, enum counter counter);
 
 /* By the main thread: hands a command over and wakes the shard; false: it has too many to look at already. */
-bool shard_command(struct shard *shard, enum command command);
-/* By the main thread: whether its last connection has gone since it drains. */
-bool shard_has_drained(struct shard *shard);
+bool shard_command(struct shard *shard, struct command command);
 
 static inline uint64_t shard_now_ms(const struct shard *shard)
 {

@@ -145,6 +145,7 @@ const char *subscribing_begin(struct shard *shard, struct conn *conn, struct spa
                           subscribed[i].resume ? subscribed[i].reply.resumed : -1);
     if (!*why) cover(shard, conn, asked);
     free(subscribed);
+    if (*why) log_text(&shard->logger, EVENT_SUBSCRIPTIONS_FULL, "why", *why);
     return *why ? "too_many_topics" : NULL;
 }
 
@@ -164,6 +165,7 @@ static enum readiness prepare_one(struct shard *shard, struct conn *conn, struct
     if (result == LINK_FULL && !conn_stall(shard, conn)) return NOT_READY;
     *code = result == LINK_FULL ? "busy" : "too_many_topics";
     *why = result == LINK_FULL ? "the topic's shard has had no room for another request for a second" : pattern ? NO_ROOM_WHY : "more topics than limits.topics allows";
+    if (result != LINK_FULL) log_text(&shard->logger, EVENT_SUBSCRIPTIONS_FULL, "why", *why);
     return READY_NEVER;
 }
 

@@ -130,6 +130,7 @@ static bool header_fits(struct shard *shard, struct conn *conn, const struct ws_
     uint64_t before = in_message ? reader->message.size : 0, most = message_bytes_max(shard, conn);
     if (header->payload_bytes > most || before + header->payload_bytes > most) {
         counter_add(&shard->counters, conn->kind == CONN_KIND_ECHO ? COUNTER_LIMIT_ECHO_MESSAGE : COUNTER_LIMIT_MESSAGE, 1);
+        log_number(&shard->logger, EVENT_MESSAGE_TOO_LARGE, "limit", message_bytes_max(shard, conn));
         conn_fail(shard, conn, WS_CLOSE_TOO_BIG, conn->kind == CONN_KIND_ECHO ? "the message is larger than limits.echo-message" : "the message is larger than limits.message");
         return false;
     }

@@ -73,6 +73,12 @@ void ring_deinit(struct ring *ring)
     free(ring->aside);
 }
 
+void ring_limit_files(struct ring *ring, uint32_t files)
+{
+    CHECK(files > 0 && files <= ring->files_max);
+    CHECK(io_uring_register_file_alloc_range(&ring->uring, 0, files) == 0);
+}
+
 struct io_uring_sqe *ring_sqe(struct ring *ring)
 {
     struct io_uring_sqe *sqe = io_uring_get_sqe(&ring->uring);

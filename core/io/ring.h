@@ -36,6 +36,8 @@ struct ring {
  * profile, too few files or memory. */
 int  ring_init(struct ring *ring, const struct ring_settings *settings, struct counters *counters, const char **why);
 void ring_deinit(struct ring *ring);
+/* From now on accepts find only the first `files` slots; those in use beyond stay. Source: io_uring_register_file_alloc_range(3), Linux 6.0. */
+void ring_limit_files(struct ring *ring, uint32_t files);
 
 /* Stages. Each is in the kernel's hands from the next submit on, and may be earlier where the queue is full. */
 void ring_accept(struct ring *ring, int listener, uint64_t token);             /* multishot: results are files */

@@ -48,6 +48,12 @@ void engine_deinit(struct engine *engine)
     home_deinit(&engine->home);
 }
 
+void engine_change(struct engine *engine, const struct engine_settings *settings)
+{
+    engine->settings.subscriptions_each_max = settings->subscriptions_each_max;
+    home_change(&engine->home, &settings->home);
+}
+
 int engine_connect(struct engine *engine, struct wires *wires, const struct engine_hooks *hooks)
 {
     uint32_t shards_count = engine->settings.shards_count;

@@ -64,6 +64,9 @@ struct engine {
 /* 0 or -errno. Borrows subscribers (each item begins with a struct subscriber), ready, clock and counters. */
 int  engine_init(struct engine *engine, const struct engine_settings *settings, struct pool *subscribers, struct bitset *ready, const struct clock *clock, struct counters *counters);
 void engine_deinit(struct engine *engine);
+/* Takes over what may change while it runs: subscriptions_each_max, and of home the budget of logs, the window and the ttl. Topics follow
+ * as they are appended to or swept. */
+void engine_change(struct engine *engine, const struct engine_settings *settings);
 
 /* Joins it to the others: after engine_init() of all shards and before any of their threads runs. Borrows wires, which may be
  * NULL with one shard; copies hooks, of which a shard alone needs none (NULL). 0 or -errno. */

@@ -42,6 +42,13 @@ undo_topics: pool_deinit(&home->topics);
     return error;
 }
 
+void home_change(struct home *home, const struct home_settings *settings)
+{
+    home->settings.log_bytes_max = home->store.bytes_max = settings->log_bytes_max;
+    home->settings.topic_ttl_us = settings->topic_ttl_us;
+    home->settings.window = settings->window;
+}
+
 void home_deinit(struct home *home)
 {
     for (uint32_t at = 0; at <= home->by_name.mask; at++) {

@@ -57,6 +57,8 @@ struct home {
 /* 0 or -errno. Borrows links, clock and counters. */
 int  home_init(struct home *home, const struct home_settings *settings, struct link *links, uint32_t shard, uint32_t shards_count, const struct clock *clock, struct counters *counters);
 void home_deinit(struct home *home);
+/* Takes over log_bytes_max, topic_ttl_us and window. */
+void home_change(struct home *home, const struct home_settings *settings);
 
 void home_publish(struct home *home, const struct publish_ask *ask, struct publish_reply *reply);
 /* Forgets a topic's updates: its numbering begins anew, in a new epoch. False: it had none. */

@@ -51,11 +51,13 @@ def free_port():
 class Gateway:
     """One running gateway; a context manager. key=None configures none."""
 
-    def __init__(self, *flags, key=KEY, command=("serve",)):
+    def __init__(self, *flags, key=KEY, command=("serve",), variables=None, stderr=None):
         self.flags = list(flags) + ([] if key is None else ["--auth.publish-key", key])
         self.command = list(command)
         if SHARDS and "--shards" not in self.flags:
             self.flags += ["--shards", SHARDS]
+        self.variables = variables or {}
+        self.pipe = stderr  # a descriptor for its standard error; None: a file of ours
         self.process = None
         self.said = None    # (stdout, stderr) of one that has ended
         self.ended = False  # its end was seen and found clean
@@ -75,7 +77,8 @@ class Gateway:
         self.said, self.ended = None, False
         self.stdout, self.stderr = tempfile.TemporaryFile(), tempfile.TemporaryFile()
         self.process = subprocess.Popen([RINGCAST, *self.command, "--listen", f"127.0.0.1:{self.port}", *self.flags],
-                                        stdin=subprocess.DEVNULL, stdout=self.stdout, stderr=self.stderr, env=environment())
+                                        stdin=subprocess.DEVNULL, stdout=self.stdout, stderr=self.stderr if self.pipe is None else self.pipe,
+                                        env={**environment(), **self.variables})
         atexit.register(self.kill)
         deadline = time.monotonic() + 2 * PATIENCE
         while not self.answers():
@@ -135,6 +138,21 @@ class Gateway:
             self.said = self.output(self.stdout), self.output(self.stderr)
             self.stdout.close()
             self.stderr.close()
+
+    def logged(self):
+        """What it has written to standard error so far."""
+        return self.said[1] if self.said else self.output(self.stderr)
+
+    def await_logged(self, words, count=1, seconds=None):
+        """Awaits that the log holds so many lines with these words; returns those lines."""
+        deadline = time.monotonic() + (PATIENCE if seconds is None else seconds)
+        while True:
+            lines = [line for line in self.logged().splitlines() if words in line]
+            if len(lines) >= count:
+                return lines
+            if time.monotonic() > deadline:
+                raise TooLate(f"{len(lines)} of {count} lines with {words!r}: {self.last_words()}")
+            time.sleep(0.01)  # between two looks; what ends the wait is the line
 
     @staticmethod
     def output(file, count=1 << 20):

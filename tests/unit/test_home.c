@@ -202,6 +202,28 @@ static void what_one_turn_appends_stays_until_the_turn_is_over(void **state)
     kit_free(kit);
 }
 
+/* A reload: what is there goes with its segments, which were cut for the larger window. */
+static void the_window_and_the_budget_may_change(void **state)
+{
+    struct kit *kit = kit_make(&(struct kit_settings){ .log_bytes_max = 1024 * 1024 });
+    struct engine_settings settings = kit->engine.settings;
+    for (int i = 0; i < 2000; i++) kit_publish_bytes(kit, i % 2 ? "A" : "B", 100);
+    assert_int_equal(kit_topic(kit, "A")->log.ends.tail.seq, 1);
+    assert_true(used(kit) > 200 * 1024);
+    settings.home.log_bytes_max = 512 * 1024; /* not below the newest segments, which stay: that would be busy */
+    settings.home.window = (struct window){ .updates_max = 10, .bytes_max = 4096, .age_max_us = 3600 * second };
+    engine_change(&kit->engine, &settings);
+    for (int i = 0; i < 4000; i++) {
+        kit_publish_bytes(kit, i % 2 ? "A" : "B", 100);
+        kit_turn(kit);
+    }
+    assert_int_equal(kit_topic(kit, "A")->log.ends.last.seq, 3000);
+    assert_true(kit_topic(kit, "A")->log.ends.tail.seq > 2900);
+    assert_int_equal(kit->engine.home.store.bytes_max, 512 * 1024);
+    assert_true(used(kit) <= 32 * 1024);
+    kit_free(kit);
+}
+
 static void segments_go_back_when_nobody_follows_any_more(void **state)
 {
     struct kit *kit = kit_make(&(struct kit_settings){ .window = { .updates_max = 1 } });
@@ -231,6 +253,7 @@ int main(void)
         cmocka_unit_test(a_clock_set_back_forgets_nothing),
         cmocka_unit_test(a_quiet_topics_old_updates_go_without_an_append),
         cmocka_unit_test(what_one_turn_appends_stays_until_the_turn_is_over),
+        cmocka_unit_test(the_window_and_the_budget_may_change),
         cmocka_unit_test(segments_go_back_when_nobody_follows_any_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,295 @@
+#include "gateway/control.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "core/base/check.h"
+#include "core/base/random.h"
+#include "gateway/cpus.h"
+#include "gateway/demo.h"
+#include "gateway/reload.h"
+
+enum { LAST_WORDS_MS = 500 }; /* how long the end waits for a standard error that is full */
+
+/* ---- settings ---------------------------------------------------------------------------------------------------------- */
+
+/* The next version: what was read, and what it leaves open. */
+static struct settings *make_version(struct control *control)
+{
+    struct settings *version = malloc(sizeof *version);
+    CHECK(version);
+    *version = control->running.settings;
+    version->version = control->version ? control->version->version + 1 : 1;
+    version->shards = control->gateway.shards_count;
+    if (version->demo && !version->publish_key[0]) snprintf(version->publish_key, sizeof version->publish_key, "%s", control->demo_key);
+    return version;
+}
+
+static void free_version(struct settings *version)
+{
+    if (version) explicit_bzero(version, sizeof *version); /* keys stand in it */
+    free(version);
+}
+
+/* The demo feed is an ordinary publisher: it needs a key, and gets one of its own where none is set. */
+static void make_demo_key(struct control *control)
+{
+    unsigned char bytes[16];
+    random_fill(bytes, sizeof bytes);
+    for (size_t i = 0; i < sizeof bytes; i++) snprintf(control->demo_key + 2 * i, 3, "%02x", bytes[i]);
+}
+
+static void start_demo(struct control *control)
+{
+    if (control->version->demo && !control->draining) demo_start(control->version, &control->demo_reports);
+}
+
+static void command_one(struct shard *shard, struct command command)
+{
+    const struct timespec wait = { .tv_nsec = 10000000 };
+    while (!shard_command(shard, command)) nanosleep(&wait, NULL); /* it has eight of them to look at; none may be lost */
+}
+
+static void command_all(struct control *control, struct command command)
+{
+    for (uint32_t i = 0; i < control->gateway.shards_count; i++) command_one(&control->gateway.shards[i], command);
+}
+
+static void send_around(struct control *control, struct settings *version)
+{
+    control->leaving = control->version;
+    control->version = version;
+    control->to_adopt = control->gateway.shards_count;
+    logger_adopt(&control->logger, version);
+    command_all(control, (struct command){ COMMAND_ADOPT, version });
+}
+
+static void reload(struct control *control)
+{
+    char why[1024];
+    struct log_line line;
+    control->reload_again = control->leaving != NULL;
+    if (control->reload_again) return;
+    if (configuration_read(&control->fresh, control->argc, control->argv, why, sizeof why)) {
+        log_text(&control->logger, EVENT_RELOAD_REFUSED, "why", why);
+        return;
+    }
+    uint32_t changed = reload_merge(&control->running, &control->fresh, &control->start, &control->logger);
+    struct settings *version = changed > 0 ? make_version(control) : NULL;
+    if (log_begin(&control->logger, EVENT_RELOADED, &line)) {
+        log_line_number(&line, "changed", changed);
+        log_line_number(&line, "version", version ? version->version : control->version->version);
+        log_end(&control->logger, &line);
+    }
+    if (version) send_around(control, version);
+}
+
+static void on_adopted(struct control *control, uint64_t version)
+{
+    CHECK(control->to_adopt > 0 && version == control->version->version);
+    if (--control->to_adopt > 0) return;
+    if (!setting_equals(control->version, control->leaving, SETTING_publish_key)) { /* the feed comes back with the new key */
+        demo_stop();
+        start_demo(control);
+    }
+    free_version(control->leaving);
+    control->leaving = NULL;
+    if (control->reload_again) reload(control);
+}
+
+/* ---- reports ----------------------------------------------------------------------------------------------------------- */
+
+static bool to_outlet(void *context, struct span line)
+{
+    return outlet_add(context, line);
+}
+
+static void on_report(struct control *control, const struct report *report, struct span text)
+{
+    if (report->kind == REPORT_ADOPTED) on_adopted(control, report->word);
+    else if (report->kind == REPORT_DRAINED) control->to_drain--;
+    else if (!outlet_add(&control->outlet, text)) {
+        control->logger.lost++;
+        control->logger.lost_ever++;
+    }
+}
+
+static void take_reports(struct control *control, struct reports *reports)
+{
+    struct report report;
+    struct span text;
+    while (reports_take(reports, &report, &text)) on_report(control, &report, text);
+    reports_release(reports);
+}
+
+static void take_all_reports(struct control *control)
+{
+    for (uint32_t i = 0; i < control->gateway.shards_count; i++) take_reports(control, &control->gateway.shards[i].reports);
+    take_reports(control, &control->demo_reports);
+}
+
+static bool has_reports(struct control *control)
+{
+    for (uint32_t i = 0; i < control->gateway.shards_count; i++)
+        if (!reports_empty(&control->gateway.shards[i].reports)) return true;
+    return !reports_empty(&control->demo_reports);
+}
+
+/* ---- signals ----------------------------------------------------------------------------------------------------------- */
+
+static void tell_state(struct control *control)
+{
+    char head[160];
+    int size = snprintf(head, sizeof head, "ringcast %s: the state of %u shard%s, settings version %llu\n", RINGCAST_VERSION, control->gateway.shards_count,
+                        control->gateway.shards_count > 1 ? "s" : "", (unsigned long long)control->version->version);
+    outlet_add(&control->outlet, span_of(head, (size_t)size));
+    command_all(control, (struct command){ .kind = COMMAND_STATE });
+}
+
+static void end(struct control *control)
+{
+    log_event(&control->logger, control->draining ? EVENT_STOPPING : EVENT_DRAINING);
+    command_all(control, (struct command){ .kind = control->draining ? COMMAND_STOP : COMMAND_DRAIN });
+    control->draining = true;
+    demo_stop();
+}
+
+static void take_signal(struct control *control)
+{
+    struct signalfd_siginfo info;
+    if (read(control->signals, &info, sizeof info) != sizeof info) return;
+    if (info.ssi_signo == SIGHUP) reload(control);
+    else if (info.ssi_signo == SIGUSR1) tell_state(control);
+    else end(control);
+}
+
+/* Read from a descriptor alone, so that all threads leave them to it. */
+static int hold_signals(void)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGUSR1);
+    sigaddset(&signals, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    return signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+/* ---- its turn ---------------------------------------------------------------------------------------------------------- */
+
+static int sleep_ms(const struct control *control)
+{
+    uint64_t due_us = logger_due_us(&control->logger), now_us = control->clock.mono_us;
+    if (due_us == UINT64_MAX) return -1;
+    return due_us > now_us ? (int)((due_us - now_us) / 1000) + 1 : 0;
+}
+
+static void wait_for_something(struct control *control)
+{
+    struct wake *wake = &control->gateway.main_wake;
+    struct pollfd polled[] = { { control->signals, POLLIN, 0 }, { wake_fd(wake), POLLIN, 0 }, { outlet_waits(&control->outlet) ? STDERR_FILENO : -1, POLLOUT, 0 } };
+    uint64_t count;
+    bool asleep = wake_sleep_begin(wake) && !has_reports(control);
+    int ready = poll(polled, sizeof polled / sizeof *polled, asleep ? sleep_ms(control) : 0);
+    wake_sleep_end(wake);
+    if (ready > 0 && polled[1].revents) CHECK(read(wake_fd(wake), &count, sizeof count) == sizeof count);
+}
+
+static void turn(struct control *control)
+{
+    wait_for_something(control);
+    clock_tick(&control->clock);
+    take_signal(control);
+    take_all_reports(control);
+    logger_tick(&control->logger);
+    outlet_write(&control->outlet);
+}
+
+void control_run(struct control *control)
+{
+    while (control->to_drain > 0) turn(control);
+    command_all(control, (struct command){ .kind = COMMAND_END });
+    gateway_join(&control->gateway);
+    clock_tick(&control->clock);
+    take_all_reports(control);
+    log_event(&control->logger, EVENT_ENDED);
+    outlet_drain(&control->outlet, LAST_WORDS_MS);
+    outlet_free(&control->outlet);
+    gateway_deinit(&control->gateway);
+    reports_deinit(&control->demo_reports);
+    free_version(control->leaving);
+    free_version(control->version);
+    close(control->signals);
+}
+
+/* ---- its start --------------------------------------------------------------------------------------------------------- */
+
+static void tell_variable(void *context, const char *variable, const char *nearest)
+{
+    struct control *control = context;
+    struct log_line line;
+    if (!log_begin(&control->logger, EVENT_VARIABLE_UNKNOWN, &line)) return;
+    log_line_string(&line, "variable", variable);
+    if (nearest) log_line_string(&line, "nearest", nearest);
+    log_end(&control->logger, &line);
+}
+
+static void tell_start(struct control *control)
+{
+    struct gateway *gateway = &control->gateway;
+    struct log_line line;
+    bool exact = true;
+    for (uint32_t i = 0; i < gateway->shards_count; i++) exact &= gateway->shards[i].sends == SENDS_EXACT;
+    if (log_begin(&control->logger, EVENT_LISTENING, &line)) {
+        log_line_string(&line, "version", RINGCAST_VERSION);
+        log_line_string(&line, "listen", control->version->listen);
+        log_line_number(&line, "shards", gateway->shards_count);
+        log_line_string(&line, "publishing", control->version->publish_key[0] || control->version->admin_key[0] ? "on" : "off (no auth.publish-key)");
+        if (!exact) log_line_string(&line, "sends", "counted one by one: this kernel can't be trusted to tell of short ones");
+        log_end(&control->logger, &line);
+    }
+    uint32_t most = gateway->shards[0].connections_max;
+    if (most < control->version->limits_connections) log_number(&control->logger, EVENT_FILES_FEW, "connections", most);
+    reload_tell_all(&control->running, &control->logger);
+    variables_unknown(control, tell_variable);
+    outlet_write(&control->outlet);
+}
+
+int control_configure(struct control *control, int argc, char **argv, char *why, size_t why_size)
+{
+    *control = (struct control){ .argc = argc, .argv = argv };
+    control->signals = hold_signals();
+    if (control->signals < 0) {
+        snprintf(why, why_size, "can't wait for signals: %s", strerror(errno));
+        return -1;
+    }
+    clock_tick(&control->clock);
+    control->logger = (struct logger){ .shard = LOGGER_NO_SHARD, .clock = &control->clock, .context = &control->outlet, .sink = to_outlet };
+    return configuration_read(&control->running, argc, argv, why, why_size);
+}
+
+int control_start(struct control *control, char *why, size_t why_size)
+{
+    control->start = control->running.settings;
+    control->gateway.shards_count = control->to_drain = control->start.shards ? (uint32_t)control->start.shards : cpus_usable();
+    make_demo_key(control);
+    control->version = make_version(control);
+    logger_adopt(&control->logger, control->version);
+    if (gateway_init(&control->gateway, control->version, why, (int)why_size)) return -1;
+    if (reports_init(&control->demo_reports, &control->gateway.main_wake)) {
+        snprintf(why, why_size, "no memory for reports");
+        return -1;
+    }
+    if (gateway_start(&control->gateway, why, (int)why_size)) return -1;
+    tell_start(control);
+    start_demo(control);
+    return 0;
+}

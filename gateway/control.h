@@ -1,0 +1,43 @@
+/* Control: the main thread at work. It makes the gateway, serves signals, hears what the shards report, writes the log, and sends new
+ * settings around.
+ *
+ *     main thread  --- commands: drain, stop, end, state, adopt --->  shard      (a queue each)
+ *     main thread  <-- reports: lines, state, adopted, drained -----  shard      (a queue each, one wake-up for all)
+ *
+ * Settings are versions: a reload makes the next one, each shard adopts it and says so, and when all have, the one before is freed. At
+ * most two are there at once; a SIGHUP meanwhile is served after that. */
+#ifndef GATEWAY_CONTROL_H
+#define GATEWAY_CONTROL_H
+
+#include "gateway/gateway.h"
+#include "gateway/outlet.h"
+#include "gateway/settings_read.h"
+
+struct control {
+    struct gateway       gateway;
+    int                  argc;
+    char               **argv;    /* flags, read again by a reload */
+    struct configuration running; /* as they were read, but for what only a restart would change */
+    struct configuration fresh;   /* of a reload */
+    struct settings      start;   /* as they were read at the start */
+    struct settings     *version; /* what the shards use or are about to: running, and what was left open there filled in */
+    struct settings     *leaving; /* the one before, until all have adopted `version`; NULL: they have */
+    uint32_t             to_adopt, to_drain; /* shards that have not yet */
+    bool                 reload_again;
+    bool                 draining;
+    char                 demo_key[64]; /* the demo feed's own, for when none is set */
+    int                  signals;      /* a signalfd */
+    struct clock         clock;
+    struct logger        logger;
+    struct outlet        outlet;
+    struct reports       demo_reports;
+};
+
+/* Reads the settings. 0, or -1 with a plain sentence; 1: --help was asked for. Signals wait from now on. */
+int control_configure(struct control *control, int argc, char **argv, char *why, size_t why_size);
+/* Starts the gateway. 0, or -1 with a plain sentence. */
+int control_start(struct control *control, char *why, size_t why_size);
+/* Until all has ended: SIGTERM and SIGINT drain, a second one ends at once, SIGHUP reloads, SIGUSR1 tells the state. */
+void control_run(struct control *control);
+
+#endif

@@ -1,0 +1,21 @@
+/* What of the settings a shard is made with, and what of them it takes over while it runs. */
+#ifndef GATEWAY_SHARD_SETTINGS_H
+#define GATEWAY_SHARD_SETTINGS_H
+
+#include "gateway/shard.h"
+
+#define CONNECTIONS_SPARE 64u /* beyond the limit of connections, to tell those over it so */
+
+/* How many connections there is room for: more than the limit, which may be raised later, as far as the limit of open files allows. */
+uint32_t shard_files_max(const struct settings *settings);
+/* The limit in force, of a shard with room for so many. */
+uint32_t shard_connections_max(const struct settings *settings, uint32_t files_max);
+/* Those and the ones that are told of the limit: beyond it connections wait in the listener's backlog. */
+uint32_t shard_files_now(const struct shard *shard);
+struct engine_settings shard_engine_settings(const struct shard *shard, const uint8_t hash_key[16]);
+
+/* On the shard's thread, between two requests: these settings from now on. No connection is closed; those that came in with a key that
+ * is no longer right lose what it allowed. */
+void shard_adopt(struct shard *shard, const struct settings *settings);
+
+#endif
