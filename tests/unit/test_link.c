@@ -420,6 +420,29 @@ static void a_pattern_that_comes_back_while_it_is_let_go_keeps_all(void **state)
     shards_free(shards);
 }
 
+static void a_pattern_refused_as_it_comes_back_is_not_refused_for_ever(void **state)
+{
+    struct shards_plan plan = plan_of(2, 16);
+    plan.home.patterns_max = 1;
+    struct shards *shards = shards_make(&plan, 7);
+    uint32_t here = shards_open(shards, 0), there = shards_open(shards, 1);
+    shards_subscribe_pattern(shards, 0, here, "a.*", true, true);
+    settle(shards);
+    shards_unsubscribe_pattern(shards, 0, here, "a.*");
+    shards_pass(shards, 2 * SECOND_US);
+    engine_tick(&shards->shards[0].engine); /* it is let go, and the other home not told yet */
+    assert_int_equal(shards_subscribe_pattern(shards, 1, there, "b.*", true, true), LINK_SENT);
+    engine_tell(&shards->shards[1].engine);
+    engine_receive(&shards->shards[0].engine); /* another one takes its place at home */
+    assert_int_equal(shards_subscribe_pattern(shards, 0, here, "a.*", true, true), LINK_REFUSED);
+    for (int i = 0; i < 4; i++) shards_pass(shards, SECOND_US), settle(shards);
+    assert_int_equal(shards->shards[0].engine.patterns.pool.used, 0);
+    assert_int_equal(shards_subscribe_pattern(shards, 0, here, "a.*", true, true), LINK_SENT);
+    settle(shards);
+    assert_string_equal(shards_reader_at(shards, 0, here)->patterns[0].text, "a.*");
+    shards_free(shards);
+}
+
 static void what_one_shard_asks_takes_effect_in_order(void **state)
 {
     struct shards *shards = make(2, 4);
@@ -455,6 +478,7 @@ int main(void)
         cmocka_unit_test(a_pattern_covers_topics_of_all_shards_now_and_later),
         cmocka_unit_test(a_birth_between_is_covered_once),
         cmocka_unit_test(a_pattern_that_comes_back_while_it_is_let_go_keeps_all),
+        cmocka_unit_test(a_pattern_refused_as_it_comes_back_is_not_refused_for_ever),
         cmocka_unit_test(what_one_shard_asks_takes_effect_in_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
