@@ -112,6 +112,7 @@ void shards_free(struct shards *shards)
 void shards_receive(struct shards *shards, uint32_t index)
 {
     if (shards->breakage != SHARDS_WHOLE) shards_tamper(shards, index);
+    shards_watch_births(&shards->shards[index]);
     engine_receive(&shards->shards[index].engine);
     shards_watch_lives(&shards->shards[index]);
 }

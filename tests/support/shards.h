@@ -83,7 +83,7 @@ struct shard_sim {
     struct {
         uint32_t life; /* by number, see struct shards_life */
         uint64_t seq;
-    } told[SHARDS_TOPICS_MAX]; /* the newest that any reader of this shard was sent or acked */
+    } told[SHARDS_TOPICS_MAX]; /* the newest that any reader of this shard was sent or acked; a birth that it heard of counts as seq 0 */
     uint32_t        rooms, refused, published, deleted, answered, acks; /* how often each was heard */
     bool            last_found;
     char            last_answer[4096];
@@ -140,7 +140,7 @@ enum shards_breakage {
 
 /* What happened, so that a schedule can show what it reached. */
 struct shards_seen {
-    uint64_t updates, updates_keyed, gaps, jumps, lives, refused_busy, refused_topics, refused_interests, refused_patterns, pauses, resumes, cut_short, answers, notices_stale, births_told;
+    uint64_t updates, updates_keyed, gaps, jumps, lives, refused_busy, refused_topics, refused_interests, refused_patterns, pauses, resumes, cut_short, answers, births_told;
 };
 
 struct shards_plan {
@@ -239,10 +239,14 @@ void shards_judge_answer(struct shard_sim *shard, const struct query_ask *ask, c
 /* The pattern of a reader that rules over a topic where no name does; NULL: none covers it. */
 const struct shards_pattern *shards_covering(const struct shards *shards, const struct shards_reader *reader, uint32_t topic);
 const struct topic *shards_topic_at_home(const struct shards *shards, uint32_t topic);
+/* The first home that does not know that the shard follows the pattern; SHARDS_SIM_MAX: all do. */
+uint32_t shards_home_without(const struct shards *shards, uint32_t shard, const char *pattern);
 /* Which life of the topic that is; SHARDS_LIVES_MAX: none. */
 uint32_t shards_life_of(const struct shards *shards, uint32_t topic, const char *epoch);
 /* Notes which lives its topics have now. */
 void shards_watch_lives(struct shard_sim *shard);
+/* Notes which births a shard is about to hear of: what it has of older lives is over then. */
+void shards_watch_births(struct shard_sim *shard);
 /* Whether what a shard has on loan is really lent to it. */
 void shards_check_loans(struct shard_sim *shard);
 /* What is stuck between two shards, in words; empty: nothing. */

@@ -51,12 +51,13 @@ static bool is_news(const struct tell *tell)
     return tell->kind == TELL_NOTICE && tell->notice.ends.last.seq > 0;
 }
 
-/* All its segments are known: without it the next one still makes sense. */
+/* All its segments are known: without it the next one still makes sense, and it may come again. */
 static bool lends_nothing(const struct engine *engine, const struct tell *tell)
 {
     const struct notice *notice = &tell->notice;
     if (is_stale(engine, tell) || notice->segments_count != 1) return false;
-    return chain_holds(&local_topic_at(&engine->locals, notice->local)->chain, notice->segments[0].segment->number);
+    const struct chain *chain = &local_topic_at(&engine->locals, notice->local)->chain;
+    return chain_holds(chain, notice->ends.head.segment) && chain_holds(chain, notice->ends.tail.at.segment);
 }
 
 /* It could be a notice of the interest that is there now: after it the reader holds the tail and the head. */
@@ -84,12 +85,12 @@ static void tamper_tell(struct shards *shards, struct engine *engine, struct tel
     switch (shards->breakage) {
     case BREAK_NOTICE_LOST: if (is_news(tell) && lends_nothing(engine, tell)) lose(tell); return;
     case BREAK_NOTICE_OVERTAKEN:
-        if (next && is_news(tell) && is_news(next) && tell->notice.local == next->notice.local && tell->notice.generation == next->notice.generation) swap(tell, next);
+        if (next && is_news(tell) && is_news(next) && tell->notice.local == next->notice.local && lends_nothing(engine, tell) && lends_nothing(engine, next)) swap(tell, next);
         return;
     case BREAK_GENERATION_IGNORED:
         if (is_news(tell) && is_stale(engine, tell) && makes_sense(engine, &tell->notice)) tell->notice.generation = engine->locals.generations.of[tell->notice.local];
         return;
-    case BREAK_EPOCH_ALTERED: if (is_news(tell)) tell->notice.epoch[0] ^= 1; return;
+    case BREAK_EPOCH_ALTERED: if (is_news(tell) && notice_segment(&tell->notice, 0)->segment->number == tell->notice.ends.tail.at.segment) tell->notice.epoch[0] ^= 1; return;
     case BREAK_TAIL_ALTERED:
         if (!is_news(tell) || tell->notice.ends.key.seq != tell->notice.ends.last.seq || tell->notice.ends.tail.at.segment != tell->notice.ends.last.at.segment) return;
         tell->notice.ends.tail = tell->notice.ends.oldest_key = tell->notice.ends.last;
@@ -159,7 +160,6 @@ void shards_tamper(struct shards *shards, uint32_t shard)
         if (link->self) continue;
         uint32_t tells = items_of(&link->tells), asks = items_of(&link->asked), skipped_bytes = 0;
         for (uint32_t n = 0; n < tells; n++) {
-            shards->seen.notices_stale += is_stale(engine, tell_at(&link->tells, n));
             bool always = shards->breakage == BREAK_GENERATION_IGNORED; /* there are few */
             if (always || random_below(&shards->random, ODDS) == 0) tamper_tell(shards, engine, tell_at(&link->tells, n), n + 1 < tells ? tell_at(&link->tells, n + 1) : NULL);
         }
@@ -175,9 +175,10 @@ void shards_tamper(struct shards *shards, uint32_t shard)
 
 /* ---- what comes once more, or late ----------------------------------------------------------------------------------- */
 
-static bool put(struct link *link, const struct tell *tell)
+static bool put(struct link *link, const struct engine *reader, const struct tell *tell)
 {
     struct tell again = *tell;
+    if (tell->kind == TELL_NOTICE && !lends_nothing(reader, tell)) return true; /* too old: it would be no notice at all */
     again.credits = 0;
     return spsc_fits(&link->told, link->reserved + 1) && spsc_stage(&link->told, &again) && spsc_publish(&link->told);
 }
@@ -198,7 +199,7 @@ static bool is_kept(enum shards_breakage breakage, const struct tell *tell)
 {
     if (breakage == BREAK_REPLY_TWICE || breakage == BREAK_REPLY_LATE) return tell->kind == TELL_PUBLISHED;
     if (breakage == BREAK_MATCH_LATE) return tell->kind == TELL_MATCH;
-    return breakage == BREAK_NOTICE_REPLAYED && is_news(tell) && !tell->notice.more_segments;
+    return breakage == BREAK_NOTICE_REPLAYED && is_news(tell) && tell->notice.segments_count == 1;
 }
 
 void shards_tamper_told(struct shards *shards, uint32_t home)
@@ -209,7 +210,7 @@ void shards_tamper_told(struct shards *shards, uint32_t home)
         struct tell *stash = &shards->stash[home][reader], *newest = newest_told(link);
         bool *stashed = &shards->stashed[home][reader];
         if (*stashed) {
-            if ((comes_late(shards->breakage) || random_below(&shards->random, ODDS) == 0) && put(link, stash)) {
+            if ((comes_late(shards->breakage) || random_below(&shards->random, ODDS) == 0) && put(link, &shards->shards[reader].engine, stash)) {
                 *stashed = false;
                 shards->shards[reader].woken = true;
             }

@@ -35,6 +35,29 @@ void shards_watch_lives(struct shard_sim *shard)
     }
 }
 
+static void hear_of_birth(struct shard_sim *shard, struct span name)
+{
+    struct shards *shards = shard->all;
+    uint32_t topic = shards_topic_named(shards, name), index = locals_find(&shard->engine.locals, name, shards->hashes[topic]);
+    shards->seen.births_told++;
+    if (index == POOL_NONE) return;
+    uint32_t life = shards_life_of(shards, topic, local_topic_at(&shard->engine.locals, index)->epoch);
+    if (life == SHARDS_LIVES_MAX || life < shard->told[topic].life) return;
+    shard->told[topic].life = life + 1;
+    shard->told[topic].seq = 0;
+}
+
+void shards_watch_births(struct shard_sim *shard)
+{
+    for (uint32_t i = 0; i < shard->all->plan.count; i++) {
+        struct link *link = &shard->engine.links[i];
+        if (link->self) continue;
+        struct spsc_rx rx = link->tells;
+        for (struct tell tell; spsc_take(&rx, &tell);) /* a look with a handle of its own: nothing is taken */
+            if (tell.kind == TELL_BIRTH) hear_of_birth(shard, span_of(tell.name, tell.name_bytes));
+    }
+}
+
 /* ---- readers --------------------------------------------------------------------------------------------------------- */
 
 const struct shards_pattern *shards_covering(const struct shards *shards, const struct shards_reader *reader, uint32_t topic)
@@ -48,11 +71,26 @@ const struct shards_pattern *shards_covering(const struct shards *shards, const 
     return rules;
 }
 
+uint32_t shards_home_without(const struct shards *shards, uint32_t shard, const char *pattern)
+{
+    for (uint32_t i = 0; i < shards->plan.count; i++) {
+        const struct home *home = &shards->shards[i].engine.home;
+        uint32_t index = pattern_index_find(&home->patterns, span_of_string(pattern));
+        if (index == PATTERN_INDEX_NONE || !(*(const uint64_t *)pool_at(&home->pattern_shards, index) >> shard & 1)) return i;
+    }
+    return SHARDS_SIM_MAX;
+}
+
 static void check_reader(struct shard_sim *shard, uint32_t index)
 {
     struct shards *shards = shard->all;
     struct fault *fault = &shards->fault;
     struct shards_reader *reader = pool_at(&shard->readers, index);
+    for (uint32_t i = 0; i < SHARDS_PATTERNS_MAX; i++) {
+        const char *pattern = reader->patterns[i].text;
+        uint32_t without = pattern[0] ? shards_home_without(shards, shard->index, pattern) : SHARDS_SIM_MAX;
+        if (without != SHARDS_SIM_MAX) fault_say(fault, "shard %u: reader %u follows %s, and home %u does not know", shard->index, index, pattern, without);
+    }
     if (reader->stuck) return;
     for (uint32_t i = 0; i < shards->plan.topics_known; i++) {
         const struct seen *seen = &reader->seen[i];

@@ -215,6 +215,10 @@ static bool send_one(struct shard_sim *shard, struct shards_reader *reader, uint
         engine_sent(engine, index, (struct mark){ subscription->at, subscription->next_seq });
         return true;
     }
+    if (reader->slow && random_below(&shard->all->random, 4) == 0) { /* its socket took the news alone */
+        engine_unsent(engine, index);
+        return false;
+    }
     struct range range = cursor_cut(local, subscription);
     struct piece pieces[8];
     uint32_t count = range_pieces(local, &range, pieces, 8);

@@ -136,6 +136,7 @@ static void refused(struct shard_sim *shard, const struct shards_ticket *ticket)
     if (pattern) shards->seen.refused_patterns++;
     else shards->seen.refused_interests++;
     if (pattern && shards->plan.home.patterns_max >= PATTERNS_USED) fault_say(&shards->fault, "shard %u: %s is refused, although homes have room for all", shard->index, ticket->pattern);
+    if (pattern && shards_home_without(shards, shard->index, ticket->pattern) == SHARDS_SIM_MAX) fault_say(&shards->fault, "shard %u: %s is refused, although all homes took it", shard->index, ticket->pattern);
     if (!pattern && shards->plan.home.topics_max >= shards->plan.topics_known) fault_say(&shards->fault, "%s: subscribing is refused, although there is room for all topics", shards->names[ticket->topic]);
 }
 
