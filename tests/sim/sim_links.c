@@ -39,7 +39,7 @@ static struct shards_plan plan_of(uint64_t *random)
             .topic_ttl_us = ONE_OF(random, SECOND_US, 3600u * SECOND_US),
             .window = { 1 + random_below(random, 60), 2048u << random_below(random, 4), ONE_OF(random, SECOND_US, 3600u * SECOND_US) },
         },
-        .topics_known = 3 + random_below(random, SHARDS_TOPICS_MAX - 3),
+        .topics_known = random_below(random, 3) ? 3 + random_below(random, SHARDS_TOPICS_MAX - 3) : 3 + random_below(random, 5),
         .payload_bytes_max = 60 + random_below(random, 300),
         .topics_keyed = ONE_OF(random, 0, 0, 4, 32),
     };
@@ -65,6 +65,7 @@ static struct manner manner_of(uint64_t *random, uint32_t count)
         { .odds = { 200, 250, 30, 10, 80, 20, 20, 10, 10, 100, 100, 60, 10 } },   /* heavy */
         { .odds = { 160, 10, 40, 20, 100, 60, 60, 40, 120, 40, 40, 120, 40 } },   /* short lives */
         { .odds = { 150, 10, 20, 10, 120, 100, 60, 120, 100, 10, 20, 60, 220 } }, /* all of it is let go, and asked for anew */
+        { .odds = { 120, 0, 60, 40, 200, 150, 120, 240, 250, 10, 10, 20, 300 } }, /* names and patterns of what comes and goes */
     };
     struct manner manner = manners[random_below(random, sizeof manners / sizeof manners[0])];
     for (int i = 0; i < DEEDS; i++) manner.odds_sum += manner.odds[i];

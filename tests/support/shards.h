@@ -22,6 +22,7 @@ struct seen {
     bool     followed, by_name, by_name_every;
     bool     known;   /* epoch and seq count */
     bool     at_key;  /* nothing was sent since the ack: a snapshot of a topic with marks begins with a key before it */
+    bool     asked;   /* something was subscribed or not any more since the last update: it may be skipped to the newest */
     char     epoch[EPOCH_BYTES];
     uint64_t seq;     /* the newest sent, acked or told as a gap */
     uint64_t updates, gaps, jumps, lives;
@@ -230,6 +231,8 @@ void shards_flush(struct shard_sim *shard);
 void shards_place(struct shards *shards, uint32_t number, const char *epoch, uint64_t seq);
 /* The number in a payload; a fault if it is no update of that topic. False: it is none at all. */
 bool shards_number_of(struct shards *shards, uint32_t topic, struct span data, uint32_t *number);
+/* A reader subscribes anew, or no more. */
+void shards_asks_anew(struct shards_reader *reader);
 /* Judges what an ack says, and notes where its reader begins. */
 void shards_acked(struct shard_sim *shard, struct shards_reader *reader, uint32_t topic, const struct subscribe_ask *ask, const struct subscribe_reply *reply);
 /* Judges an answer; `ask` as it was asked. */

@@ -128,6 +128,21 @@ static void hear_gap(struct shard_sim *shard, struct seen *seen, uint32_t topic,
     shards->seen.gaps++;
 }
 
+void shards_asks_anew(struct shards_reader *reader)
+{
+    for (uint32_t topic = 0; topic < SHARDS_TOPICS_MAX; topic++) reader->seen[topic].asked = true;
+}
+
+/* Who keeps up misses nothing: a jump is for one that was behind, or asked anew, or whom the window or a range's bound outran. */
+static bool may_jump(const struct shards *shards, const struct shards_reader *reader, uint32_t topic, uint64_t seq)
+{
+    enum { FRAME_BYTES_AROUND = 80 };
+    const struct seen *seen = &reader->seen[topic];
+    const struct topic *there = shards_topic_at_home(shards, topic);
+    if (reader->subscriber.behind || seen->asked || !there || memcmp(there->epoch, seen->epoch, EPOCH_BYTES) != 0) return true;
+    return seen->seq + 1 < there->json.ends.tail.seq || (seq - seen->seq) * (shards->plan.payload_bytes_max + FRAME_BYTES_AROUND) > RANGE_BYTES_MAX;
+}
+
 /* `latest` jumps to what may stand alone. */
 static void judge_jump(struct shards *shards, uint32_t topic, const struct seen *seen, const struct shards_update *update)
 {
@@ -154,6 +169,7 @@ static void hear_update(struct shard_sim *shard, struct shards_reader *reader, u
     else if (every ? !next : update->seq <= seen->seq)
         fault_say(fault, "%s: shard %u: seq %llu after %llu%s", shards->names[topic], shard->index, (unsigned long long)update->seq, (unsigned long long)seen->seq, every ? " in every" : "");
     else if (!next) {
+        if (!may_jump(shards, reader, topic, update->seq)) fault_say(fault, "%s: shard %u: a jump from %llu to %llu, although it kept up", shards->names[topic], shard->index, (unsigned long long)seen->seq, (unsigned long long)update->seq);
         judge_jump(shards, topic, seen, published);
         seen->jumps++;
     }
@@ -161,7 +177,7 @@ static void hear_update(struct shard_sim *shard, struct shards_reader *reader, u
     uint32_t life = shards_life_of(shards, topic, seen->epoch);
     if (life != SHARDS_LIVES_MAX) told(shard, topic, life, update->seq, false);
     seen->seq = update->seq;
-    seen->at_key = false;
+    seen->at_key = seen->asked = false;
     seen->last_of[published->from] = number;
     seen->updates++;
     shards->seen.updates++;

@@ -60,6 +60,7 @@ static enum link_result subscribe_now(struct shard_sim *shard, const struct shar
     if (verdict != SUBSCRIBE_DONE) return LINK_REFUSED;
     shard->acks++;
     shards_acked(shard, reader, ticket->topic, &ask, &reply);
+    shards_asks_anew(reader);
     reader->seen[ticket->topic].by_name = true;
     reader->seen[ticket->topic].by_name_every = ticket->manner.every;
     return LINK_DONE;
@@ -113,6 +114,7 @@ static enum link_result pattern_now(struct shard_sim *shard, const struct shards
     known->order = ++shard->all->patterns_order;
     struct covering covering = { .shard = shard, .reader = reader };
     engine_cover(&shard->engine, ticket->reader, text, &(struct pattern_cover){ &covering, ticket->manner.resume ? on_resume : NULL, on_covered });
+    shards_asks_anew(reader);
     return LINK_DONE;
 }
 
@@ -211,6 +213,7 @@ static void forget_unfollowed(struct shard_sim *shard, uint32_t reader_index)
             fault_say(&shards->fault, "shard %u: reader %u unsubscribed %s, and is subscribed still", shard->index, reader_index, shards->names[topic]);
         reader->seen[topic] = (struct seen){ 0 };
     }
+    shards_asks_anew(reader);
 }
 
 void shards_unsubscribe(struct shards *shards, uint32_t shard_index, uint32_t reader, uint32_t topic)
