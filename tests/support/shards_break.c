@@ -60,15 +60,6 @@ static bool lends_nothing(const struct engine *engine, const struct tell *tell)
     return chain_holds(chain, notice->ends.head.segment) && chain_holds(chain, notice->ends.tail.at.segment);
 }
 
-/* It could be a notice of the interest that is there now: after it the reader holds the tail and the head. */
-static bool makes_sense(const struct engine *engine, const struct notice *notice)
-{
-    if (notice->local >= engine->locals.generations.capacity || engine->locals.generations.of[notice->local] == 0) return false;
-    const struct chain *chain = &local_topic_at(&engine->locals, notice->local)->chain;
-    uint32_t first = notice_segment(notice, 0)->segment->number, tail = notice->ends.tail.at.segment;
-    return (chain->count == 0 && first == tail) || (chain_holds(chain, tail) && first <= chain->number + chain->count);
-}
-
 static void alter_answer(struct tell *tell)
 {
     struct span text = text_span(&tell->answered.text);
@@ -88,7 +79,7 @@ static void tamper_tell(struct shards *shards, struct engine *engine, struct tel
         if (next && is_news(tell) && is_news(next) && tell->notice.local == next->notice.local && lends_nothing(engine, tell) && lends_nothing(engine, next)) swap(tell, next);
         return;
     case BREAK_GENERATION_IGNORED:
-        if (is_news(tell) && is_stale(engine, tell) && makes_sense(engine, &tell->notice)) tell->notice.generation = engine->locals.generations.of[tell->notice.local];
+        if (is_stale(engine, tell)) tell->notice.generation = engine->locals.generations.of[tell->notice.local]; /* 0 where there is none */
         return;
     case BREAK_EPOCH_ALTERED: if (is_news(tell) && notice_segment(&tell->notice, 0)->segment->number == tell->notice.ends.tail.at.segment) tell->notice.epoch[0] ^= 1; return;
     case BREAK_TAIL_ALTERED:
