@@ -342,6 +342,23 @@ static void subscribing_unprepared_is_not_ready(void **state)
     shards_free(shards);
 }
 
+static void a_publisher_that_takes_all_room_starves_no_subscriber(void **state)
+{
+    struct shards *shards = make(2, 4);
+    uint32_t topic = shards_topic_of(shards, 1, 0), wanted = shards_topic_of(shards, 1, 1), reader = shards_open(shards, 0);
+    while (shards_publish(shards, 0, topic, false) == LINK_SENT) {}
+    assert_int_equal(shards_subscribe(shards, 0, reader, wanted, true, true), LINK_SENT);
+    for (int turn = 0; turn < 6; turn++) {
+        engine_receive(&shards->shards[0].engine);
+        while (shards_publish(shards, 0, topic, false) == LINK_SENT) {} /* all that came back, at once */
+        engine_tell(&shards->shards[0].engine);
+        shards_turn(shards, 1);
+    }
+    assert_int_equal(shards->shards[0].acks, 1);
+    settle(shards);
+    shards_free(shards);
+}
+
 static void what_one_shard_asks_takes_effect_in_order(void **state)
 {
     struct shards *shards = make(2, 4);
@@ -374,6 +391,7 @@ int main(void)
         cmocka_unit_test(a_quiet_publish_has_no_reply_and_gives_its_credit_back),
         cmocka_unit_test(limits_topics_refuses_abroad_and_quiet_failures_are_counted),
         cmocka_unit_test(subscribing_unprepared_is_not_ready),
+        cmocka_unit_test(a_publisher_that_takes_all_room_starves_no_subscriber),
         cmocka_unit_test(what_one_shard_asks_takes_effect_in_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
