@@ -173,6 +173,9 @@ ASAN_OPTIONS  ?= detect_stack_use_after_return=1:strict_string_checks=1
 UBSAN_OPTIONS ?= print_stacktrace=1
 TSAN_OPTIONS  ?= second_deadlock_stack=1
 export ASAN_OPTIONS UBSAN_OPTIONS TSAN_OPTIONS
+# Each simulation runs seeds for so long; both together for at least a minute in `make test`. The sanitizers take their time.
+SIM_SECONDS ?= $(if $(filter asan tsan,$(MODE) $(MAKECMDGOALS)),15,30)
+export SIM_SECONDS
 
 test: $(PROGRAMS.debug) $(UNIT.debug) $(SIM.debug) | deps
 	@$(RUN.debug) $(UNIT.debug) $(SIM.debug) $(INTEGRATION)

@@ -257,8 +257,9 @@ enum link_result engine_prepare_pattern(struct engine *engine, struct span text,
     if (index == POOL_NONE) return LINK_REFUSED;
     struct pattern *pattern = pattern_at(&engine->patterns, index);
     bool ready = patterns_ready(engine, index);
-    if (ready && pattern->refused) return LINK_REFUSED; /* for a second: then it is let go, and asked for anew */
-    patterns_touch(engine, index);
+    bool refused = ready && pattern->refused;
+    if (!refused || !pattern->lingers) patterns_touch(engine, index);
+    if (refused) return LINK_REFUSED; /* for a second: then it is let go, and asked for anew */
     if (ready) return LINK_DONE;
     if (awaiting_add(&engine->awaiting, &pattern->awaiters, ticket, false)) return LINK_SENT;
     engine->full = engine->awaiting.full = true;

@@ -1,6 +1,6 @@
 /* One engine in one thread under seeded schedules: publishers, subscribers with sockets of little room, small windows, little memory, and a
  * clock that jumps. Each seed is a life from an empty engine to an empty engine, judged by a history that knows nothing of logs and cursors
- * (tests/support/). SIM_SECONDS (10) bounds it, SIM_SEED=n runs one seed; a failure prints its own.
+ * (tests/support/). SIM_SECONDS (30) bounds it, SIM_SEED=n runs one seed; a failure prints its own.
  *
  * The other tests break something on purpose and show that the judges see it. */
 #include <setjmp.h>
@@ -322,7 +322,7 @@ static void every_life_is_right_for_every_reader(void **state)
 {
     enum { SEEDS_FIXED = 100 }; /* the same ones in every run; the others are new ones */
     watch_for_death();
-    uint64_t end_us = clock_mono_us() + number_of("SIM_SECONDS", 10) * 1000000, fresh, lives = 0;
+    uint64_t end_us = clock_mono_us() + number_of("SIM_SECONDS", 30) * 1000000, fresh, lives = 0;
     random_fill(&fresh, sizeof fresh);
     fresh >>= 20;
     do {

@@ -160,7 +160,7 @@ void world_check(struct world *world)
     if (subscriptions != engine->locals.subscriptions.used || subscriptions != engine->by_pair.count || subscriptions != counter_read(&world->counters, COUNTER_SUBSCRIPTIONS))
         fault_say(&world->fault, "%u subscriptions, but %u are out, %u known by pair", subscriptions, engine->locals.subscriptions.used, engine->by_pair.count);
     if (followed != engine->locals.topics.used || followed != engine->locals.by_name.count) fault_say(&world->fault, "%u topics are followed, but %u are out", followed, engine->locals.topics.used);
-    if (engine->home.topics_count != engine->home.by_name.count || engine->home.topics.used != counter_read(&world->counters, COUNTER_TOPICS))
+    if (engine->home.topics_count != engine->home.by_name.count || engine->home.topics_count != counter_read(&world->counters, COUNTER_TOPICS))
         fault_say(&world->fault, "home knows %u topics by name, but %u are out", engine->home.by_name.count, engine->home.topics_count);
     for (uint32_t i = 0; (i = bitset_next(&world->live, i)) != BITSET_NONE; i++)
         for (uint32_t at = world_conn(world, i)->subscriber.siblings_first; at != POOL_NONE; at = subscription_at(&engine->locals.subscriptions, at)->sibling_next)
@@ -194,7 +194,7 @@ void world_check_leaks(struct world *world)
         const struct log *log = &world_topic(world, past)->log;
         if (log->chain.number != log->ends.tail.at.segment) fault_say(&world->fault, "%s: trimmed segments were never given back", world->history.topics[past].name);
     }
-    if (engine->home.topics_count != published) fault_say(&world->fault, "%u topics were published to, but %u are known", published, engine->home.topics.used);
+    if (engine->home.topics_count != published) fault_say(&world->fault, "%u topics were published to, but %u are known", published, engine->home.topics_count);
     if (engine->home.to_tell[0].first != POOL_NONE || engine->home.to_trim.first != POOL_NONE) fault_say(&world->fault, "a topic is still to be told or trimmed");
     check_memory(world);
 }
