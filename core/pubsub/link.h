@@ -106,13 +106,20 @@ struct notice {
     char               epoch[EPOCH_BYTES];
     struct ends        ends;
     uint32_t           segments_count;
-    struct chain_link  segments[NOTICE_SEGMENTS_MAX]; /* the first may be known: its end moved */
     struct chain_link *more_segments; /* those beyond; owned by whoever takes the notice, NULL: none */
+    struct chain_link  segments[NOTICE_SEGMENTS_MAX]; /* the first may be known: its end moved; last, since those that aren't there don't travel */
 };
 
 static inline const struct chain_link *notice_segment(const struct notice *notice, uint32_t i)
 {
     return i < NOTICE_SEGMENTS_MAX ? &notice->segments[i] : &notice->more_segments[i - NOTICE_SEGMENTS_MAX];
+}
+
+/* As much of it as there is. */
+static inline size_t notice_bytes(const struct notice *notice)
+{
+    uint32_t count = notice->segments_count < NOTICE_SEGMENTS_MAX ? notice->segments_count : NOTICE_SEGMENTS_MAX;
+    return offsetof(struct notice, segments) + count * sizeof *notice->segments;
 }
 
 /* Local topics, or patterns, with something to be told to a home; linked through a field of theirs. */
