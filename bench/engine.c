@@ -23,8 +23,8 @@ struct engine_bench {
 /* ---- what is told --------------------------------------------------------------------------------------------------- */
 
 enum fact {
-    DELIVERED_PER_S, RANGES_PER_S, PUBLISHED_PER_S, SECONDS, DELIVERED, PUBLISHED, UPDATES_PER_RANGE, RANGES_PER_SEND, TURNS, BUSY, ASKS,
-    ASKS_FULL, TELLS, NOTICES, LOANS, WAKES_ASKED, WAKES_SENT, SEGMENTS_TRIMMED, GAP_UPDATES, WRONG, FACTS
+    DELIVERED_PER_S, RANGES_PER_S, PUBLISHED_PER_S, SECONDS, DELIVERED, PUBLISHED, UPDATES_PER_RANGE, RANGES_PER_SEND, TURNS, BUSY,
+    PER_CPU_S, ASKS, ASKS_FULL, TELLS, NOTICES, LOANS, WAKES_ASKED, WAKES_SENT, SEGMENTS_TRIMMED, GAP_UPDATES, WRONG, FACTS
 };
 
 static const struct {
@@ -41,6 +41,7 @@ static const struct {
     [RANGES_PER_SEND] = { "ranges_per_send", "ranges of a send", "", 2 },
     [TURNS] = { "turns", "turns", "", 0 },
     [BUSY] = { "busy", "busy", "% of the shards' time", 1 },
+    [PER_CPU_S] = { "delivered_per_cpu_s", "delivered for each second of a CPU", "updates", 0 },
     [ASKS] = { "asks", "asks", "", 0 },
     [ASKS_FULL] = { "asks_full", "asks without room", "", 0 },
     [TELLS] = { "tells", "tells", "", 0 },
@@ -65,6 +66,7 @@ static void find_facts(const struct engine_plan *plan, const struct engine_resul
     found[RANGES_PER_SEND] = result->ranges / result->sends;
     found[TURNS] = result->turns;
     found[BUSY] = 100 - 100 * result->asleep_ns * 1e-9 / (result->seconds * (double)plan->load.shards);
+    found[PER_CPU_S] = result->delivered / (result->cpu_ns * 1e-9);
     found[ASKS] = result->asks;
     found[ASKS_FULL] = result->asks_full;
     found[TELLS] = result->tells;
@@ -160,7 +162,7 @@ static int run(struct engine_bench *self)
 /* One shard and all of them in turn, so that whatever disturbs the machine disturbs both; the first pair warms it. */
 static int run_pairs(struct engine_bench *self)
 {
-    static double one[PAIRS_MAX][FACTS], all[PAIRS_MAX][FACTS], gains[PAIRS_MAX], range_gains[PAIRS_MAX];
+    static double one[PAIRS_MAX][FACTS], all[PAIRS_MAX][FACTS], gains[PAIRS_MAX], range_gains[PAIRS_MAX], cpu_gains[PAIRS_MAX];
     struct engine_plan alone = self->plan;
     uint64_t count = self->pairs - 1;
     alone.load.shards = 1;
@@ -169,9 +171,10 @@ static int run_pairs(struct engine_bench *self)
         if (!run_once(&alone, one[at]) || !run_once(&self->plan, all[at])) return 1;
         gains[at] = all[at][DELIVERED_PER_S] / one[at][DELIVERED_PER_S];
         range_gains[at] = all[at][RANGES_PER_S] / one[at][RANGES_PER_S];
-        fprintf(stderr, "pair %llu: 1 shard %.1f M delivered/s, %llu shards %.1f M: %.2f%s\n", (unsigned long long)pair,
+        cpu_gains[at] = (double)self->plan.load.shards * all[at][PER_CPU_S] / one[at][PER_CPU_S];
+        fprintf(stderr, "pair %llu: 1 shard %.1f M delivered/s, %llu shards %.1f M: %.2f, by processor time %.2f%s\n", (unsigned long long)pair,
                 one[at][DELIVERED_PER_S] * 1e-6, (unsigned long long)self->plan.load.shards,
-                all[at][DELIVERED_PER_S] * 1e-6, gains[at], pair == 0 ? " (not counted)" : "");
+                all[at][DELIVERED_PER_S] * 1e-6, gains[at], cpu_gains[at], pair == 0 ? " (not counted)" : "");
     }
     struct report report = { .json = self->json };
     double of_one[FACTS], of_all[FACTS];
@@ -181,6 +184,7 @@ static int run_pairs(struct engine_bench *self)
     tell_plan(self, &report);
     report_count(&report, "pairs", "pairs counted", count, "");
     report_real(&report, "gain", "delivered/s against one shard", median(gains, count), 3, "times (the medians of all below)");
+    report_real(&report, "cpu_gain", "the same by processor time", median(cpu_gains, count), 3, "times (if no other process took any)");
     report_real(&report, "range_gain", "ranges/s against one shard", median(range_gains, count), 3, "times");
     tell_facts(&report, "one_", ", one shard", of_one);
     tell_facts(&report, "all_", ", all shards", of_all);

@@ -15,9 +15,16 @@ struct thread {
     uint32_t                    index;
     pthread_barrier_t          *barrier;
     bool                        pinned;
-    int64_t                     from_ns, until_ns;
+    int64_t                     from_ns, until_ns, cpu_ns; /* cpu_ns: of the processor, until it had all */
     struct engine_result        before;
 };
+
+static int64_t cpu_ns(void)
+{
+    struct timespec used;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    return (int64_t)used.tv_sec * 1000000000 + used.tv_nsec;
+}
 
 /* ---- names ---------------------------------------------------------------------------------------------------------- */
 
@@ -107,9 +114,10 @@ static void take_turns(const struct engine_plan *plan, struct engine_shard *shar
         add_up(result, &shards[i], -1);
         aim(&shards[i], plan->updates);
     }
-    int64_t from_ns = now_ns();
+    int64_t from_ns = now_ns(), from_cpu_ns = cpu_ns();
     engine_run_measured(shards, count);
     result->seconds = (double)(now_ns() - from_ns) * 1e-9;
+    result->cpu_ns = (double)(cpu_ns() - from_cpu_ns);
 }
 
 /* Until all shards have all: one that has goes on serving its topics to the others. Returns when it had itself. */
@@ -123,6 +131,7 @@ static int64_t turn_until_all_have_all(struct thread *thread)
         if (!had_ns && engine_shard_has_all(shard)) {
             had_ns = now_ns();
             asleep_ns = shard->asleep_ns;
+            thread->cpu_ns = cpu_ns();
         }
         if (had_ns && all_have_all(thread->shards, thread->plan->load.shards)) break;
         if (!busy) engine_shard_sleep(shard);
@@ -147,7 +156,9 @@ static void *live(void *context)
     aim(shard, plan->updates);
     pthread_barrier_wait(thread->barrier);
     thread->from_ns = now_ns();
+    int64_t from_cpu_ns = cpu_ns();
     thread->until_ns = turn_until_all_have_all(thread);
+    thread->cpu_ns -= from_cpu_ns;
     return NULL;
 }
 
@@ -170,6 +181,7 @@ static bool run_threads(const struct engine_plan *plan, struct engine_shard *sha
         pthread_join(threads[i].thread, NULL);
         if (threads[i].from_ns < from_ns) from_ns = threads[i].from_ns;
         if (threads[i].until_ns > until_ns) until_ns = threads[i].until_ns;
+        result->cpu_ns += (double)threads[i].cpu_ns;
         pinned = pinned && threads[i].pinned;
         for (size_t f = 0; f < sizeof *result / sizeof(double); f++) ((double *)result)[f] += ((double *)&threads[i].before)[f];
     }
