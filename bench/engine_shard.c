@@ -267,9 +267,9 @@ static int init_engine(struct engine_shard *shard)
         .shard = shard->index, .shards_count = (uint32_t)load->shards,
         .subscriptions_max = (uint32_t)load->subscriptions, .subscriptions_each_max = (uint32_t)load->follows, .patterns_max = 16,
         .locals_max = topics,
-        .home = { /* the window is the gateway's own default */
+        .home = {
             .topics_max = topics, .patterns_max = 16, .log_bytes_max = UINT64_C(8) << 30, .topic_ttl_us = UINT64_C(3600000000),
-            .window = { 1000, 1 << 20, UINT64_C(300000000) },
+            .window = { ENGINE_WINDOW, 1 << 20, UINT64_C(300000000) },
         },
     };
     return engine_init(&shard->engine, &settings, &shard->conns, &shard->ready, &shard->clock, &shard->counters);

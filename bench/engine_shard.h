@@ -9,6 +9,8 @@
 #include "core/pubsub/engine.h"
 #include "core/queue/wake.h"
 
+#define ENGINE_WINDOW 1000u /* updates that a topic keeps: the gateway's default */
+
 /* What a send does with the bytes of its range, in the kernel's place. */
 enum engine_reading { READ_LINE, READ_FRAMES, READ_COPY };
 
