@@ -219,7 +219,7 @@ static int refuse(const char *sentence)
 int engine_main(int argc, char **argv)
 {
     struct engine_bench self = {
-        .plan = { .updates = 100000, .load = { .shards = 2, .topics = 10, .subscriptions = 1000, .follows = 1, .lead = 64, .bytes = 64 } },
+        .plan = { .updates = 100000, .load = { .shards = 2, .topics = 10, .subscriptions = 1000, .follows = 1, .lead = 16, .bytes = 64 } },
     };
     struct engine_load *load = &self.plan.load;
     uint64_t threads = 0;
@@ -231,7 +231,7 @@ int engine_main(int argc, char **argv)
         { "follows", FLAG_COUNT, &load->follows, "F", "topics that one connection follows (1)", 1, 1e4 },
         { "updates", FLAG_COUNT, &self.plan.updates, "U", "that each shard publishes, rounded up to even rounds of all topics (100000)", 1, 1e9 },
         { "burst", FLAG_COUNT, &load->burst, "B", "updates that a shard publishes in a turn (as many as topics)", 1, 1e6 },
-        { "lead", FLAG_COUNT, &load->lead, "L", "bursts that a shard may be ahead of the slowest (64)", 1, 1000 },
+        { "lead", FLAG_COUNT, &load->lead, "L", "bursts that a shard may be ahead of the slowest (16)", 1, 1000 },
         { "bytes", FLAG_COUNT, &load->bytes, "S", "bytes of an update's data (64)", 32, sizeof self.data },
         { "read", FLAG_CHOICE, &load->reading, "line|frames|copy", "what is done with a range's bytes (line)", 0, 0 },
         { "quiet", FLAG_YES, &load->quiet, NULL, "publishes that want no reply", 0, 0 },
