@@ -24,7 +24,7 @@ struct engine_bench {
 
 enum fact {
     DELIVERED_PER_S, RANGES_PER_S, PUBLISHED_PER_S, SECONDS, DELIVERED, PUBLISHED, UPDATES_PER_RANGE, RANGES_PER_SEND, TURNS, BUSY,
-    PER_CPU_S, ASKS, ASKS_FULL, TELLS, NOTICES, LOANS, WAKES_ASKED, WAKES_SENT, SEGMENTS_TRIMMED, GAP_UPDATES, WRONG, FACTS
+    PER_CPU_S, LINE_NS, ASKS, ASKS_FULL, TELLS, NOTICES, LOANS, WAKES_ASKED, WAKES_SENT, SEGMENTS_TRIMMED, GAP_UPDATES, WRONG, FACTS
 };
 
 static const struct {
@@ -42,6 +42,7 @@ static const struct {
     [TURNS] = { "turns", "turns", "", 0 },
     [BUSY] = { "busy", "busy", "% of the shards' time", 1 },
     [PER_CPU_S] = { "delivered_per_cpu_s", "delivered for each second of a CPU", "updates", 0 },
+    [LINE_NS] = { "line_ns", "a line's way from CPU to CPU", "ns", 0 },
     [ASKS] = { "asks", "asks", "", 0 },
     [ASKS_FULL] = { "asks_full", "asks without room", "", 0 },
     [TELLS] = { "tells", "tells", "", 0 },
@@ -67,6 +68,7 @@ static void find_facts(const struct engine_plan *plan, const struct engine_resul
     found[TURNS] = result->turns;
     found[BUSY] = 100 - 100 * result->asleep_ns * 1e-9 / (result->seconds * (double)plan->load.shards);
     found[PER_CPU_S] = result->delivered / (result->cpu_ns * 1e-9);
+    found[LINE_NS] = result->line_ns;
     found[ASKS] = result->asks;
     found[ASKS_FULL] = result->asks_full;
     found[TELLS] = result->tells;
@@ -172,9 +174,9 @@ static int run_pairs(struct engine_bench *self)
         gains[at] = all[at][DELIVERED_PER_S] / one[at][DELIVERED_PER_S];
         range_gains[at] = all[at][RANGES_PER_S] / one[at][RANGES_PER_S];
         cpu_gains[at] = (double)self->plan.load.shards * all[at][PER_CPU_S] / one[at][PER_CPU_S];
-        fprintf(stderr, "pair %llu: 1 shard %.1f M delivered/s, %llu shards %.1f M: %.2f, by processor time %.2f%s\n", (unsigned long long)pair,
+        fprintf(stderr, "pair %llu: 1 shard %.1f M delivered/s, %llu shards %.1f M: %.2f, by processor time %.2f, a line %.0f ns%s\n", (unsigned long long)pair,
                 one[at][DELIVERED_PER_S] * 1e-6, (unsigned long long)self->plan.load.shards,
-                all[at][DELIVERED_PER_S] * 1e-6, gains[at], cpu_gains[at], pair == 0 ? " (not counted)" : "");
+                all[at][DELIVERED_PER_S] * 1e-6, gains[at], cpu_gains[at], all[at][LINE_NS], pair == 0 ? " (not counted)" : "");
     }
     struct report report = { .json = self->json };
     double of_one[FACTS], of_all[FACTS];

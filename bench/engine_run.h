@@ -15,6 +15,7 @@ struct engine_plan {
 
 /* Of all shards together. */
 struct engine_result {
+    double line_ns; /* how long a line takes from the first thread's CPU to the second's; 0: there is no second */
     double seconds, cpu_ns, delivered, published, ranges, sends, turns;
     double asks, asks_full, tells, notices, loans, segments_trimmed;
     double wakes_asked, wakes_sent, asleep_ns, gap_updates, wrong;

@@ -146,7 +146,9 @@ static void take_segments(struct locals *locals, struct local_topic *local, cons
     for (uint32_t i = 0; i < notice->segments_count; i++) {
         const struct chain_link *link = notice_segment(notice, i);
         if (chain_holds(&local->chain, link->segment->number)) {
-            chain_at(&local->chain, link->segment->number)->end = link->end;
+            struct chain_link *known = chain_at(&local->chain, link->segment->number);
+            if (local->remote) __builtin_prefetch(link->segment->bytes + known->end); /* it is in its home's cache, and wanted when this turn is flushed */
+            known->end = link->end;
             continue;
         }
         CHECK(chain_push(&local->chain, *link) == 0);
