@@ -116,7 +116,6 @@ static bool fill_notice(const struct topic *topic, uint32_t index, const struct 
     notice->next_segment = 0;
     notice->ends = log->ends;
     notice->segments_count = 0;
-    notice->more_segments = NULL;
     if (log_newest_seq(log) == 0) {
         notice->next_segment = first_to_tell(log);
         memset(notice->epoch, 0, EPOCH_BYTES);
@@ -131,8 +130,9 @@ static bool fill_notice(const struct topic *topic, uint32_t index, const struct 
         if (!notice->more_segments) return false;
     }
     for (uint32_t i = 0; i < count; i++) {
-        struct chain_link *to = i < NOTICE_SEGMENTS_MAX ? &notice->segments[i] : &notice->more_segments[i - NOTICE_SEGMENTS_MAX];
-        *to = *chain_at(&log->chain, number + i);
+        struct lent *to = i < NOTICE_SEGMENTS_MAX ? &notice->segments[i] : &notice->more_segments[i - NOTICE_SEGMENTS_MAX];
+        const struct chain_link *link = chain_at(&log->chain, number + i);
+        *to = (struct lent){ link->segment, link->end };
     }
     return true;
 }

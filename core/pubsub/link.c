@@ -249,7 +249,7 @@ static void hear_notice(struct link *link, const struct notice *notice)
         if (local->state == LOCAL_ASKED) following_answered(engine, notice->local, LOCAL_LIVE);
         if (local_topic_held_from(local) != local->held_told) link_mark_local(link, notice->local);
     }
-    if (notice->more_segments) free(notice->more_segments);
+    notice_end(notice);
 }
 
 /* Whatever we still have of it is of an older life. */

@@ -35,7 +35,7 @@ void peer_notice(struct link *link, const struct notice *notice, uint32_t *held_
         local->held_told = notice->held_from;
         locals_told(locals, notice);
         *held_from = local->held_told = local_topic_held_from(local);
-        if (notice->more_segments) free(notice->more_segments);
+        notice_end(notice);
         return;
     }
     memcpy(&stage(link, TELL_NOTICE, 0)->notice, notice, notice_bytes(notice));

@@ -96,10 +96,23 @@ bool spsc_fits(struct spsc_tx *tx, uint32_t count)
     return tx->slots - (tx->staged - tx->released_seen) >= count;
 }
 
+static inline const char *slot_at(const struct spsc_rx *rx, uint32_t count)
+{
+    return rx->items + (size_t)(count & (rx->slots - 1)) * rx->item_bytes;
+}
+
+/* The one after the next is fetched while this one and the next are worked on: it lies in the producer's cache, and the way from there
+ * may take as long as the work. */
 const void *spsc_take_slot(struct spsc_rx *rx)
 {
     if (spsc_empty(rx)) return NULL;
-    return rx->items + (size_t)(rx->taken++ & (rx->slots - 1)) * rx->item_bytes;
+    uint32_t count = rx->taken++;
+    if (rx->published_seen - rx->taken > 1) {
+        const char *soon = slot_at(rx, count + 2);
+        __builtin_prefetch(soon);
+        if (rx->item_bytes > SPSC_LINE_BYTES / 2) __builtin_prefetch(soon + SPSC_LINE_BYTES / 2);
+    }
+    return slot_at(rx, count);
 }
 
 bool spsc_take(struct spsc_rx *rx, void *item)
