@@ -161,7 +161,8 @@ static uint32_t take_ranges(struct engine_shard *shard, struct engine_conn *conn
             engine_sent(engine, index, (struct mark){ subscription->at, subscription->next_seq });
             continue;
         }
-        cuts[count] = (struct cut){ index, cursor_cut(local, subscription) };
+        cuts[count].subscription = index;
+        cursor_cut(local, subscription, &cuts[count].range);
         bytes += cuts[count++].range.bytes;
     }
     return count;

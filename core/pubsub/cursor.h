@@ -33,7 +33,7 @@ struct piece {
 bool cursor_advance(const struct local_topic *local, struct subscription *subscription, bool behind, struct counters *counters, struct cursor_news *news);
 
 /* The range from the cursor on, after cursor_advance() said true; at most RANGE_BYTES_MAX, but at least one frame. */
-struct range cursor_cut(struct local_topic *local, const struct subscription *subscription);
+void cursor_cut(struct local_topic *local, const struct subscription *subscription, struct range *range);
 
 /* The pieces of a range, one for each segment it touches; returns how many, at most pieces_max (then the range is cut
  * shorter, at a segment's end). */

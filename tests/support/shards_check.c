@@ -58,7 +58,8 @@ static void send_one(struct shard_sim *shard, struct shards_reader *reader, uint
         engine_sent(engine, index, (struct mark){ subscription->at, subscription->next_seq });
         return;
     }
-    struct range range = cursor_cut(local, subscription);
+    struct range range;
+    cursor_cut(local, subscription, &range);
     struct piece pieces[8];
     uint32_t count = range_pieces(local, &range, pieces, 8);
     for (uint32_t i = 0; i < count; i++)
