@@ -12,6 +12,7 @@ struct thread {
     alignas(128) pthread_t      thread;
     const struct engine_plan   *plan;
     struct engine_shard        *shards; /* all */
+    const struct thread        *all;
     uint32_t                    index;
     pthread_barrier_t          *barrier;
     bool                        pinned;
@@ -171,7 +172,8 @@ static void *live(void *context)
     while (!all_subscribed(thread->shards, plan->load.shards)) engine_shard_turn(shard);
     aim(shard, plan->warmup);
     pthread_barrier_wait(thread->barrier);
-    if (plan->load.shards > 1 && thread->index < 2) thread->line_ns = measure_line(thread->shards, thread->index);
+    bool apart = plan->load.shards > 1 && thread->all[0].pinned && thread->all[1].pinned;
+    if (apart && thread->index < 2) thread->line_ns = measure_line(thread->shards, thread->index);
     turn_until_all_have_all(thread);
     pthread_barrier_wait(thread->barrier);
     add_up(&thread->before, shard, -1);
@@ -191,7 +193,7 @@ static bool run_threads(const struct engine_plan *plan, struct engine_shard *sha
     struct thread *threads = aligned_alloc(alignof(struct thread), count * sizeof *threads);
     if (!threads || pthread_barrier_init(&barrier, NULL, (unsigned)count)) return false;
     for (uint32_t i = 0; i < count; i++)
-        threads[i] = (struct thread){ .plan = plan, .shards = shards, .index = i, .barrier = &barrier };
+        threads[i] = (struct thread){ .all = threads, .plan = plan, .shards = shards, .index = i, .barrier = &barrier };
     for (; begun < count; begun++)
         if (pthread_create(&threads[begun].thread, NULL, live, &threads[begun])) {
             fprintf(stderr, "ringcast-bench engine: can't start thread %llu\n", (unsigned long long)begun);
