@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bench/engine.h"
 #include "bench/fanout.h"
 #include "bench/floor.h"
 #include "bench/follow.h"
@@ -23,6 +24,7 @@ static const struct command {
     { "follow", follow_main, "subscribers that check a replay against its file, row by row and byte for byte" },
     { "fanout", fanout_main, "many subscribers and one publisher: delivered updates a second, delay, loss and order" },
     { "floor", floor_main, "the same bytes with no protocol: what the machine charges for sending them" },
+    { "engine", engine_main, "the pubsub engine without sockets: what it does in one thread, and in several" },
     { "idle", idle_main, "connections that do nothing: what each costs the gateway" },
 };
 #define COMMANDS (sizeof commands / sizeof *commands)

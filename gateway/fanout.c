@@ -81,7 +81,8 @@ static uint32_t take_ranges(struct shard *shard, struct conn *conn)
             continue;
         }
         struct staged_range *staged = &fanout->ranges[fanout->ranges_count++];
-        *staged = (struct staged_range){ index, cursor_cut(local, subscription) };
+        staged->subscription = index;
+        cursor_cut(local, subscription, &staged->range);
         if (subscription->fresh) staged->range.oldest_us = 0; /* a snapshot's age is no delay */
         bytes += staged->range.bytes;
     }

@@ -75,23 +75,19 @@ bool cursor_advance(const struct local_topic *local, struct subscription *subscr
     return true;
 }
 
-struct range cursor_cut(struct local_topic *local, const struct subscription *subscription)
+/* Written where it will lie: a range that is returned is put together in registers and copied, and that waits for its own stores. */
+void cursor_cut(struct local_topic *local, const struct subscription *subscription, struct range *range)
 {
-    struct range range = { .from = { subscription->at, subscription->next_seq } };
+    range->from = (struct mark){ subscription->at, subscription->next_seq };
     /* Those who stand at the same place are cut alike: the first one's walk over frame headers serves all. */
-    if (local->memo_bytes > 0 && local->memo_from.seq == range.from.seq) {
-        range.to = local->memo_to;
-        range.bytes = local->memo_bytes;
-        range.oldest_us = local->memo_us;
-        return range;
+    if (local->memo_bytes == 0 || local->memo_from.seq != subscription->next_seq) {
+        local->memo_from = range->from;
+        local->memo_to = chain_walk(&local->chain, range->from, local->ends.head, local->ends.last.seq + 1, range_bytes_max(local->chain.format), &local->memo_bytes);
+        local->memo_us = format_ts_read(local->chain.format, chain_bytes(&local->chain, range->from.at), local_topic_name(local));
     }
-    range.to = chain_walk(&local->chain, range.from, local->ends.head, local->ends.last.seq + 1, range_bytes_max(local->chain.format), &range.bytes);
-    range.oldest_us = format_ts_read(local->chain.format, chain_bytes(&local->chain, range.from.at), local_topic_name(local));
-    local->memo_us = range.oldest_us;
-    local->memo_from = range.from;
-    local->memo_to = range.to;
-    local->memo_bytes = range.bytes;
-    return range;
+    range->to = local->memo_to;
+    range->bytes = local->memo_bytes;
+    range->oldest_us = local->memo_us;
 }
 
 uint32_t range_pieces(const struct local_topic *local, struct range *range, struct piece *pieces, uint32_t pieces_max)

@@ -42,7 +42,7 @@ static inline uint32_t range_bytes_max(enum wire_format format)
 bool cursor_advance(const struct local_topic *local, struct subscription *subscription, bool behind, struct counters *counters, struct cursor_news *news);
 
 /* The range from the cursor on, after cursor_advance() said true; at most range_bytes_max(), but at least one frame. */
-struct range cursor_cut(struct local_topic *local, const struct subscription *subscription);
+void cursor_cut(struct local_topic *local, const struct subscription *subscription, struct range *range);
 
 /* The pieces of a range, one for each segment it touches; returns how many, at most pieces_max (then the range is cut
  * shorter, at a segment's end). */

@@ -110,9 +110,16 @@ void home_interest_end(struct home *home, uint32_t shard, uint32_t index, uint32
 static bool fill_notice(const struct topic *topic, uint32_t index, const struct interest *interest, struct notice *notice)
 {
     const struct log *log = &topic->log;
-    *notice = (struct notice){ .local = interest->local, .generation = interest->generation, .topic = index, .held_from = interest->held_from, .ends = log->ends };
+    notice->local = interest->local;
+    notice->generation = interest->generation;
+    notice->topic = index;
+    notice->held_from = interest->held_from;
+    notice->next_segment = 0;
+    notice->ends = log->ends;
+    notice->segments_count = 0;
     if (log_newest_seq(log) == 0) {
         notice->next_segment = first_to_tell(log);
+        memset(notice->epoch, 0, EPOCH_BYTES);
         return true;
     }
     memcpy(notice->epoch, topic->epoch, EPOCH_BYTES);
@@ -124,8 +131,9 @@ static bool fill_notice(const struct topic *topic, uint32_t index, const struct 
         if (!notice->more_segments) return false;
     }
     for (uint32_t i = 0; i < count; i++) {
-        struct chain_link *to = i < NOTICE_SEGMENTS_MAX ? &notice->segments[i] : &notice->more_segments[i - NOTICE_SEGMENTS_MAX];
-        *to = *chain_at(&log->chain, number + i);
+        struct lent *to = i < NOTICE_SEGMENTS_MAX ? &notice->segments[i] : &notice->more_segments[i - NOTICE_SEGMENTS_MAX];
+        const struct chain_link *link = chain_at(&log->chain, number + i);
+        *to = (struct lent){ link->segment, link->end };
     }
     return true;
 }

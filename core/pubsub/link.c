@@ -33,7 +33,7 @@ static bool stage(struct link *link, const struct ask *ask, struct span name, st
     if (run_bytes > 0 && !run) return false;
     if (ask->name_bytes > 0) memcpy(run, name.bytes, name.size);
     if (ask->data_bytes > 0) memcpy(run + name.size, data.bytes, data.size);
-    CHECK(spsc_stage(&link->asks, ask));
+    *(struct ask *)spsc_stage_slot(&link->asks) = *ask; /* it fits: see above */
     counter_add(link->engine->counters, COUNTER_ASKS_SENT, 1);
     return true;
 }
@@ -222,15 +222,15 @@ static void hear_published(struct engine *engine, const struct tell *tell)
     else engine->hooks.published(engine->hooks.context, tell->ticket, &tell->published);
 }
 
-static void hear_answer(struct engine *engine, struct tell *tell)
+static void hear_answer(struct engine *engine, const struct tell *tell)
 {
-    struct text *text = &tell->answered.text;
-    struct span all = text_span(text), last = SPAN_NONE;
+    struct text text = tell->answered.text;
+    struct span all = text_span(&text), last = SPAN_NONE;
     size_t answer_bytes = all.size - tell->answered.last_bytes;
     if (tell->answered.last_bytes > 0) last = span_skip(all, answer_bytes);
     struct query_reply reply = { .found = tell->answered.found, .more = tell->answered.more, .last = last };
     engine->hooks.answered(engine->hooks.context, tell->ticket, &reply, span_of(all.bytes ? all.bytes : "", answer_bytes));
-    text_free(text);
+    text_free(&text);
 }
 
 static void hear_refused(struct engine *engine, const struct tell *tell)
@@ -252,7 +252,7 @@ static void hear_notice(struct link *link, const struct notice *notice)
         if (local->state == LOCAL_ASKED) following_answered(engine, notice->local, LOCAL_LIVE);
         if (local_topic_held_from(local) != local->held_told) link_mark_local(link, notice->local);
     }
-    free(notice->more_segments);
+    notice_end(notice);
 }
 
 /* What we still have of it is of an older life; but in another format the new one may have been told of already. */
@@ -297,7 +297,7 @@ static void hear_match(struct link *link, const struct tell *tell, struct span t
     patterns_await(engine, tell->index, index);
 }
 
-static void hear(struct link *link, struct tell *tell)
+static void hear(struct link *link, const struct tell *tell)
 {
     struct engine *engine = link->engine;
     switch ((enum tell_kind)tell->kind) {
@@ -319,13 +319,13 @@ static void hear(struct link *link, struct tell *tell)
 
 void link_hear(struct link *link)
 {
-    struct tell tell;
+    const struct tell *tell;
     if (spsc_empty(&link->tells)) return;
     bool full = spsc_occupied(&link->tells) >= link->tells.slots - link->reserved;
     uint32_t credits = 0;
-    for (uint32_t count = 0; count < TELLS_EACH_RECEIVE && spsc_take(&link->tells, &tell); count++) {
-        credits += tell.credits;
-        hear(link, &tell);
+    for (uint32_t count = 0; count < TELLS_EACH_RECEIVE && (tell = spsc_take_slot(&link->tells)); count++) {
+        credits += tell->credits;
+        hear(link, tell);
     }
     spsc_release(&link->tells);
     link->credits += credits; /* after the slots were handed back: a reply to the next ask needs one */

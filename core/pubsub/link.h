@@ -13,6 +13,8 @@
 #ifndef CORE_PUBSUB_LINK_H
 #define CORE_PUBSUB_LINK_H
 
+#include <stdlib.h>
+
 #include "core/base/text.h"
 #include "core/proto/topic_name.h"
 #include "core/pubsub/topic.h"
@@ -96,6 +98,12 @@ struct interest_ask {
     uint32_t         generation;
 };
 
+/* A segment that a home lends, up to where its frames were told. */
+struct lent {
+    const struct segment *segment;
+    uint32_t              end;
+};
+
 /* What a home tells a shard of a topic: its ends as they are now, and what of its segments is new since the last notice. */
 #define NOTICE_SEGMENTS_MAX 3
 struct notice {
@@ -104,16 +112,29 @@ struct notice {
     uint32_t           topic;      /* of the home, by index: by it the reader gives back */
     uint32_t           held_from;  /* what the home takes for the lowest segment that the reader holds */
     uint32_t           next_segment; /* without an update: all below is of lives that are over, told of or not */
+    uint32_t           segments_count;
     char               epoch[EPOCH_BYTES];
     struct ends        ends;
-    uint32_t           segments_count;
-    struct chain_link  segments[NOTICE_SEGMENTS_MAX]; /* the first may be known: its end moved */
-    struct chain_link *more_segments; /* those beyond; owned by whoever takes the notice, NULL: none */
+    struct lent        segments[NOTICE_SEGMENTS_MAX]; /* the first may be known: its end moved. From here on what there is travels, and no more */
+    struct lent       *more_segments; /* those beyond, where there are; owned by whoever takes the notice */
 };
 
-static inline const struct chain_link *notice_segment(const struct notice *notice, uint32_t i)
+static inline const struct lent *notice_segment(const struct notice *notice, uint32_t i)
 {
     return i < NOTICE_SEGMENTS_MAX ? &notice->segments[i] : &notice->more_segments[i - NOTICE_SEGMENTS_MAX];
+}
+
+/* As much of it as there is. */
+static inline size_t notice_bytes(const struct notice *notice)
+{
+    if (notice->segments_count > NOTICE_SEGMENTS_MAX) return sizeof *notice;
+    return offsetof(struct notice, segments) + notice->segments_count * sizeof *notice->segments;
+}
+
+/* By whoever took it, when it was heard. */
+static inline void notice_end(const struct notice *notice)
+{
+    if (notice->segments_count > NOTICE_SEGMENTS_MAX) free(notice->more_segments);
 }
 
 /* Local topics, or patterns, with something to be told to a home; linked through a field of theirs. */

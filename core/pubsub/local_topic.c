@@ -152,12 +152,14 @@ static void take_segments(struct locals *locals, struct local_topic *local, cons
     /* What lies between was trimmed before it was told on: so was all that we have. */
     if (local->chain.count > 0 && first > local->chain.number + local->chain.count) drop_segments(locals, local, local->chain.count);
     for (uint32_t i = 0; i < notice->segments_count; i++) {
-        const struct chain_link *link = notice_segment(notice, i);
-        if (chain_holds(&local->chain, link->segment->number)) {
-            chain_at(&local->chain, link->segment->number)->end = link->end;
+        const struct lent *lent = notice_segment(notice, i);
+        if (chain_holds(&local->chain, lent->segment->number)) {
+            struct chain_link *known = chain_at(&local->chain, lent->segment->number);
+            if (local->remote) __builtin_prefetch(lent->segment->bytes + known->end); /* it is in its home's cache, and wanted when this turn is flushed */
+            known->end = lent->end;
             continue;
         }
-        CHECK(chain_push(&local->chain, *link) == 0);
+        CHECK(chain_push(&local->chain, (struct chain_link){ .segment = lent->segment, .end = lent->end, .first_key = NO_KEY }) == 0);
         if (local->remote) counter_add(locals->counters, COUNTER_LOANS, 1);
     }
 }

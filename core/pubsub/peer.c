@@ -9,12 +9,16 @@
 
 /* ---- tells ----------------------------------------------------------------------------------------------------------- */
 
-static void stage(struct link *link, struct tell *tell, uint32_t credits)
+/* The next tell, where it will lie: the caller writes at once what its kind needs, and no more of it travels. */
+static struct tell *stage(struct link *link, enum tell_kind kind, uint32_t credits)
 {
+    struct tell *tell = spsc_stage_slot(&link->told);
+    CHECK(tell); /* a slot is free for each credit that is out, and nothing else takes those */
+    tell->kind = (uint8_t)kind;
     tell->credits = (uint16_t)(credits + link->credits_back);
     link->credits_back = 0;
-    CHECK(spsc_stage(&link->told, tell)); /* a slot is free for each credit that is out, and nothing else takes those */
     counter_add(link->engine->counters, COUNTER_TELLS_SENT, 1);
+    return tell;
 }
 
 bool peer_has_room(struct link *link)
@@ -31,50 +35,54 @@ void peer_notice(struct link *link, const struct notice *notice, uint32_t *held_
         local->held_told = notice->held_from;
         locals_told(locals, notice);
         *held_from = local->held_told = local_topic_held_from(local);
-        free(notice->more_segments);
+        notice_end(notice);
         return;
     }
-    struct tell tell = { .kind = TELL_NOTICE, .notice = *notice };
-    stage(link, &tell, 0);
+    memcpy(&stage(link, TELL_NOTICE, 0)->notice, notice, notice_bytes(notice));
     counter_add(link->engine->counters, COUNTER_NOTICES_SENT, 1);
 }
 
-static void stage_name(struct link *link, struct tell *tell, struct span name)
+static struct tell *stage_name(struct link *link, enum tell_kind kind, uint32_t index, uint32_t generation, struct span name)
 {
+    struct tell *tell = stage(link, kind, 0);
     CHECK(name.size <= sizeof tell->name);
+    tell->refused = false;
+    tell->index = index;
+    tell->generation = generation;
     tell->name_bytes = (uint32_t)name.size;
     if (name.size > 0) memcpy(tell->name, name.bytes, name.size);
-    stage(link, tell, 0);
+    return tell;
+}
+
+/* An interest or a pattern that there is no room for. */
+static void stage_refusal(struct link *link, enum tell_kind kind, const struct ask *ask)
+{
+    struct tell *tell = stage(link, kind, 1);
+    tell->refused = true;
+    tell->index = ask->index;
+    tell->generation = ask->generation;
 }
 
 void peer_birth(struct link *link, struct span topic, const char epoch[EPOCH_BYTES])
 {
-    if (link->self) {
-        patterns_on_birth(link->engine, topic);
-        return;
-    }
-    struct tell tell = { .kind = TELL_BIRTH };
-    memcpy(tell.epoch, epoch, EPOCH_BYTES);
-    stage_name(link, &tell, topic);
+    if (link->self) patterns_on_birth(link->engine, topic);
+    else memcpy(stage_name(link, TELL_BIRTH, 0, 0, topic)->epoch, epoch, EPOCH_BYTES);
 }
 
 void peer_match(struct link *link, uint32_t pattern, uint32_t generation, struct span topic)
 {
-    struct tell tell = { .kind = TELL_MATCH, .index = pattern, .generation = generation };
-    stage_name(link, &tell, topic);
+    stage_name(link, TELL_MATCH, pattern, generation, topic);
 }
 
 void peer_matches_end(struct link *link, uint32_t pattern, uint32_t generation)
 {
-    struct tell tell = { .kind = TELL_PATTERN, .index = pattern, .generation = generation };
-    stage_name(link, &tell, SPAN_NONE);
+    stage_name(link, TELL_PATTERN, pattern, generation, SPAN_NONE);
 }
 
 void peer_give_credits(struct link *link)
 {
     if (link->credits_back == 0) return;
-    struct tell tell = { .kind = TELL_CREDITS };
-    stage(link, &tell, 0);
+    stage(link, TELL_CREDITS, 0);
 }
 
 /* ---- asks ------------------------------------------------------------------------------------------------------------ */
@@ -82,17 +90,23 @@ void peer_give_credits(struct link *link)
 static void serve_publish(struct link *link, const struct ask *ask, struct span name, struct span data)
 {
     struct publish_ask publish = { .topic = name, .hash = ask->hash, .data = data, .line_break = ask->line_break, .key = ask->key };
-    struct tell tell = { .kind = TELL_PUBLISHED, .ticket = ask->ticket };
-    home_publish(&link->engine->home, &publish, &tell.published);
-    if (ask->quiet && tell.published.verdict == PUBLISH_DONE) link->credits_back++;
-    else stage(link, &tell, 1);
+    struct publish_reply reply = { 0 };
+    home_publish(&link->engine->home, &publish, &reply);
+    if (ask->quiet && reply.verdict == PUBLISH_DONE) {
+        link->credits_back++;
+        return;
+    }
+    struct tell *tell = stage(link, TELL_PUBLISHED, 1);
+    tell->ticket = ask->ticket;
+    tell->published = reply;
 }
 
 static void serve_delete(struct link *link, const struct ask *ask, struct span name)
 {
-    struct tell tell = { .kind = TELL_DELETED, .ticket = ask->ticket };
-    tell.deleted.found = home_delete(&link->engine->home, name, ask->hash);
-    stage(link, &tell, 1);
+    bool found = home_delete(&link->engine->home, name, ask->hash);
+    struct tell *tell = stage(link, TELL_DELETED, 1);
+    tell->ticket = ask->ticket;
+    tell->deleted.found = found;
 }
 
 static void serve_query(struct link *link, const struct ask *ask, struct span name, struct span rest)
@@ -101,14 +115,16 @@ static void serve_query(struct link *link, const struct ask *ask, struct span na
         .kind = (enum query_kind)ask->query_kind, .shard = link->engine->settings.shard, .topic = name, .hash = ask->hash,
         .after_seq = ask->after_seq, .prefix = name, .after = ask->has_after ? rest : SPAN_NONE, .limit = ask->limit, .bytes_max = ask->bytes_max,
     };
-    struct tell tell = { .kind = TELL_ANSWERED, .ticket = ask->ticket };
     struct query_reply reply;
-    home_query(&link->engine->home, &query, &reply, &tell.answered.text);
-    tell.answered.found = reply.found;
-    tell.answered.more = reply.more;
-    if (reply.last.bytes) text_add(&tell.answered.text, reply.last); /* names move: it travels along */
-    tell.answered.last_bytes = (uint32_t)reply.last.size;
-    stage(link, &tell, 1);
+    struct text answer = { 0 };
+    home_query(&link->engine->home, &query, &reply, &answer);
+    if (reply.last.bytes) text_add(&answer, reply.last); /* names move: it travels along */
+    struct tell *tell = stage(link, TELL_ANSWERED, 1);
+    tell->ticket = ask->ticket;
+    tell->answered.text = answer;
+    tell->answered.last_bytes = (uint32_t)reply.last.size;
+    tell->answered.found = reply.found;
+    tell->answered.more = reply.more;
 }
 
 static void serve_interest(struct link *link, const struct ask *ask, struct span name)
@@ -118,8 +134,7 @@ static void serve_interest(struct link *link, const struct ask *ask, struct span
         link->credits_back++;
         return;
     }
-    struct tell tell = { .kind = TELL_REFUSED, .index = ask->index, .generation = ask->generation };
-    stage(link, &tell, 1);
+    stage_refusal(link, TELL_REFUSED, ask);
 }
 
 static void serve_pattern(struct link *link, const struct ask *ask, struct span pattern)
@@ -130,8 +145,7 @@ static void serve_pattern(struct link *link, const struct ask *ask, struct span 
         return;
     }
     home_pattern(home, link->shard, pattern, false);
-    struct tell tell = { .kind = TELL_PATTERN, .refused = true, .index = ask->index, .generation = ask->generation };
-    stage(link, &tell, 1);
+    stage_refusal(link, TELL_PATTERN, ask);
 }
 
 static void serve(struct link *link, const struct ask *ask, struct span name, struct span data)
@@ -155,14 +169,14 @@ static void serve(struct link *link, const struct ask *ask, struct span name, st
 
 void peer_serve(struct link *link)
 {
-    struct ask ask;
+    const struct ask *ask;
     if (spsc_empty(&link->asked)) return;
     uint32_t bytes = 0;
     bool full = spsc_occupied(&link->asked) == link->asked.slots;
-    for (uint32_t count = 0; count < ASKS_EACH_RECEIVE && bytes < ASK_BYTES_EACH_RECEIVE && spsc_take(&link->asked, &ask); count++) {
-        uint32_t run_bytes = ask.name_bytes + ask.data_bytes;
+    for (uint32_t count = 0; count < ASKS_EACH_RECEIVE && bytes < ASK_BYTES_EACH_RECEIVE && (ask = spsc_take_slot(&link->asked)); count++) {
+        uint32_t run_bytes = ask->name_bytes + ask->data_bytes;
         const char *run = run_bytes > 0 ? byte_ring_take(&link->asked_bytes, run_bytes) : "";
-        serve(link, &ask, span_of(run, ask.name_bytes), span_of(run + ask.name_bytes, ask.data_bytes));
+        serve(link, ask, span_of(run, ask->name_bytes), span_of(run + ask->name_bytes, ask->data_bytes));
         bytes += run_bytes;
     }
     spsc_release(&link->asked);

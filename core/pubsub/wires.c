@@ -31,7 +31,7 @@ static void wire_deinit(struct wire *wire)
     struct spsc_rx tells = spsc_consumer(&wire->tells);
     struct tell tell;
     while (spsc_take(&tells, &tell)) {
-        if (tell.kind == TELL_NOTICE) free(tell.notice.more_segments);
+        if (tell.kind == TELL_NOTICE) notice_end(&tell.notice);
         if (tell.kind == TELL_ANSWERED) text_free(&tell.answered.text);
     }
     spsc_deinit(&wire->asks);

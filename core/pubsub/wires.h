@@ -8,6 +8,7 @@
 #define CORE_PUBSUB_WIRES_H
 
 #include <assert.h>
+#include <stdalign.h>
 
 #include "core/pubsub/link.h"
 #include "core/queue/byte_ring.h"
@@ -71,8 +72,10 @@ enum tell_kind {
     TELL_PATTERN,   /* all matches of the pattern were told; or it is refused */
 };
 
+/* On lines of its own, so that a notice of one segment is two of them: more is rare, and each costs a way between two CPUs. */
+#define TELL_LINE_BYTES 64
 struct tell {
-    uint8_t  kind;    /* enum tell_kind */
+    alignas(TELL_LINE_BYTES) uint8_t kind; /* enum tell_kind */
     bool     refused; /* PATTERN */
     uint16_t credits; /* that come back with it */
     uint32_t ticket;
@@ -93,6 +96,9 @@ struct tell {
         };
     };
 };
+
+static_assert(offsetof(struct tell, notice.segments[1]) <= 2 * TELL_LINE_BYTES, "see above");
+static_assert(sizeof(struct ask) == 64, "one line");
 
 struct wire {
     struct spsc      asks, tells;

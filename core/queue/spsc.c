@@ -59,15 +59,20 @@ static inline void look_for_items(struct spsc_rx *rx)
     CHECK(rx->published_seen - rx->taken <= rx->slots);
 }
 
-bool spsc_stage(struct spsc_tx *tx, const void *item)
+void *spsc_stage_slot(struct spsc_tx *tx)
 {
     if (tx->staged - tx->released_seen == tx->slots) {
         look_for_room(tx);
-        if (tx->staged - tx->released_seen == tx->slots) return false;
+        if (tx->staged - tx->released_seen == tx->slots) return NULL;
     }
-    memcpy(tx->items + (size_t)(tx->staged & (tx->slots - 1)) * tx->item_bytes, item, tx->item_bytes);
-    tx->staged++;
-    return true;
+    return tx->items + (size_t)(tx->staged++ & (tx->slots - 1)) * tx->item_bytes;
+}
+
+bool spsc_stage(struct spsc_tx *tx, const void *item)
+{
+    void *slot = spsc_stage_slot(tx);
+    if (slot) memcpy(slot, item, tx->item_bytes);
+    return slot != NULL;
 }
 
 bool spsc_publish(struct spsc_tx *tx)
@@ -91,13 +96,30 @@ bool spsc_fits(struct spsc_tx *tx, uint32_t count)
     return tx->slots - (tx->staged - tx->released_seen) >= count;
 }
 
+static inline const char *slot_at(const struct spsc_rx *rx, uint32_t count)
+{
+    return rx->items + (size_t)(count & (rx->slots - 1)) * rx->item_bytes;
+}
+
+/* The one after the next is fetched while this one and the next are worked on: it lies in the producer's cache, and the way from there
+ * may take as long as the work. */
+const void *spsc_take_slot(struct spsc_rx *rx)
+{
+    if (spsc_empty(rx)) return NULL;
+    uint32_t count = rx->taken++;
+    if (rx->published_seen - rx->taken > 1) {
+        const char *soon = slot_at(rx, count + 2);
+        __builtin_prefetch(soon);
+        if (rx->item_bytes > SPSC_LINE_BYTES / 2) __builtin_prefetch(soon + SPSC_LINE_BYTES / 2);
+    }
+    return slot_at(rx, count);
+}
+
 bool spsc_take(struct spsc_rx *rx, void *item)
 {
-    if (spsc_empty(rx)) return false;
-    const char *slot = rx->items + (size_t)(rx->taken & (rx->slots - 1)) * rx->item_bytes;
-    memcpy(item, slot, rx->item_bytes);
-    rx->taken++;
-    return true;
+    const void *slot = spsc_take_slot(rx);
+    if (slot) memcpy(item, slot, rx->item_bytes);
+    return slot != NULL;
 }
 
 void spsc_release(struct spsc_rx *rx)

@@ -66,6 +66,9 @@ struct spsc_rx spsc_consumer(struct spsc *queue);
 
 /* Copies the item into the next slot, where the consumer doesn't see it yet; false: full. */
 bool spsc_stage(struct spsc_tx *tx, const void *item);
+/* Stages the next slot itself, to be written before the publish, as far as the consumer will read; NULL: full. What is not written
+ * is not carried to the other core. */
+void *spsc_stage_slot(struct spsc_tx *tx);
 /* Shows the consumer all that was staged, with one release store; false: nothing was. */
 bool spsc_publish(struct spsc_tx *tx);
 /* How many items can be staged now; it can only grow until the next stage. */
@@ -75,6 +78,8 @@ bool spsc_fits(struct spsc_tx *tx, uint32_t count);
 
 /* Copies the oldest item out; false: empty. Its slot stays occupied until it is released. */
 bool spsc_take(struct spsc_rx *rx, void *item);
+/* Takes the oldest item where it lies, valid until it is released; NULL: empty. */
+const void *spsc_take_slot(struct spsc_rx *rx);
 /* Hands back the slots of all that was taken, with one release store. */
 void spsc_release(struct spsc_rx *rx);
 /* Whether there is nothing to take. After wake_sleep_begin() it sees all that was published before a wake_needed() said false. */

@@ -182,7 +182,8 @@ static void send_one(struct kit *kit, struct subscriber *subscriber, uint32_t in
     text_print(&kit->line, "%s%.*s", kit->line.size > 0 ? ", " : "", (int)local->name_bytes, local->name);
     if (news.new_life) text_add_string(&kit->line, " born");
     if (news.gap_to > 0) text_print(&kit->line, " gap %llu-%llu", (unsigned long long)news.gap_from, (unsigned long long)news.gap_to);
-    struct range range = cursor_cut(local, subscription);
+    struct range range;
+    cursor_cut(local, subscription, &range);
     say_seqs(kit, local, &range);
     engine_sent(&kit->engine, index, range.to);
 }

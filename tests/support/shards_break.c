@@ -25,7 +25,7 @@ static uint32_t items_of(struct spsc_rx *rx)
 /* It never came; the credits that travel with it do. */
 static void lose(struct tell *tell)
 {
-    if (tell->kind == TELL_NOTICE) free(tell->notice.more_segments);
+    if (tell->kind == TELL_NOTICE) notice_end(&tell->notice);
     if (tell->kind == TELL_ANSWERED) text_free(&tell->answered.text);
     *tell = (struct tell){ .kind = TELL_CREDITS, .credits = tell->credits };
 }

@@ -235,7 +235,8 @@ static bool send_one(struct shard_sim *shard, struct shards_reader *reader, uint
         engine_unsent(engine, index);
         return false;
     }
-    struct range range = cursor_cut(local, subscription);
+    struct range range;
+    cursor_cut(local, subscription, &range);
     struct piece pieces[8];
     uint32_t count = range_pieces(local, &range, pieces, 8);
     uint32_t takes = reader->slow ? 1 + random_below(&shard->all->random, 4) : UINT32_MAX;

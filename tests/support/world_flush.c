@@ -100,7 +100,8 @@ static void take_ranges(struct world *world, struct sim_conn *conn, struct world
             continue;
         }
         struct world_range *ranged = &world->ranges[world->ranges_count];
-        *ranged = (struct world_range){ index, cursor_cut(local_of(world, index), subscription) };
+        ranged->subscription = index;
+        cursor_cut(local_of(world, index), subscription, &ranged->range);
         if (subscription->mode == MODE_LATEST) judge_latest(world, conn, local_of(world, index), &ranged->range);
         if (subscription->mode == MODE_EVERY && world_breaks(world, BREAK_RANGE_DROPPED)) {
             engine_sent(&world->engine, index, ranged->range.to);

@@ -215,7 +215,8 @@ static void a_cut_takes_whole_frames_up_to_its_bound_and_at_least_one(void **sta
         struct subscription *subscription = long_range(kit, sizes[i], 1000000 / (int)(sizes[i] + 60) + 3);
         struct local_topic *local = kit_local(kit, "A");
         while (subscription->next_seq <= local->ends.last.seq) {
-            struct range range = cursor_cut(local, subscription);
+            struct range range;
+            cursor_cut(local, subscription, &range);
             uint64_t bytes = 0, frames = range.to.seq - range.from.seq;
             struct mark mark = range.from;
             for (uint64_t n = 0; n < frames; n++) {
@@ -224,7 +225,8 @@ static void a_cut_takes_whole_frames_up_to_its_bound_and_at_least_one(void **sta
             }
             assert_int_equal(range.bytes, bytes);
             assert_true(frames == 1 || bytes <= RANGE_BYTES_MAX);
-            struct range again = cursor_cut(local, subscription); /* from memory */
+            struct range again;
+            cursor_cut(local, subscription, &again); /* from memory */
             assert_memory_equal(&again, &range, sizeof range);
             bool at_head = range.to.seq > local->ends.last.seq;
             if (!at_head) assert_true(bytes + ws_server_frame_bytes(chain_bytes(&local->chain, mark.at)) > RANGE_BYTES_MAX);
@@ -240,7 +242,8 @@ static void pieces_are_the_range_and_end_at_a_segment_where_there_is_no_room_for
     struct kit *kit = kit_make(&(struct kit_settings){ 0 });
     struct subscription *subscription = long_range(kit, 200, 200);
     struct local_topic *local = kit_local(kit, "A");
-    const struct range whole = cursor_cut(local, subscription);
+    struct range whole;
+    cursor_cut(local, subscription, &whole);
     struct piece pieces[64];
     struct range range = whole;
     uint32_t all = range_pieces(local, &range, pieces, 64);
@@ -265,7 +268,8 @@ static void a_send_cut_at_any_byte_is_found_in_its_frame(void **state)
     struct kit *kit = kit_make(&(struct kit_settings){ 0 });
     struct subscription *subscription = long_range(kit, 150, 60);
     struct local_topic *local = kit_local(kit, "A");
-    struct range range = cursor_cut(local, subscription);
+    struct range range;
+    cursor_cut(local, subscription, &range);
     struct mark mark = range.from;
     uint64_t before = 0;
     for (uint64_t sent = 0; sent <= range.bytes; sent++) {

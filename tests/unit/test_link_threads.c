@@ -93,7 +93,8 @@ static void flush_one(struct side *side, struct thread_reader *reader, uint32_t 
         engine_sent(&side->engine, index, (struct mark){ subscription->at, subscription->next_seq });
         return;
     }
-    struct range range = cursor_cut(local, subscription);
+    struct range range;
+    cursor_cut(local, subscription, &range);
     struct piece pieces[8];
     uint32_t count = range_pieces(local, &range, pieces, 8);
     for (uint32_t i = 0; i < count; i++)

@@ -77,11 +77,11 @@ static uint32_t tell(struct side *side, uint32_t number)
         notice.next_segment = side->log.chain.number + side->log.chain.count;
     } else {
         memcpy(notice.epoch, side->epoch, EPOCH_BYTES);
-        struct chain_link *more = notice.more_segments = malloc(side->log.chain.count * sizeof *more);
+        struct lent *more = notice.more_segments = malloc(side->log.chain.count * sizeof *more);
         assert_non_null(more);
         for (; chain_holds(&side->log.chain, number); number++) {
-            struct chain_link *to = notice.segments_count < NOTICE_SEGMENTS_MAX ? &notice.segments[notice.segments_count] : more++;
-            *to = *chain_at(&side->log.chain, number);
+            struct lent *to = notice.segments_count < NOTICE_SEGMENTS_MAX ? &notice.segments[notice.segments_count] : more++;
+            *to = (struct lent){ chain_at(&side->log.chain, number)->segment, chain_at(&side->log.chain, number)->end };
             notice.segments_count++;
         }
     }

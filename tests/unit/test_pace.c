@@ -242,7 +242,7 @@ static bool send_part(struct kit *kit, struct range *range)
     struct local_topic *local = local_topic_at(&kit->engine.locals, subscription->local);
     struct cursor_news news;
     assert_true(cursor_advance(local, subscription, false, &kit->counters, &news));
-    *range = cursor_cut(local, subscription);
+    cursor_cut(local, subscription, range);
     engine_sent(&kit->engine, index, range->to);
     return true;
 }

@@ -60,6 +60,35 @@ static void staged_items_are_unseen_until_published(void **state)
     spsc_deinit(&queue);
 }
 
+static void slots_are_written_and_read_where_they_lie(void **state)
+{
+    struct spsc queue;
+    struct item *staged, copy;
+    const struct item *taken[3];
+    assert_int_equal(spsc_init(&queue, sizeof copy, 4), 0);
+    struct spsc_tx tx = spsc_producer(&queue);
+    struct spsc_rx rx = spsc_consumer(&queue);
+    assert_null(spsc_take_slot(&rx));
+    for (uint64_t round = 0; round < 5; round++) { /* over the ring's end */
+        for (uint64_t i = 0; i < 3; i++) {
+            assert_non_null(staged = spsc_stage_slot(&tx));
+            *staged = item_of(round * 10 + i);
+        }
+        assert_true(stage(&tx, round * 10 + 3)); /* those that copy may stand between */
+        assert_null(spsc_stage_slot(&tx));
+        assert_null(spsc_take_slot(&rx));
+        spsc_publish(&tx);
+        for (uint64_t i = 0; i < 3; i++) assert_non_null(taken[i] = spsc_take_slot(&rx));
+        assert_null(spsc_stage_slot(&tx)); /* nothing is released yet */
+        for (uint64_t i = 0; i < 3; i++) assert_true(item_is(taken[i], round * 10 + i));
+        assert_true(spsc_take(&rx, &copy));
+        assert_true(item_is(&copy, round * 10 + 3));
+        assert_null(spsc_take_slot(&rx));
+        spsc_release(&rx);
+    }
+    spsc_deinit(&queue);
+}
+
 static void taken_slots_are_occupied_until_released(void **state)
 {
     struct spsc queue;
@@ -194,6 +223,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(staged_items_are_unseen_until_published),
+        cmocka_unit_test(slots_are_written_and_read_where_they_lie),
         cmocka_unit_test(taken_slots_are_occupied_until_released),
         cmocka_unit_test(impossible_sizes_are_refused),
         cmocka_unit_test(a_random_schedule_is_that_of_the_oracle),
