@@ -169,6 +169,7 @@ bool topics_asked_resume(struct shard *shard, struct topics_asked *asked, const 
 
 void topics_asked_resume_of(const struct shard *shard, const struct topics_asked *asked, struct subscribe_ask *ask)
 {
+    if (asked->points_count == 0) return;
     uint32_t hash = hash_of(shard, ask->topic);
     const struct table *table = &asked->points_by_name;
     for (uint32_t at = table_first(table, hash); at != TABLE_NONE; at = table_following(table, hash, at)) {

@@ -14,23 +14,6 @@ struct link *engine_link_of(struct engine *engine, uint64_t hash)
     return &engine->links[engine_home_of(engine, hash)];
 }
 
-static uint32_t pair_hash(uint32_t subscriber, uint32_t local)
-{
-    uint64_t pair = ((uint64_t)subscriber << 32 | local) * UINT64_C(0x9e3779b97f4a7c15);
-    return (uint32_t)(pair >> 32); /* indices are ours, not the client's: no key is needed */
-}
-
-static uint32_t find_subscription(const struct engine *engine, uint32_t subscriber, uint32_t local)
-{
-    uint32_t hash = pair_hash(subscriber, local);
-    const struct table *table = &engine->by_pair;
-    for (uint32_t at = table_first(table, hash); at != TABLE_NONE; at = table_following(table, hash, at)) {
-        const struct subscription *subscription = subscription_at(&engine->locals.subscriptions, table->slots[at].index);
-        if (subscription->subscriber == subscriber && subscription->local == local) return table->slots[at].index;
-    }
-    return POOL_NONE;
-}
-
 static void sibling_add(struct engine *engine, struct subscriber *subscriber, uint32_t index)
 {
     struct pool *pool = &engine->locals.subscriptions;
@@ -103,7 +86,7 @@ void following_set_mode(struct engine *engine, uint32_t index, enum mode mode)
 {
     struct subscription *subscription = subscription_at(&engine->locals.subscriptions, index);
     if (subscription->mode == MODE_EVERY && mode == MODE_LATEST && subscription->list == IN_DIRTY) subscription->skips = true;
-    subscription->mode = (uint8_t)mode;
+    subscription->mode = mode;
     if (mode == MODE_LATEST || subscription->jumped == 0) return;
     subscription->next_seq = subscription_due_seq(subscription);
     subscription->jumped = 0;
@@ -202,7 +185,7 @@ static uint32_t follow_own(struct engine *engine, struct span name, uint64_t has
     struct home *home = &engine->home;
     uint32_t index = locals_find(&engine->locals, name, hash), us = engine->settings.shard;
     if (index != POOL_NONE) {
-        home_tell_topic(home, us, name, hash); /* it may have grown in this turn: the ack's seq is the newest at this moment */
+        home_tell_topic_at(home, us, local_topic_at(&engine->locals, index)->topic); /* it may have grown in this turn: the ack's seq is the newest at this moment */
         return index;
     }
     index = locals_make(&engine->locals, name, hash, false);
@@ -219,9 +202,8 @@ static uint32_t follow_own(struct engine *engine, struct span name, uint64_t has
 }
 
 /* The local topic; POOL_NONE: refused. One of another shard was prepared. */
-static uint32_t follow(struct engine *engine, struct span name)
+static uint32_t follow(struct engine *engine, struct span name, uint64_t hash)
 {
-    uint64_t hash = engine_name_hash(engine, name);
     return engine_link_of(engine, hash)->self ? follow_own(engine, name, hash) : locals_find(&engine->locals, name, hash);
 }
 
@@ -235,24 +217,27 @@ static void reply_with(struct subscribe_reply *reply, const struct local_topic *
 enum subscribe_verdict following_make(struct engine *engine, uint32_t subscriber_index, const struct subscribe_ask *ask, uint32_t by, uint32_t *made, struct subscribe_reply *reply)
 {
     *reply = (struct subscribe_reply){ 0 };
-    uint32_t local_index = follow(engine, ask->topic);
-    if (local_index == POOL_NONE) return SUBSCRIBE_TOPICS_FULL;
+    uint64_t hash = engine_name_hash(engine, ask->topic);
+    uint32_t local_index = follow(engine, ask->topic, hash);
+    bool own = engine_link_of(engine, hash)->self;
+    if (local_index == POOL_NONE) return own ? SUBSCRIBE_TOPICS_FULL : SUBSCRIBE_NOT_READY;
     struct local_topic *local = local_topic_at(&engine->locals, local_index);
+    if (by == BY_NAME && local->state != LOCAL_LIVE) return SUBSCRIBE_NOT_READY; /* what a pattern covers may be asked for still */
 
-    uint32_t index = *made = find_subscription(engine, subscriber_index, local_index);
+    uint32_t index = *made = pairs_find(&engine->by_pair, subscriber_index, local_index);
     if (index != POOL_NONE) {
         reply_with(reply, local);
         reply->again = true;
         return SUBSCRIBE_DONE;
     }
     index = pool_take(&engine->locals.subscriptions);
-    if (index == POOL_NONE || table_insert(&engine->by_pair, pair_hash(subscriber_index, local_index), index)) {
-        if (index != POOL_NONE) pool_give(&engine->locals.subscriptions, index);
+    if (index == POOL_NONE) {
         drop_if_unused(engine, local_index);
         return SUBSCRIBE_FULL;
     }
     struct subscription *subscription = subscription_at(&engine->locals.subscriptions, index);
-    *subscription = (struct subscription){ .subscriber = subscriber_index, .local = local_index, .mode = (uint8_t)ask->mode, .by = by };
+    *subscription = (struct subscription){ .subscriber = subscriber_index, .local = local_index, .mode = ask->mode, .by = by };
+    pairs_insert(&engine->by_pair, index);
     set_cursor(subscription, local, ask, reply);
     sibling_add(engine, pool_at(engine->locals.subscribers, subscriber_index), index);
     local->subscriptions_count++;
@@ -270,7 +255,7 @@ void following_end(struct engine *engine, uint32_t index)
     uint32_t local_index = subscription->local;
     subscription_unlink(&engine->locals.subscriptions, ring_of(engine, subscription), index);
     sibling_remove(engine, pool_at(engine->locals.subscribers, subscription->subscriber), index);
-    table_remove(&engine->by_pair, pair_hash(subscription->subscriber, local_index), index);
+    pairs_remove(&engine->by_pair, index);
     pool_give(&engine->locals.subscriptions, index);
     local_topic_at(&engine->locals, local_index)->subscriptions_count--;
     counter_sub(engine->counters, COUNTER_SUBSCRIPTIONS, 1);
@@ -281,5 +266,5 @@ void following_end(struct engine *engine, uint32_t index)
 uint32_t following_find(const struct engine *engine, uint32_t subscriber, struct span topic)
 {
     uint32_t local = locals_find(&engine->locals, topic, engine_name_hash(engine, topic));
-    return local == POOL_NONE ? POOL_NONE : find_subscription(engine, subscriber, local);
+    return local == POOL_NONE ? POOL_NONE : pairs_find(&engine->by_pair, subscriber, local);
 }

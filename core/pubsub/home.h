@@ -65,6 +65,7 @@ void home_tell(struct home *home);
 void home_tell_shard(struct home *home, uint32_t shard);
 /* Tells one shard of one topic now, if there is news. */
 void home_tell_topic(struct home *home, uint32_t shard, struct span topic, uint64_t hash);
+void home_tell_topic_at(struct home *home, uint32_t shard, uint32_t index);
 /* Names that were followed and never published to must not fill limits.topics: a topic goes with its last follower, if it has no
  * update and stands in no list. */
 void home_forget_if_unborn(struct home *home, uint32_t index);

@@ -175,7 +175,11 @@ void home_tell(struct home *home)
 void home_tell_topic(struct home *home, uint32_t shard, struct span name, uint64_t hash)
 {
     uint32_t index = home_find_index(home, name, hash);
-    if (index == POOL_NONE) return;
+    if (index != POOL_NONE) home_tell_topic_at(home, shard, index);
+}
+
+void home_tell_topic_at(struct home *home, uint32_t shard, uint32_t index)
+{
     struct topic *topic = topic_at(home, index);
     if (!(topic->interested & topic->to_tell & bit_of(shard))) return;
     tell(home, topic, index, shard); /* it keeps its place in the list: telling twice does no harm, and taking it out would need a search */
