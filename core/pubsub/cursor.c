@@ -81,13 +81,13 @@ struct range cursor_cut(struct local_topic *local, const struct subscription *su
 {
     struct range range = { .from = { subscription->at, subscription->next_seq } };
     /* Those who stand at the same place are cut alike: the first one's walk over frame headers serves all. */
-    if (local->memo_bytes > 0 && local->memo_from.seq == range.from.seq) {
+    if (local->memo_bytes > 0 && local->memo_seq == range.from.seq) {
         range.to = local->memo_to;
         range.bytes = local->memo_bytes;
         return range;
     }
     range.to = chain_walk(&local->chain, range.from, local->ends.head, local->ends.last.seq + 1, RANGE_BYTES_MAX, &range.bytes);
-    local->memo_from = range.from;
+    local->memo_seq = range.from.seq;
     local->memo_to = range.to;
     local->memo_bytes = range.bytes;
     return range;

@@ -6,7 +6,7 @@
 int locals_init(struct locals *locals, uint32_t topics_max, uint32_t subscriptions_max, struct pool *subscribers, struct bitset *ready, struct counters *counters)
 {
     CHECK(subscribers->items_max <= UINT32_C(1) << SUBSCRIBER_BITS);
-    *locals = (struct locals){ .subscribers = subscribers, .ready = ready, .counters = counters, .lingering = TO_TELL_EMPTY };
+    *locals = (struct locals){ .subscribers = subscribers, .ready = ready, .counters = counters, .lingering = TO_TELL_EMPTY, .remote_stale = true };
     int error = pool_init(&locals->topics, sizeof(struct local_topic), topics_max);
     if (error) return error;
     error = pool_init(&locals->subscriptions, sizeof(struct subscription), subscriptions_max);

@@ -33,7 +33,8 @@ struct local_topic {
     uint32_t                 life;    /* 0 until born for the first time; counts epochs, so that a cursor of an older one is known */
     char                     epoch[EPOCH_BYTES];
     /* Where a cut of a long range ended, for the next subscription that begins at the same place. */
-    struct mark              memo_from, memo_to;
+    uint64_t                 memo_seq;
+    struct mark              memo_to;
     uint64_t                 memo_bytes;
 
     /* Its link to the home. */
@@ -57,7 +58,7 @@ struct locals {
     struct table       by_name;
     struct generations generations; /* of topics, by index */
     struct names       remote;      /* names of those whose home is elsewhere, for those whom a pattern covers */
-    bool               remote_stale; /* one of them is gone: to be made anew from the table */
+    bool               remote_stale; /* one of them is gone, or no pattern has asked for them yet: to be made anew from the table */
     struct to_tell     lingering;   /* through linger_next, the longest first */
     struct pool        subscriptions;
     struct pool       *subscribers; /* the caller's; each item begins with a struct subscriber */
