@@ -71,10 +71,19 @@ static const char *subscribe_pattern(struct shard *shard, struct conn *conn, str
     return conn->subscriber.patterns_count > shard->settings->limits_patterns ? "more patterns than limits.patterns allows" : NULL;
 }
 
+/* A request of many names would else wait for memory at each of them: what is looked at is fetched some names ahead. */
+static void fetch_ahead(const struct shard *shard, const struct topics_asked *asked, uint32_t i)
+{
+    static const uint32_t ahead[] = { [LOCALS_FETCH_PLACE] = 24, [LOCALS_FETCH_TOPIC] = 16, [LOCALS_FETCH_NAME] = 8 };
+    for (enum locals_fetch what = LOCALS_FETCH_PLACE; what <= LOCALS_FETCH_NAME; what++)
+        if (i + ahead[what] < asked->count) locals_fetch(&shard->engine.locals, asked->list[i + ahead[what]].hash, what);
+}
+
 /* Subscribes to all; NULL, or why not, and then all is as it was. */
 static const char *subscribe_all(struct shard *shard, struct conn *conn, const struct topics_asked *asked, const struct subscribe_options *options, struct subscribed *subscribed)
 {
     for (uint32_t i = 0; i < asked->count; i++) {
+        fetch_ahead(shard, asked, i);
         struct span name = topics_asked_name(shard, &asked->list[i]);
         const char *why = asked->list[i].pattern ? subscribe_pattern(shard, conn, name, options, &subscribed[i])
                                                  : subscribe_name(shard, conn, asked, name, options, &subscribed[i]);
@@ -174,6 +183,7 @@ static enum readiness prepare_names(struct shard *shard, const struct topics_ask
     for (uint32_t i = 0; i < asked->count && sent < ASKS_OF_CONN_MAX; i++) {
         struct topic_order order;
         if (asked->list[i].pattern) continue;
+        fetch_ahead(shard, asked, i);
         enum link_result result = engine_prepare_quietly(&shard->engine, topics_asked_name(shard, &asked->list[i]), &order);
         if (result == LINK_DONE) continue;
         if (result == LINK_REFUSED) {

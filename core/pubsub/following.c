@@ -185,7 +185,8 @@ static uint32_t follow_own(struct engine *engine, struct span name, uint64_t has
     struct home *home = &engine->home;
     uint32_t index = locals_find(&engine->locals, name, hash), us = engine->settings.shard;
     if (index != POOL_NONE) {
-        home_tell_topic_at(home, us, local_topic_at(&engine->locals, index)->topic); /* it may have grown in this turn: the ack's seq is the newest at this moment */
+        bool news = home->to_tell[us].first != POOL_NONE; /* it may have grown in this turn: the ack's seq is the newest at this moment */
+        if (news) home_tell_topic_at(home, us, local_topic_at(&engine->locals, index)->topic);
         return index;
     }
     index = locals_make(&engine->locals, name, hash, false);

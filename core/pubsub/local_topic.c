@@ -44,6 +44,23 @@ uint32_t locals_find(const struct locals *locals, struct span name, uint64_t has
     return POOL_NONE;
 }
 
+void locals_fetch(const struct locals *locals, uint32_t hash, enum locals_fetch what)
+{
+    const struct table *table = &locals->by_name;
+    if (what == LOCALS_FETCH_PLACE) {
+        __builtin_prefetch(&table->slots[hash & table->mask]);
+        return;
+    }
+    uint32_t at = table_first(table, hash);
+    if (at == TABLE_NONE) return;
+    const struct local_topic *local = local_topic_at(locals, table->slots[at].index);
+    if (what == LOCALS_FETCH_NAME) {
+        __builtin_prefetch(local->name);
+        return;
+    }
+    for (size_t line = 0; line < sizeof *local; line += 64) __builtin_prefetch((const char *)local + line, 1);
+}
+
 uint32_t locals_make(struct locals *locals, struct span name, uint64_t hash, bool remote)
 {
     uint32_t index = pool_take(&locals->topics);

@@ -93,6 +93,9 @@ static inline uint32_t local_topic_held_from(const struct local_topic *local)
 
 /* POOL_NONE: not followed here. */
 uint32_t locals_find(const struct locals *locals, struct span name, uint64_t hash);
+/* Fetches what locals_find() will look at, for those who look up many: the place in the table early, the topic later, its name last. */
+enum locals_fetch { LOCALS_FETCH_PLACE, LOCALS_FETCH_TOPIC, LOCALS_FETCH_NAME };
+void locals_fetch(const struct locals *locals, uint32_t hash, enum locals_fetch what);
 /* Makes one, with a new generation; POOL_NONE: no room. */
 uint32_t locals_make(struct locals *locals, struct span name, uint64_t hash, bool remote);
 /* Takes one out, without subscriptions. */
