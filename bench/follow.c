@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "bench/churn.h"
+#include "bench/fetch.h"
 #include "bench/flags.h"
 #include "bench/machine.h"
 #include "bench/recording.h"
@@ -23,14 +25,15 @@
 
 struct follow {
     const char *path, *url, *key, *prefix;
-    uint64_t connections, slow, slow_bytes, limit;
+    uint64_t connections, slow, slow_bytes, churning, limit;
     int mode; /* 0 every, 1 latest */
-    double patience, cpu;
-    bool json;
+    double patience, cpu, churn_every;
+    bool json, churns; /* churns: it has begun */
 
     struct recording recording;
     struct subscribers subscribers;
     struct verify verify;
+    struct churn churn;
     int64_t first_ns, last_ns; /* when updates came */
     int64_t sip_ns, progress_ns;
     char why[320];
@@ -40,8 +43,11 @@ static bool is_slow(const struct follow *self, uint32_t index) { return index < 
 
 static void write_target(void *owner, uint32_t index, char *out, size_t room)
 {
-    (void)index;
     const struct follow *self = owner;
+    if (self->churns && index < self->churning) { /* what it resumes does not fit into a query */
+        snprintf(out, room, "/v1/ws?heartbeat_ms=60000");
+        return;
+    }
     size_t size = (size_t)snprintf(
         out, room, "/v1/ws?mode=%s&snapshot=false&heartbeat_ms=60000&topics=", self->mode ? "latest" : "every");
     for (uint32_t i = 0; i < self->recording.count && size < room; i++)
@@ -53,9 +59,39 @@ static void on_text(void *owner, uint32_t index, struct span text, int64_t at_ns
     struct follow *self = owner;
     uint64_t before = self->verify.counted[index];
     verify_text(&self->verify, index, text, at_ns);
+    if (self->churns) churn_on_text(&self->churn, index, text);
     if (self->verify.counted[index] == before) return;
     if (self->first_ns == 0) self->first_ns = at_ns;
     self->last_ns = at_ns;
+}
+
+static void on_cut_due(void *owner, uint32_t index)
+{
+    churn_on_cut_due(&((struct follow *)owner)->churn, index);
+}
+
+/* To resume one must have an epoch, and only topics with an update have one: each gets its first. */
+static bool publish_firsts(struct follow *self)
+{
+    struct fetch fetch;
+    struct span answer;
+    size_t room = self->recording.count * (RECORDING_NAME_BYTES + 32), size = 0;
+    char *body = malloc(room), wanted[64];
+    if (!body) return snprintf(self->why, sizeof self->why, "no memory"), false;
+    for (uint32_t i = 0; i < self->recording.count; i++)
+        size += (size_t)snprintf(body + size, room - size, "{\"topic\":\"%s\",\"data\":\"first\"}\n",
+                                 self->recording.topics[i].name);
+    snprintf(wanted, sizeof wanted, "{\"published\":%u,", self->recording.count);
+    bool done = fetch_init(&fetch, self->url, self->key) == 0 &&
+                fetch_exchange(&fetch, "POST", "/v1/publish", span_of(body, size), &answer) == 0;
+    if (!done)
+        snprintf(self->why, sizeof self->why, "%s", fetch.why);
+    else if (fetch.status != 200 || answer.size < strlen(wanted) || memcmp(answer.bytes, wanted, strlen(wanted)) != 0)
+        done = false, snprintf(self->why, sizeof self->why, "no epoch to resume by: publishing the first updates was answered "
+                               "%u %.*s", fetch.status, answer.size < 160 ? (int)answer.size : 160, answer.bytes);
+    fetch_deinit(&fetch);
+    free(body);
+    return done;
 }
 
 /* All must stand at the same place before the first row: that is where the rows are counted from. */
@@ -88,6 +124,8 @@ static bool start(struct follow *self)
     self->subscribers.owner = self;
     self->subscribers.write_target = write_target;
     self->subscribers.on_text = on_text;
+    self->subscribers.on_cut_due = on_cut_due;
+    if (self->churning && !publish_firsts(self)) return false;
     if (!subscribers_connect(&self->subscribers, self->url, self->key))
         return snprintf(self->why, sizeof self->why, "%s", self->subscribers.why), false;
     int64_t until_ns = now_ns() + 20000000000;
@@ -101,6 +139,14 @@ static bool start(struct follow *self)
         subscribers_stall(&self->subscribers, i, true);
     }
     return take_bases(self);
+}
+
+static bool start_churning(struct follow *self)
+{
+    if (self->churning == 0) return true;
+    self->churns = churn_init(&self->churn, (uint32_t)self->churning, self->churn_every, &self->subscribers, &self->verify,
+                              &self->recording) == 0;
+    return self->churns || (snprintf(self->why, sizeof self->why, "no memory"), false);
 }
 
 /* Whether one has the last row of every topic. */
@@ -132,6 +178,7 @@ static bool read_until_done(struct follow *self, bool slow)
         subscribers_turn(&self->subscribers, TURN_NS);
         int64_t at_ns = now_ns();
         subscribers_live(&self->subscribers, at_ns);
+        if (self->churns) churn_turn(&self->churn, at_ns);
         if (at_ns >= self->sip_ns) {
             for (uint32_t i = 0; !slow && i < self->slow; i++)
                 subscribers_sip(&self->subscribers, i, (uint32_t)self->slow_bytes);
@@ -180,6 +227,12 @@ static int tell(struct follow *self, bool complete, bool slow_complete)
         report_count(&report, "slow_rows", "rows of one, on average", slow_got / self->slow, "");
         report_yes(&report, "slow_complete", "they end on the last row too", slow_complete);
     }
+    if (self->churns) {
+        report_count(&report, "churn", "connections lost again and again", self->churning, "");
+        report_count(&report, "cuts", "cut, and connected anew", self->churn.cuts, "times");
+        report_count(&report, "cuts_in_frame", "of that within a frame", self->churn.cuts_in_frame, "times");
+        report_count(&report, "resumed", "acknowledged as resumed", verify->resumed, "times");
+    }
     report_count(&report, "updates_checked", "updates as published", verify->updates_right, "");
     report_count(&report, "lost", "lost", verify->lost, "");
     report_count(&report, "doubled", "doubled or out of order", verify->doubled, "");
@@ -201,7 +254,7 @@ static int tell(struct follow *self, bool complete, bool slow_complete)
 
 static int run(struct follow *self)
 {
-    bool started = start(self);
+    bool started = start(self) && start_churning(self);
     if (!started) return fprintf(stderr, "ringcast-bench follow: %s\n", self->why), 1;
     fprintf(stderr, "%llu connections follow %u topics: start the replay now\n", (unsigned long long)self->connections,
             self->recording.count);
@@ -218,6 +271,7 @@ int follow_main(int argc, char **argv)
                             .prefix = "",
                             .connections = 100,
                             .slow_bytes = 512,
+                            .churn_every = 2,
                             .limit = UINT64_MAX,
                             .patience = 30,
                             .cpu = -1 };
@@ -229,6 +283,9 @@ int follow_main(int argc, char **argv)
         { "slow", FLAG_COUNT, &self.slow, "K", "that many of N read slowly (0)", 0, 100000 },
         { "slow-bytes", FLAG_COUNT, &self.slow_bytes, "B", "what a slow one reads in a tenth of a second (512)", 1,
           1e6 },
+        { "churn", FLAG_COUNT, &self.churning, "K", "that many are cut and resume again and again; --key may publish (0)", 0,
+          100000 },
+        { "churn-every", FLAG_REAL, &self.churn_every, "S", "the longest that one of those lives (2)", 0.001, 86400 },
         { "topic-prefix", FLAG_TEXT, &self.prefix, "TEXT", "as given to replay", 0, 0 },
         { "limit", FLAG_COUNT, &self.limit, "ROWS", "as given to replay", 1, 1e15 },
         { "patience", FLAG_REAL, &self.patience, "S", "how long nothing may come before it gives up (30)", 0.1, 86400 },
@@ -246,6 +303,10 @@ int follow_main(int argc, char **argv)
     if (!self.path) return fprintf(stderr, "ringcast-bench follow: which file? The one that is replayed\n"), 2;
     if (self.slow >= self.connections)
         return fprintf(stderr, "ringcast-bench follow: --slow is less than --connections: someone has to read\n"), 2;
+    if (self.slow && self.churning)
+        return fprintf(stderr, "ringcast-bench follow: --slow and --churn are for different runs\n"), 2;
+    if (self.churning > self.connections || (self.churning && self.mode != 0))
+        return fprintf(stderr, "ringcast-bench follow: --churn is at most --connections, in mode every\n"), 2;
     uint64_t files = machine_files();
     if (self.connections + 16 > files)
         return fprintf(stderr, "ringcast-bench follow: the limit of %llu files is less than these connections need\n",
@@ -253,6 +314,7 @@ int follow_main(int argc, char **argv)
                2;
     if (!machine_pin((int64_t)self.cpu)) return 2;
     int status = run(&self);
+    if (self.churns) churn_deinit(&self.churn);
     subscribers_deinit(&self.subscribers);
     verify_deinit(&self.verify);
     recording_free(&self.recording);

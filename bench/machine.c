@@ -84,6 +84,22 @@ int64_t machine_resident(int64_t pid)
     return kibibytes < 0 ? -1 : kibibytes * 1024;
 }
 
+struct machine_memory machine_memory(int64_t pid)
+{
+    char path[64], line[256];
+    long long kibibytes;
+    struct machine_memory memory = { -1, -1 };
+    snprintf(path, sizeof path, "/proc/%lld/smaps_rollup", (long long)pid);
+    FILE *file = fopen(path, "re");
+    while (file && fgets(line, sizeof line, file)) {
+        if (sscanf(line, "Rss: %lld kB", &kibibytes) == 1) memory = (struct machine_memory){ kibibytes * 1024, 0 };
+        if (sscanf(line, "Private_Clean: %lld kB", &kibibytes) == 1) memory.own += kibibytes * 1024;
+        if (sscanf(line, "Private_Dirty: %lld kB", &kibibytes) == 1) memory.own += kibibytes * 1024;
+    }
+    if (file) fclose(file);
+    return memory;
+}
+
 int64_t machine_process_ns(int64_t pid)
 {
     char path[64], line[1024];

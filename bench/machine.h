@@ -39,6 +39,12 @@ double usage_cpu(struct usage before, struct usage after);
 int64_t machine_resident(int64_t pid);
 int64_t machine_process_ns(int64_t pid);
 
+/* Of another process, in bytes: resident, and of that what it shares with nobody; -1 where it can't be read. */
+struct machine_memory {
+    int64_t resident, own;
+};
+struct machine_memory machine_memory(int64_t pid);
+
 /* Bytes that all TCP sockets of this network namespace hold in the kernel; -1 where it can't be read. */
 int64_t machine_socket_bytes(void);
 

@@ -9,6 +9,7 @@
 #include "bench/follow.h"
 #include "bench/idle.h"
 #include "bench/replay.h"
+#include "bench/subscribe.h"
 
 #ifndef RINGCAST_VERSION
 #define RINGCAST_VERSION "unknown"
@@ -26,14 +27,15 @@ static const struct command {
     { "floor", floor_main, "the same bytes with no protocol: what the machine charges for sending them" },
     { "engine", engine_main, "the pubsub engine without sockets: what it does in one thread, and in several" },
     { "idle", idle_main, "connections that do nothing: what each costs the gateway" },
+    { "subscribe", subscribe_main, "very many subscriptions to very many topics: how fast, and what each costs the gateway" },
 };
 #define COMMANDS (sizeof commands / sizeof *commands)
 
 static void usage(FILE *out)
 {
     fprintf(out, "usage: ringcast-bench COMMAND [flags]     (ringcast-bench COMMAND --help lists its flags)\n\n");
-    for (size_t i = 0; i < COMMANDS; i++) fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].what);
-    fprintf(out, "  %-8s print the version\n", "version");
+    for (size_t i = 0; i < COMMANDS; i++) fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].what);
+    fprintf(out, "  %-9s print the version\n", "version");
     fprintf(out,
             "\nExit status: 0 fine, 1 something was lost, refused or failed, 2 a command line that makes no sense.\n");
 }

@@ -152,12 +152,14 @@ static void read_one(struct subscribers *self, uint32_t index, size_t bytes_most
     size_t size = one->carry_size;
     if (size) memcpy(self->buffer, one->carry, size);
     if (bytes_most > SUBSCRIBER_FRAME_BYTES_MAX - size) bytes_most = SUBSCRIBER_FRAME_BYTES_MAX - size;
+    if (one->cut_at && bytes_most > one->cut_at - one->received) bytes_most = (size_t)(one->cut_at - one->received);
     ssize_t got = recv(one->fd, self->buffer + size, bytes_most, MSG_DONTWAIT);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (got <= 0)
         return subscriber_end(self, index, got == 0 ? "the gateway closed it without a word" : strerror(errno));
     int64_t at_ns = now_ns();
     struct span bytes = span_of(self->buffer, size + (size_t)got);
+    one->received += (uint64_t)got;
     if (one->state == SUBSCRIBER_SHAKING) {
         size_t head_bytes = take_answer(self, index, bytes);
         if (one->state == SUBSCRIBER_OPEN) bytes = span_skip(bytes, head_bytes);
@@ -167,7 +169,9 @@ static void read_one(struct subscribers *self, uint32_t index, size_t bytes_most
         one->bytes += (uint64_t)got;
         bytes = span_skip(bytes, take_frames(self, index, bytes, at_ns));
     }
-    if (one->state != SUBSCRIBER_ENDED && !keep(one, bytes)) subscriber_end(self, index, "no memory");
+    bool lives = one->state == SUBSCRIBER_SHAKING || one->state == SUBSCRIBER_OPEN;
+    if (lives && !keep(one, bytes)) return subscriber_end(self, index, "no memory");
+    if (lives && one->cut_at == one->received) self->on_cut_due(self->owner, index);
 }
 
 void subscribers_turn(struct subscribers *self, int64_t wait_ns)
@@ -219,4 +223,40 @@ void subscribers_stall(struct subscribers *self, uint32_t index, bool stalled)
 void subscribers_sip(struct subscribers *self, uint32_t index, uint32_t bytes_most)
 {
     if (self->all[index].state == SUBSCRIBER_OPEN && self->all[index].stalled) read_one(self, index, bytes_most);
+}
+
+/* ---- cutting ----------------------------------------------------------------------------------------------------- */
+
+void subscribers_cut(struct subscribers *self, uint32_t index, bool reset)
+{
+    struct subscriber *one = &self->all[index];
+    if (one->state == SUBSCRIBER_OPEN) self->opened--;
+    if (reset)
+        setsockopt(one->fd, SOL_SOCKET, SO_LINGER, &(struct linger){ .l_onoff = 1 }, sizeof(struct linger));
+    else
+        shutdown(one->fd, SHUT_RDWR);
+    close(one->fd);
+    one->fd = -1;
+    one->state = SUBSCRIBER_NONE;
+    one->carry_size = 0;
+    one->received = one->cut_at = 0;
+}
+
+void subscribers_begin_again(struct subscribers *self, uint32_t index)
+{
+    if (self->all[index].state == SUBSCRIBER_NONE) subscriber_begin(self, index);
+}
+
+bool subscribers_send_text(struct subscribers *self, uint32_t index, struct span text)
+{
+    static const uint8_t key[4] = { 0x5a, 0xc3, 0x3c, 0xa5 };
+    struct subscriber *one = &self->all[index];
+    char *frame = malloc(WS_HEADER_BYTES_MAX + text.size);
+    if (!frame || one->state != SUBSCRIBER_OPEN) return free(frame), false;
+    uint32_t header_bytes = ws_client_header_write(frame, WS_TEXT, text.size, key);
+    memcpy(frame + header_bytes, text.bytes, text.size);
+    mask_apply(frame + header_bytes, text.size, key, 0);
+    ssize_t size = (ssize_t)(header_bytes + text.size), sent = send(one->fd, frame, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    free(frame);
+    return sent == size;
 }

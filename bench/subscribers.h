@@ -1,7 +1,7 @@
 /* A crowd of WebSocket connections in one thread: connected fast, read by epoll, each message handed to the owner.
  * They answer pings, and give a sign of life before the gateway has to ask.
  *
- * A connection costs this side 48 bytes and, while a frame is cut, the bytes of that frame. */
+ * A connection costs this side 64 bytes and, while a frame is cut, the bytes of that frame. */
 #ifndef BENCH_SUBSCRIBERS_H
 #define BENCH_SUBSCRIBERS_H
 
@@ -29,6 +29,8 @@ struct subscriber {
     char    *carry;        /* the beginning of a frame, or of the handshake's answer */
     uint32_t carry_size, carry_room;
     uint64_t bytes;        /* received after the handshake */
+    uint64_t received;     /* in this life, the handshake's answer among them */
+    uint64_t cut_at;       /* of those, after how many it is cut; 0: it is not */
 };
 
 struct subscribers {
@@ -46,6 +48,8 @@ struct subscribers {
     void *owner;
     void (*write_target)(void *owner, uint32_t index, char *out, size_t room);
     void (*on_text)(void *owner, uint32_t index, struct span text, int64_t at_ns);
+    /* Exactly cut_at bytes of one were received: it is to be cut now. NULL: none is ever. */
+    void (*on_cut_due)(void *owner, uint32_t index);
 };
 #define SUBSCRIBERS_FOREIGN (1ull << 63)
 
@@ -71,5 +75,13 @@ void subscribers_stall(struct subscribers *subscribers, uint32_t index, bool sta
 
 /* Reads at most this many bytes of one that is stalled. */
 void subscribers_sip(struct subscribers *subscribers, uint32_t index, uint32_t bytes_most);
+
+/* Ends one from our side as a lost line does, without a close frame; what was received of a frame is thrown away. By a reset, or
+ * by an end of the stream. It counts neither as open nor as ended until it is begun again, outside of subscribers_turn(). */
+void subscribers_cut(struct subscribers *subscribers, uint32_t index, bool reset);
+void subscribers_begin_again(struct subscribers *subscribers, uint32_t index);
+
+/* Sends one text message at once; false: the socket does not take all of it. */
+bool subscribers_send_text(struct subscribers *subscribers, uint32_t index, struct span text);
 
 #endif

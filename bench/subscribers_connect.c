@@ -50,7 +50,7 @@ void subscriber_request(struct subscribers *self, uint32_t index)
     epoll_ctl(self->poll, EPOLL_CTL_MOD, one->fd, &event);
 }
 
-static void begin(struct subscribers *self, uint32_t index)
+void subscriber_begin(struct subscribers *self, uint32_t index)
 {
     struct subscriber *one = &self->all[index];
     one->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -102,7 +102,7 @@ bool subscribers_connect(struct subscribers *self, const char *url, const char *
     uint32_t begun = 0, settled = 0;
     int64_t progress_ns = now_ns();
     while (self->opened < self->count && self->ended == 0) {
-        while (begun < self->count && begun - self->opened < AT_ONCE && self->ended == 0) begin(self, begun++);
+        while (begun < self->count && begun - self->opened < AT_ONCE && self->ended == 0) subscriber_begin(self, begun++);
         subscribers_turn(self, 100000000);
         if (self->opened > settled) progress_ns = now_ns();
         settled = self->opened;

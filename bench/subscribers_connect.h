@@ -8,6 +8,9 @@
 /* The TCP connection of one came about or failed: sends its handshake. */
 void subscriber_request(struct subscribers *subscribers, uint32_t index);
 
+/* Begins to connect one. */
+void subscriber_begin(struct subscribers *subscribers, uint32_t index);
+
 /* Ends one, keeping the first reason. */
 void subscriber_end(struct subscribers *subscribers, uint32_t index, const char *why);
 

@@ -16,7 +16,10 @@ int verify_init(struct verify *self, struct verify_source source, uint32_t conne
     self->progress = calloc(connections, sizeof *self->progress);
     self->counted = calloc(connections, sizeof *self->counted);
     self->acked = calloc(connections, sizeof *self->acked);
-    return self->last && self->progress && self->counted && self->acked ? 0 : -ENOMEM;
+    self->resumes = calloc(connections, sizeof *self->resumes);
+    self->epochs = calloc((size_t)connections * each, sizeof *self->epochs);
+    bool memory = self->last && self->progress && self->counted && self->acked && self->resumes && self->epochs;
+    return memory ? 0 : -ENOMEM;
 }
 
 void verify_deinit(struct verify *self)
@@ -25,6 +28,8 @@ void verify_deinit(struct verify *self)
     free(self->progress);
     free(self->counted);
     free(self->acked);
+    free(self->resumes);
+    free(self->epochs);
 }
 
 uint32_t verify_topic(const struct verify *self, uint32_t connection, uint32_t place)
@@ -88,7 +93,7 @@ static void on_update(struct verify *self, uint32_t connection, uint32_t topic, 
 /* ---- ops --------------------------------------------------------------------------------------------------------- */
 
 struct op {
-    struct json_value op, topic, seq, from, to, topics;
+    struct json_value op, topic, epoch, seq, from, to, topics, resumed;
 };
 
 static bool read_op(struct span text, struct op *op)
@@ -105,6 +110,10 @@ static bool read_op(struct span text, struct op *op)
             op->topic = value;
         else if (span_is(name, "seq"))
             op->seq = value;
+        else if (span_is(name, "epoch"))
+            op->epoch = value;
+        else if (span_is(name, "resumed"))
+            op->resumed = value;
         else if (span_is(name, "from"))
             op->from = value;
         else if (span_is(name, "to"))
@@ -129,6 +138,25 @@ static uint32_t place_of(const struct verify *self, uint32_t connection, const s
     return found == UINT32_MAX ? found : verify_place(self, connection, found);
 }
 
+/* One topic of an ack. A connection that resumes goes on from what it has, in the same epoch. */
+static void on_acknowledged(struct verify *self, uint32_t connection, uint32_t place, const struct op *member)
+{
+    size_t at = (size_t)connection * self->each + place;
+    struct span epoch = member->epoch.text.size ? json_string_inside(&member->epoch) : SPAN_LITERAL("");
+    if (!self->resumes[connection]) {
+        self->last[at] = number(&member->seq);
+        if (epoch.size == VERIFY_EPOCH_BYTES) memcpy(self->epochs[at], epoch.bytes, VERIFY_EPOCH_BYTES);
+        return;
+    }
+    bool resumed = member->resumed.text.size && member->resumed.kind == JSON_TRUE;
+    if (resumed && span_equals(epoch, span_of(self->epochs[at], VERIFY_EPOCH_BYTES)) &&
+        number(&member->seq) >= self->last[at])
+        return;
+    self->strange++;
+    note(self, connection, "place %u is not resumed after seq %llu: epoch %.*s, seq %llu", place,
+         (unsigned long long)self->last[at], (int)epoch.size, epoch.bytes, (unsigned long long)number(&member->seq));
+}
+
 static void on_subscribed(struct verify *self, uint32_t connection, const struct op *op)
 {
     struct json_value entry;
@@ -139,15 +167,23 @@ static void on_subscribed(struct verify *self, uint32_t connection, const struct
                              ? place_of(self, connection, &member.topic)
                              : UINT32_MAX;
         if (place == UINT32_MAX) continue;
-        self->last[(size_t)connection * self->each + place] = number(&member.seq);
+        on_acknowledged(self, connection, place, &member);
         places++;
     }
     if (places != self->each || self->acked[connection]) {
         self->strange++;
         note(self, connection, "it was acknowledged %u of %u topics", places, self->each);
     }
+    self->resumed += self->resumes[connection];
     self->acks += !self->acked[connection];
     self->acked[connection] = 1;
+}
+
+void verify_cut(struct verify *self, uint32_t connection)
+{
+    self->acks -= self->acked[connection];
+    self->acked[connection] = 0;
+    self->resumes[connection] = 1;
 }
 
 static void on_gap(struct verify *self, uint32_t connection, const struct op *op, struct span text)

@@ -10,6 +10,8 @@
 #include "bench/histogram.h"
 #include "core/base/span.h"
 
+#define VERIFY_EPOCH_BYTES 8
+
 enum verdict {
     VERDICT_RIGHT,   /* as it was published */
     VERDICT_CHANGED, /* an update of a known topic that is not what was published with that seq */
@@ -35,6 +37,8 @@ struct verify {
      * places together have moved since their ack; counted[connection]: updates received. */
     uint64_t *last, *progress, *counted;
     uint8_t  *acked;             /* subscribed came */
+    uint8_t  *resumes;           /* it asked to go on from where it was: its ack must say so, and leave its places alone */
+    char    (*epochs)[VERIFY_EPOCH_BYTES]; /* of each place, as acknowledged first; zeros: the topic had no update */
     uint32_t  acks;
 
     bool             measuring;  /* delays are counted */
@@ -46,6 +50,7 @@ struct verify {
     uint64_t changed;     /* payload or size other than published */
     uint64_t gaps, gap_updates, gaps_wrong;
     uint64_t skipped;     /* jumps in mode latest */
+    uint64_t resumed;     /* acks of those that went on from where they were */
     uint64_t errors, strange; /* op:error; messages that can't be understood */
     char     first[320];  /* what was wrong first */
 };
@@ -60,6 +65,9 @@ uint32_t verify_place(const struct verify *verify, uint32_t connection, uint32_t
 
 /* One message to one connection. */
 void verify_text(struct verify *verify, uint32_t connection, struct span text, int64_t at_ns);
+
+/* A connection was lost: the next one in its place resumes each topic from the last seq that it has. */
+void verify_cut(struct verify *verify, uint32_t connection);
 
 /* Whether anything was wrong. */
 bool verify_failed(const struct verify *verify);

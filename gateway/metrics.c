@@ -109,7 +109,7 @@ static void set_memory(struct shard *shard)
     for (uint32_t i = 0; i < SEGMENT_CLASSES; i++) kept += (uint64_t)store->kept_count[i] * (SEGMENT_BYTES_MIN << i);
     counter_set(counters, COUNTER_MEMORY_CONNECTIONS, (uint64_t)shard->conns.touched * shard->conns.item_bytes);
     counter_set(counters, COUNTER_MEMORY_SUBSCRIPTIONS, (uint64_t)engine->locals.subscriptions.touched * engine->locals.subscriptions.item_bytes
-                                                        + (uint64_t)(engine->by_pair.mask + 1) * sizeof *engine->by_pair.slots);
+                                                        + (uint64_t)engine->by_pair.buckets * sizeof *engine->by_pair.heads);
     counter_set(counters, COUNTER_MEMORY_TOPICS, (uint64_t)engine->home.topics.touched * engine->home.topics.item_bytes
                                                  + (uint64_t)engine->locals.topics.touched * engine->locals.topics.item_bytes);
     counter_set(counters, COUNTER_MEMORY_LOGS, store->bytes_used);

@@ -77,10 +77,19 @@ static const char *subscribe_pattern(struct shard *shard, struct conn *conn, str
     return conn->subscriber.patterns_count > shard->settings->limits_patterns ? at_limit(shard, COUNTER_LIMIT_PATTERNS, "more patterns than limits.patterns allows") : NULL;
 }
 
+/* A request of many names would else wait for memory at each of them: what is looked at is fetched some names ahead. */
+static void fetch_ahead(const struct shard *shard, const struct topics_asked *asked, uint32_t i)
+{
+    static const uint32_t ahead[] = { [LOCALS_FETCH_PLACE] = 24, [LOCALS_FETCH_TOPIC] = 16, [LOCALS_FETCH_NAME] = 8 };
+    for (enum locals_fetch what = LOCALS_FETCH_PLACE; what <= LOCALS_FETCH_NAME; what++)
+        if (i + ahead[what] < asked->count) locals_fetch(&shard->engine.locals, asked->list[i + ahead[what]].hash, what);
+}
+
 /* Subscribes to all; NULL, or why not, and then all is as it was. */
 static const char *subscribe_all(struct shard *shard, struct conn *conn, const struct topics_asked *asked, const struct subscribe_options *options, struct subscribed *subscribed)
 {
     for (uint32_t i = 0; i < asked->count; i++) {
+        fetch_ahead(shard, asked, i);
         struct span name = topics_asked_name(shard, &asked->list[i]);
         const char *why = asked->list[i].pattern ? subscribe_pattern(shard, conn, name, options, &subscribed[i])
                                                  : subscribe_name(shard, conn, asked, name, options, &subscribed[i]);
@@ -169,13 +178,57 @@ static enum readiness prepare_one(struct shard *shard, struct conn *conn, struct
     return READY_NEVER;
 }
 
+/* The latest that was asked of each home: when it is live the others of that home are. */
+struct latest {
+    uint32_t topic[SHARDS_MAX]; /* in the request; POOL_NONE: none */
+    uint32_t number[SHARDS_MAX];
+};
+
+/* Asks for all names that are not known here, without waiting for each. */
+static enum readiness prepare_names(struct shard *shard, const struct conn *conn, const struct topics_asked *asked, struct latest *latest, const char **code, const char **why)
+{
+    uint32_t sent = 0;
+    for (uint32_t i = 0; i < asked->count && sent < ASKS_OF_CONN_MAX; i++) {
+        struct topic_order order;
+        if (asked->list[i].pattern) continue;
+        fetch_ahead(shard, asked, i);
+        enum link_result result = engine_prepare_quietly(&shard->engine, topics_asked_name(shard, &asked->list[i]), conn->subscriber.format, &order);
+        if (result == LINK_DONE) continue;
+        if (result == LINK_REFUSED) {
+            *code = "too_many_topics";
+            *why = "more topics than limits.topics allows";
+            return READY_NEVER;
+        }
+        sent++;
+        if (latest->topic[order.home] != POOL_NONE && (int32_t)(order.number - latest->number[order.home]) < 0) continue;
+        latest->topic[order.home] = i;
+        latest->number[order.home] = order.number;
+    }
+    return sent > 0 ? NOT_READY : READY;
+}
+
 enum readiness subscribing_prepare(struct shard *shard, struct conn *conn, const struct topics_asked *asked, const char **code, const char **why)
 {
+    if (asked->count - asked->patterns_count > shard->settings->limits_subscriptions) {
+        *code = "too_many_topics";
+        *why = "more subscriptions than limits.subscriptions allows";
+        return READY_NEVER;
+    }
     enum readiness readiness = READY;
-    for (uint32_t i = 0; i < asked->count && conn->awaits < ASKS_OF_CONN_MAX && !conn->stalled; i++) {
-        enum readiness one = prepare_one(shard, conn, topics_asked_name(shard, &asked->list[i]), asked->list[i].pattern, code, why);
-        if (one == READY_NEVER) return READY_NEVER;
-        if (one == NOT_READY) readiness = NOT_READY;
+    if (shard->settings->shards > 1) {
+        struct latest latest;
+        for (uint32_t home = 0; home < shard->settings->shards; home++) latest.topic[home] = POOL_NONE;
+        readiness = prepare_names(shard, conn, asked, &latest, code, why);
+        for (uint32_t home = 0; readiness == NOT_READY && home < shard->settings->shards && !conn->stalled; home++) {
+            if (latest.topic[home] == POOL_NONE) continue;
+            struct span name = topics_asked_name(shard, &asked->list[latest.topic[home]]);
+            if (prepare_one(shard, conn, name, false, code, why) == READY_NEVER) return READY_NEVER;
+        }
+        for (uint32_t i = 0; readiness != READY_NEVER && i < asked->count && asked->patterns_count > 0 && !conn->stalled; i++) {
+            if (!asked->list[i].pattern || conn->awaits >= ASKS_OF_CONN_MAX) continue;
+            enum readiness one = prepare_one(shard, conn, topics_asked_name(shard, &asked->list[i]), true, code, why);
+            if (one != READY) readiness = one;
+        }
     }
     if (readiness == READY) conn_unstall(conn);
     return readiness;

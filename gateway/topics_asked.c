@@ -70,7 +70,7 @@ bool topics_asked_add(struct shard *shard, struct topics_asked *asked, struct sp
         asked->list = realloc(asked->list, asked->capacity * sizeof *asked->list);
         CHECK(asked->list);
     }
-    asked->list[asked->count] = (struct topic_asked){ .name_at = (uint32_t)shard->arena.size, .name_bytes = (uint32_t)name.size, .pattern = pattern };
+    asked->list[asked->count] = (struct topic_asked){ .name_at = (uint32_t)shard->arena.size, .name_bytes = (uint32_t)name.size, .hash = hash, .pattern = pattern };
     text_add(&shard->arena, name);
     asked->patterns_count += pattern;
     CHECK(table_insert(&asked->by_name, hash, asked->count++) == 0);
@@ -169,6 +169,7 @@ bool topics_asked_resume(struct shard *shard, struct topics_asked *asked, const 
 
 void topics_asked_resume_of(const struct shard *shard, const struct topics_asked *asked, struct subscribe_ask *ask)
 {
+    if (asked->points_count == 0) return;
     uint32_t hash = hash_of(shard, ask->topic);
     const struct table *table = &asked->points_by_name;
     for (uint32_t at = table_first(table, hash); at != TABLE_NONE; at = table_following(table, hash, at)) {

@@ -11,6 +11,7 @@ struct shard;
 
 struct topic_asked {
     uint32_t name_at, name_bytes; /* in the arena */
+    uint32_t hash;                /* of the name: the lower half of what the engine finds it by */
     bool     pattern;
 };
 

@@ -80,8 +80,8 @@ void cursor_cut(struct local_topic *local, const struct subscription *subscripti
 {
     range->from = (struct mark){ subscription->at, subscription->next_seq };
     /* Those who stand at the same place are cut alike: the first one's walk over frame headers serves all. */
-    if (local->memo_bytes == 0 || local->memo_from.seq != subscription->next_seq) {
-        local->memo_from = range->from;
+    if (local->memo_bytes == 0 || local->memo_seq != subscription->next_seq) {
+        local->memo_seq = subscription->next_seq;
         local->memo_to = chain_walk(&local->chain, range->from, local->ends.head, local->ends.last.seq + 1, range_bytes_max(local->chain.format), &local->memo_bytes);
         local->memo_us = format_ts_read(local->chain.format, chain_bytes(&local->chain, range->from.at), local_topic_name(local));
     }

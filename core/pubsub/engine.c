@@ -21,7 +21,7 @@ int engine_init(struct engine *engine, const struct engine_settings *settings, s
     uint32_t locals_max = settings->locals_max ? settings->locals_max : settings->home.topics_max;
     error = locals_init(&engine->locals, locals_max * FORMATS_COUNT, settings->subscriptions_max, subscribers, ready, counters);
     if (error) goto undo_home;
-    error = table_init(&engine->by_pair);
+    error = pairs_init(&engine->by_pair, &engine->locals.subscriptions, settings->subscriptions_max);
     if (error) goto undo_locals;
     error = patterns_init(&engine->patterns, settings);
     if (error) goto undo_pairs;
@@ -32,7 +32,7 @@ int engine_init(struct engine *engine, const struct engine_settings *settings, s
     return 0;
 undo_awaiting: awaiting_deinit(&engine->awaiting);
 undo_patterns: patterns_deinit(&engine->patterns, settings->shards_count);
-undo_pairs:  table_deinit(&engine->by_pair);
+undo_pairs:  pairs_deinit(&engine->by_pair);
 undo_locals: locals_deinit(&engine->locals);
 undo_home:   home_deinit(&engine->home);
     return error;
@@ -43,7 +43,7 @@ void engine_deinit(struct engine *engine)
     paces_deinit(&engine->paces);
     awaiting_deinit(&engine->awaiting);
     patterns_deinit(&engine->patterns, engine->settings.shards_count);
-    table_deinit(&engine->by_pair);
+    pairs_deinit(&engine->by_pair);
     locals_deinit(&engine->locals);
     home_deinit(&engine->home);
 }
@@ -82,20 +82,38 @@ enum link_result engine_query(struct engine *engine, struct query_ask *ask, uint
     return link_query(engine_link_of(engine, ask->hash), ask, ticket, reply, answer);
 }
 
+/* POOL_NONE: *result says why nobody need wait for it. */
+static uint32_t prepare(struct engine *engine, struct span topic, enum wire_format format, uint64_t hash, enum link_result *result)
+{
+    *result = LINK_DONE;
+    if (engine_link_of(engine, hash)->self || (format != FORMAT_JSON && following_is_live(engine, topic, hash, format))) return POOL_NONE;
+    uint32_t index = following_prepare(engine, topic, hash, false);
+    uint8_t state = index == POOL_NONE ? LOCAL_REFUSED : local_topic_at(&engine->locals, index)->state;
+    if (state != LOCAL_LIVE) *result = LINK_REFUSED;
+    return state == LOCAL_LIVE || state == LOCAL_REFUSED ? POOL_NONE : index;
+}
+
 enum link_result engine_prepare(struct engine *engine, struct span topic, enum wire_format format, uint32_t ticket)
 {
-    uint64_t hash = engine_name_hash(engine, topic);
-    if (engine_link_of(engine, hash)->self) return LINK_DONE;
-    uint32_t known = format == FORMAT_JSON ? POOL_NONE : locals_find(&engine->locals, topic, hash, format);
-    if (known != POOL_NONE && local_topic_at(&engine->locals, known)->state == LOCAL_LIVE) return LINK_DONE;
-    uint32_t index = following_prepare(engine, topic, hash, false);
-    if (index == POOL_NONE) return LINK_REFUSED;
-    struct local_topic *local = local_topic_at(&engine->locals, index);
-    if (local->state == LOCAL_LIVE) return LINK_DONE;
-    if (local->state == LOCAL_REFUSED) return LINK_REFUSED;
-    if (awaiting_add(&engine->awaiting, &local->awaiters, ticket, false)) return LINK_SENT;
+    enum link_result result;
+    if (engine->settings.shards_count == 1) return LINK_DONE;
+    uint32_t index = prepare(engine, topic, format, engine_name_hash(engine, topic), &result);
+    if (index == POOL_NONE) return result;
+    if (awaiting_add(&engine->awaiting, &local_topic_at(&engine->locals, index)->awaiters, ticket, false)) return LINK_SENT;
     engine->full = engine->awaiting.full = true;
     return LINK_FULL;
+}
+
+enum link_result engine_prepare_quietly(struct engine *engine, struct span topic, enum wire_format format, struct topic_order *order)
+{
+    enum link_result result;
+    if (engine->settings.shards_count == 1) return LINK_DONE;
+    uint64_t hash = engine_name_hash(engine, topic);
+    uint32_t index = prepare(engine, topic, format, hash, &result);
+    if (index == POOL_NONE) return result;
+    /* Generations count up as local topics are made, and what is made is asked for in that order. */
+    *order = (struct topic_order){ engine_home_of(engine, hash), local_topic_at(&engine->locals, index)->generation };
+    return LINK_SENT;
 }
 
 void subscriber_init(struct subscriber *subscriber)
@@ -103,18 +121,9 @@ void subscriber_init(struct subscriber *subscriber)
     *subscriber = (struct subscriber){ .dirty = SUBSCRIPTION_RING_EMPTY, .siblings_first = POOL_NONE, .siblings_last = POOL_NONE, .patterns_first = POOL_NONE };
 }
 
-static bool is_live(const struct engine *engine, struct span topic, enum wire_format format)
-{
-    if (engine->settings.shards_count == 1) return true;
-    uint64_t hash = engine_name_hash(engine, topic);
-    return engine_home_of(engine, hash) == engine->settings.shard || following_find_live(engine, topic, hash, format) != POOL_NONE;
-}
-
 enum subscribe_verdict engine_subscribe(struct engine *engine, uint32_t subscriber, const struct subscribe_ask *ask, struct subscribe_reply *reply)
 {
     uint32_t index;
-    const struct subscriber *known = pool_at(engine->locals.subscribers, subscriber);
-    if (!is_live(engine, ask->topic, known->format)) return SUBSCRIBE_NOT_READY;
     enum subscribe_verdict verdict = following_make(engine, subscriber, ask, BY_NAME, &index, reply);
     if (verdict != SUBSCRIBE_DONE || !reply->again) return verdict;
     if (!pace_set(engine, index, ask->max_hz)) return SUBSCRIBE_FULL;

@@ -16,6 +16,7 @@
 #include "core/pubsub/home.h"
 #include "core/pubsub/local_topic.h"
 #include "core/pubsub/pace.h"
+#include "core/pubsub/pairs.h"
 #include "core/pubsub/patterns.h"
 #include "core/pubsub/wires.h"
 
@@ -50,7 +51,7 @@ struct engine {
     struct home            home;
     struct locals          locals;
     struct patterns        patterns;
-    struct table           by_pair; /* subscriptions by subscriber and local topic */
+    struct pairs           by_pair; /* subscriptions by subscriber and local topic */
     struct paces           paces;   /* of those with a max_hz */
     struct link            links[SHARDS_MAX]; /* to each shard, its own among them */
     struct awaiting        awaiting; /* tickets of those who prepare */
@@ -88,6 +89,14 @@ enum link_result engine_query(struct engine *engine, struct query_ask *ask, uint
  *   LINK_FULL     too many wait already: later
  * What was prepared stays live for a second at least, followed or not. */
 enum link_result engine_prepare(struct engine *engine, struct span topic, enum wire_format format, uint32_t ticket);
+
+/* The same for one of many, without a ticket: LINK_SENT: its home was asked, and no hook tells when it is live. One home answers in
+ * the order in which it was asked, so whoever needs many prepares them so, and then the latest of each home with a ticket. */
+struct topic_order {
+    uint32_t home;
+    uint32_t number; /* counts up, and over: later - earlier is small, as int32_t positive */
+};
+enum link_result engine_prepare_quietly(struct engine *engine, struct span topic, enum wire_format format, struct topic_order *order);
 /* The same for engine_subscribe_pattern() and engine_cover(): all homes were asked for the topics that it covers, and those are live.
  * LINK_REFUSED: no room for another pattern, here or at a home. */
 enum link_result engine_prepare_pattern(struct engine *engine, struct span pattern, uint32_t ticket);

@@ -14,23 +14,6 @@ struct link *engine_link_of(struct engine *engine, uint64_t hash)
     return &engine->links[engine_home_of(engine, hash)];
 }
 
-static uint32_t pair_hash(uint32_t subscriber, uint32_t local)
-{
-    uint64_t pair = ((uint64_t)subscriber << 32 | local) * UINT64_C(0x9e3779b97f4a7c15);
-    return (uint32_t)(pair >> 32); /* indices are ours, not the client's: no key is needed */
-}
-
-static uint32_t find_subscription(const struct engine *engine, uint32_t subscriber, uint32_t local)
-{
-    uint32_t hash = pair_hash(subscriber, local);
-    const struct table *table = &engine->by_pair;
-    for (uint32_t at = table_first(table, hash); at != TABLE_NONE; at = table_following(table, hash, at)) {
-        const struct subscription *subscription = subscription_at(&engine->locals.subscriptions, table->slots[at].index);
-        if (subscription->subscriber == subscriber && subscription->local == local) return table->slots[at].index;
-    }
-    return POOL_NONE;
-}
-
 static void sibling_add(struct engine *engine, struct subscriber *subscriber, uint32_t index)
 {
     struct pool *pool = &engine->locals.subscriptions;
@@ -110,7 +93,7 @@ void following_set_mode(struct engine *engine, uint32_t index, enum mode mode)
 {
     struct subscription *subscription = subscription_at(&engine->locals.subscriptions, index);
     if (subscription->mode == MODE_EVERY && mode == MODE_LATEST && subscription->list == IN_DIRTY) subscription->skips = true;
-    subscription->mode = (uint8_t)mode;
+    subscription->mode = mode;
     if (mode == MODE_LATEST || subscription->jumped == 0) return;
     subscription->next_seq = subscription_due_seq(subscription);
     subscription->jumped = 0;
@@ -153,16 +136,10 @@ uint32_t following_prepare(struct engine *engine, struct span name, uint64_t has
     return prepare(engine, name, hash, FORMAT_JSON, again);
 }
 
-static bool is_live(const struct locals *locals, uint32_t index)
-{
-    return index != POOL_NONE && local_topic_at(locals, index)->state == LOCAL_LIVE;
-}
-
-uint32_t following_find_live(const struct engine *engine, struct span name, uint64_t hash, enum wire_format format)
+bool following_is_live(const struct engine *engine, struct span name, uint64_t hash, enum wire_format format)
 {
     uint32_t index = locals_find(&engine->locals, name, hash, format);
-    if (is_live(&engine->locals, index) || format == FORMAT_JSON) return is_live(&engine->locals, index) ? index : POOL_NONE;
-    return following_find_live(engine, name, hash, FORMAT_JSON);
+    return index != POOL_NONE && local_topic_at(&engine->locals, index)->state == LOCAL_LIVE;
 }
 
 void following_answered(struct engine *engine, uint32_t index, enum local_state state)
@@ -232,7 +209,7 @@ static uint32_t follow_own(struct engine *engine, struct span name, uint64_t has
     uint32_t index = locals_find(&engine->locals, name, hash, format), us = engine->settings.shard;
     if (index != POOL_NONE) {
         /* It may have grown in this turn: the ack's seq is the newest at this moment. */
-        home_tell_topic(home, us, local_topic_at(&engine->locals, index)->topic);
+        if (home->to_tell[us].first != POOL_NONE) home_tell_topic(home, us, local_topic_at(&engine->locals, index)->topic);
         return index;
     }
     index = locals_make(&engine->locals, name, hash, format, false);
@@ -248,20 +225,35 @@ static uint32_t follow_own(struct engine *engine, struct span name, uint64_t has
     return index;
 }
 
-/* The local topic; POOL_NONE: refused. *known: by which the subscriber is told; one of another shard was prepared. */
-static uint32_t follow(struct engine *engine, struct span name, enum wire_format format, const struct local_topic **known)
+/* The local topic by which a subscriber is told of one of another shard: in its own format where that is live, else in JSON; NULL: there
+ * is none, it was not prepared. */
+static const struct local_topic *known_by(const struct engine *engine, struct span name, uint64_t hash, enum wire_format format)
 {
-    uint64_t hash = engine_name_hash(engine, name);
-    uint32_t index = POOL_NONE;
-    if (engine_link_of(engine, hash)->self) index = follow_own(engine, name, hash, format);
-    else index = format == FORMAT_JSON ? locals_find(&engine->locals, name, hash, format) : prepare(engine, name, hash, format, false);
-    if (index == POOL_NONE) return POOL_NONE;
-    struct local_topic *local = local_topic_at(&engine->locals, index);
-    *known = local;
-    if (format == FORMAT_JSON || local->state == LOCAL_LIVE) return index;
-    *known = local_topic_at(&engine->locals, locals_find(&engine->locals, name, hash, FORMAT_JSON));
-    if (local_topic_born(*known)) locals_expect_life(local, (*known)->epoch);
-    return index;
+    if (format != FORMAT_JSON && !following_is_live(engine, name, hash, format)) format = FORMAT_JSON;
+    uint32_t index = locals_find(&engine->locals, name, hash, format);
+    return index == POOL_NONE ? NULL : local_topic_at(&engine->locals, index);
+}
+
+/* The local topic in the subscriber's format. *known: by which it is told. */
+static enum subscribe_verdict follow(struct engine *engine, const struct subscribe_ask *ask, uint32_t by, enum wire_format format, uint32_t *index, const struct local_topic **known)
+{
+    uint64_t hash = engine_name_hash(engine, ask->topic);
+    if (engine_link_of(engine, hash)->self) {
+        *index = follow_own(engine, ask->topic, hash, format);
+        if (*index == POOL_NONE) return SUBSCRIBE_TOPICS_FULL;
+        *known = local_topic_at(&engine->locals, *index);
+        return SUBSCRIBE_DONE;
+    }
+    *known = known_by(engine, ask->topic, hash, format);
+    if (!*known || (by == BY_NAME && (*known)->state != LOCAL_LIVE)) return SUBSCRIBE_NOT_READY; /* what a pattern covers may be asked for still */
+    if ((*known)->chain.format == format) {
+        *index = pool_index(&engine->locals.topics, *known);
+        return SUBSCRIBE_DONE;
+    }
+    *index = prepare(engine, ask->topic, hash, format, false);
+    if (*index == POOL_NONE) return SUBSCRIBE_TOPICS_FULL;
+    if (local_topic_born(*known)) locals_expect_life(local_topic_at(&engine->locals, *index), (*known)->epoch);
+    return SUBSCRIBE_DONE;
 }
 
 static void reply_with(struct subscribe_reply *reply, const struct local_topic *local)
@@ -276,30 +268,30 @@ enum subscribe_verdict following_make(struct engine *engine, uint32_t subscriber
     *reply = (struct subscribe_reply){ 0 };
     struct subscriber *subscriber = pool_at(engine->locals.subscribers, subscriber_index);
     const struct local_topic *known;
-    uint32_t local_index = follow(engine, ask->topic, subscriber->format, &known);
-    if (local_index == POOL_NONE) return SUBSCRIBE_TOPICS_FULL;
+    uint32_t local_index;
+    enum subscribe_verdict verdict = follow(engine, ask, by, subscriber->format, &local_index, &known);
+    if (verdict != SUBSCRIBE_DONE) return verdict;
     struct local_topic *local = local_topic_at(&engine->locals, local_index);
 
-    uint32_t index = *made = find_subscription(engine, subscriber_index, local_index);
+    uint32_t index = *made = pairs_find(&engine->by_pair, subscriber_index, local_index);
     if (index != POOL_NONE) {
         reply_with(reply, known);
         reply->again = true;
         return SUBSCRIBE_DONE;
     }
     index = pool_take(&engine->locals.subscriptions);
-    if (index == POOL_NONE || table_insert(&engine->by_pair, pair_hash(subscriber_index, local_index), index)) {
-        if (index != POOL_NONE) pool_give(&engine->locals.subscriptions, index);
+    if (index == POOL_NONE) {
         drop_if_unused(engine, local_index);
         return SUBSCRIBE_FULL;
     }
     struct subscription *subscription = subscription_at(&engine->locals.subscriptions, index);
-    *subscription = (struct subscription){ .subscriber = subscriber_index, .local = local_index, .mode = (uint8_t)ask->mode, .by = by };
+    *subscription = (struct subscription){ .subscriber = subscriber_index, .local = local_index, .mode = ask->mode, .by = by };
     if (!pace_set(engine, index, ask->max_hz)) {
-        table_remove(&engine->by_pair, pair_hash(subscriber_index, local_index), index);
         pool_give(&engine->locals.subscriptions, index);
         drop_if_unused(engine, local_index);
         return SUBSCRIBE_FULL;
     }
+    pairs_insert(&engine->by_pair, index);
     set_cursor(subscription, local, known, ask, reply);
     sibling_add(engine, subscriber, index);
     local->subscriptions_count++;
@@ -318,7 +310,7 @@ void following_end(struct engine *engine, uint32_t index)
     if (subscription->list != IN_RESTING) following_delist(engine, index);
     pace_end(engine, index);
     sibling_remove(engine, pool_at(engine->locals.subscribers, subscription->subscriber), index);
-    table_remove(&engine->by_pair, pair_hash(subscription->subscriber, local_index), index);
+    pairs_remove(&engine->by_pair, index);
     pool_give(&engine->locals.subscriptions, index);
     local_topic_at(&engine->locals, local_index)->subscriptions_count--;
     counter_sub(engine->counters, COUNTER_SUBSCRIPTIONS, 1);
@@ -330,5 +322,5 @@ uint32_t following_find(const struct engine *engine, uint32_t subscriber, struct
 {
     const struct subscriber *known = pool_at(engine->locals.subscribers, subscriber);
     uint32_t local = locals_find(&engine->locals, topic, engine_name_hash(engine, topic), known->format);
-    return local == POOL_NONE ? POOL_NONE : find_subscription(engine, subscriber, local);
+    return local == POOL_NONE ? POOL_NONE : pairs_find(&engine->by_pair, subscriber, local);
 }

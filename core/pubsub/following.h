@@ -37,8 +37,8 @@ void following_delist(struct engine *engine, uint32_t subscription);
  * Whatever format a subscriber reads, what it is told of a topic, its epoch and seq, is known by the one in JSON. That in its own
  * format may come later: until then the subscription waits at its seq. */
 uint32_t following_prepare(struct engine *engine, struct span name, uint64_t hash, bool again);
-/* The local topic by which a subscriber of this format may be told of a topic of another shard; POOL_NONE: none is live. */
-uint32_t following_find_live(const struct engine *engine, struct span name, uint64_t hash, enum wire_format format);
+/* Whether one is known here in this format and live. */
+bool following_is_live(const struct engine *engine, struct span name, uint64_t hash, enum wire_format format);
 /* Its home answered: it is live from now on, or refused. */
 void     following_answered(struct engine *engine, uint32_t local, enum local_state state);
 void     following_tick(struct engine *engine);

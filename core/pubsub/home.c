@@ -134,6 +134,8 @@ static uint64_t segments_bytes(const struct log *log, uint32_t from, uint32_t be
 static void trim(struct home *home, struct topic *topic, uint32_t index, const struct window *window)
 {
     uint32_t tail = topic->log.ends.tail.at.segment, trimmed = log_trim(&topic->log, window, home->clock->wall_us);
+    bool for_age = window->age_max_us > 0; /* not to make room: then what is newest was perhaps not sent yet */
+    if (for_age && log_shrink(&topic->log, &home->store, window, home->clock->wall_us)) trimmed++;
     if (trimmed == 0) return;
     home->on_loan_bytes += segments_bytes(&topic->log, tail, tail + trimmed);
     counter_add(home->counters, COUNTER_SEGMENTS_TRIMMED, trimmed);
@@ -149,7 +151,7 @@ static void reclaim(struct home *home, uint64_t bytes)
     uint32_t slots = home->by_name.mask + 1;
     home_tell_shard(home, home->shard); /* our own loans come back at once */
     for (uint32_t looked = 0; looked < slots; looked++) {
-        if (home->store.bytes_used - home->on_loan_bytes + bytes <= home->store.bytes_max) break;
+        if (home->store.bytes_used - home->on_loan_bytes + bytes + segment_store_spare(&home->store) <= home->store.bytes_max) break;
         uint32_t index = home->by_name.slots[home->reclaim_at++ & home->by_name.mask].index;
         if (index == TABLE_NONE) continue;
         struct topic *topic = topic_at(home, index);

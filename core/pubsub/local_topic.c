@@ -5,7 +5,8 @@
 
 int locals_init(struct locals *locals, uint32_t topics_max, uint32_t subscriptions_max, struct pool *subscribers, struct bitset *ready, struct counters *counters)
 {
-    *locals = (struct locals){ .subscribers = subscribers, .ready = ready, .counters = counters, .lingering = TO_TELL_EMPTY };
+    CHECK(subscribers->items_max <= UINT32_C(1) << SUBSCRIBER_BITS);
+    *locals = (struct locals){ .subscribers = subscribers, .ready = ready, .counters = counters, .lingering = TO_TELL_EMPTY, .remote_stale = true };
     int error = pool_init(&locals->topics, sizeof(struct local_topic), topics_max);
     if (error) return error;
     error = pool_init(&locals->subscriptions, sizeof(struct subscription), subscriptions_max);
@@ -44,6 +45,23 @@ uint32_t locals_find(const struct locals *locals, struct span name, uint64_t nam
         if (local->chain.format == format && span_equals(local_topic_name(local), name)) return table->slots[at].index;
     }
     return POOL_NONE;
+}
+
+void locals_fetch(const struct locals *locals, uint32_t hash, enum locals_fetch what)
+{
+    const struct table *table = &locals->by_name;
+    if (what == LOCALS_FETCH_PLACE) {
+        __builtin_prefetch(&table->slots[hash & table->mask]);
+        return;
+    }
+    uint32_t at = table_first(table, hash);
+    if (at == TABLE_NONE) return;
+    const struct local_topic *local = local_topic_at(locals, table->slots[at].index);
+    if (what == LOCALS_FETCH_NAME) {
+        __builtin_prefetch(local->name);
+        return;
+    }
+    for (size_t line = 0; line < sizeof *local; line += 64) __builtin_prefetch((const char *)local + line, 1);
 }
 
 /* Those whom patterns look for. */

@@ -34,7 +34,8 @@ struct local_topic {
     uint32_t                 life;    /* 0 until born for the first time; counts epochs, so that a cursor of an older one is known */
     char                     epoch[EPOCH_BYTES];
     /* Where a cut of a long range ended, for the next subscription that begins at the same place. */
-    struct mark              memo_from, memo_to;
+    uint64_t                 memo_seq;
+    struct mark              memo_to;
     uint64_t                 memo_bytes, memo_us;
 
     /* Its link to the home. */
@@ -58,7 +59,7 @@ struct locals {
     struct table       by_name;
     struct generations generations; /* of topics, by index */
     struct names       remote;      /* names of those in JSON whose home is elsewhere, for those whom a pattern covers */
-    bool               remote_stale; /* one of them is gone: to be made anew from the table */
+    bool               remote_stale; /* one of them is gone, or no pattern has asked for them yet: to be made anew from the table */
     struct to_tell     lingering;   /* through linger_next, the longest first */
     struct pool        subscriptions;
     struct pool       *subscribers; /* the caller's; each item begins with a struct subscriber */
@@ -93,6 +94,9 @@ static inline uint32_t local_topic_held_from(const struct local_topic *local)
 
 /* POOL_NONE: not followed here, or not in this format. */
 uint32_t locals_find(const struct locals *locals, struct span name, uint64_t hash, enum wire_format format);
+/* Fetches what locals_find() will look at in JSON, for those who look up many: the place in the table early, the topic later, its name last. */
+enum locals_fetch { LOCALS_FETCH_PLACE, LOCALS_FETCH_TOPIC, LOCALS_FETCH_NAME };
+void locals_fetch(const struct locals *locals, uint32_t hash, enum locals_fetch what);
 /* Makes one, with a new generation; POOL_NONE: no room. */
 uint32_t locals_make(struct locals *locals, struct span name, uint64_t hash, enum wire_format format, bool remote);
 /* Takes one out, without subscriptions. */

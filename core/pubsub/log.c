@@ -1,5 +1,7 @@
 #include "core/pubsub/log.h"
 
+#include <string.h>
+
 #include "core/base/check.h"
 
 static void ends_check(const struct log *log)
@@ -148,6 +150,48 @@ bool log_is_key(const struct log *log, struct mark frame)
     const struct ends *ends = &log->ends;
     return frame.seq == ends->oldest_key.seq || frame.seq == ends->key.seq
            || frame.at.offset == chain_at(&log->chain, frame.at.segment)->first_key;
+}
+
+/* The first frame that has to stay, whatever its age, of a log with one segment. Without marks each update is key. */
+static struct mark first_to_stay(const struct log *log)
+{
+    return log->ends.key.seq >= log->ends.tail.seq ? log->ends.key : log->ends.tail; /* deltas stay, though their key is gone */
+}
+
+static struct segment *take_smaller(struct segment_store *store, const struct log *log, struct mark from, uint32_t bytes)
+{
+    const struct segment *newest = chain_at(&log->chain, from.at.segment)->segment;
+    size_t fit = SEGMENT_BYTES_MIN;
+    while (fit < sizeof *newest + bytes) fit *= 2;
+    if (2 * fit > sizeof *newest + newest->size) return NULL;
+    return segment_take_smallest(store, from.at.segment + 1, from.seq, bytes);
+}
+
+bool log_shrink(struct log *log, struct segment_store *store, const struct window *window, uint64_t now_us)
+{
+    struct ends *ends = &log->ends;
+    if (ends->last.seq == 0 || ends->tail.at.segment != ends->head.segment) return false;
+    struct mark from = first_to_stay(log);
+    struct chain_link old = *chain_at(&log->chain, ends->head.segment);
+    if (age_us(old.last_us, now_us) <= window->age_max_us) return false;
+    uint32_t bytes = ends->head.offset - from.at.offset, number = ends->head.segment + 1;
+    struct segment *segment = take_smaller(store, log, from, bytes);
+    if (!segment) return false;
+    bool has_key = ends->key.seq >= ends->tail.seq;
+    if (chain_push(&log->chain, (struct chain_link){ segment, bytes, has_key ? 0 : NO_KEY, old.last_us })) {
+        segment_give(store, segment);
+        return false;
+    }
+    memcpy(segment->bytes, old.segment->bytes + from.at.offset, bytes);
+    ends->tail = (struct mark){ { number, 0 }, from.seq };
+    if (has_key) ends->key = ends->oldest_key = ends->tail;
+    ends->last.at = (struct position){ number, ends->last.at.offset - from.at.offset };
+    ends->head = (struct position){ number, bytes };
+    log->window_bytes = bytes;
+    log->newest_opened_us = now_us;
+    log->newest_total = (uint32_t)sizeof *segment + segment->size;
+    ends_check(log);
+    return true;
 }
 
 void log_forget(struct log *log)

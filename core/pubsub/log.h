@@ -43,6 +43,10 @@ void  log_commit(struct log *log, size_t bytes, bool key, uint64_t now_us);
 uint32_t log_trim(struct log *log, const struct window *window, uint64_t now_us);
 /* Of a keyed log: whether the frame is known to be a key, as the oldest and the newest one and the first of each segment are. */
 bool log_is_key(const struct log *log, struct mark frame);
+/* A topic that was hot once does not keep a large segment for the little that must stay: where only the newest segment is left and all
+ * of it is too old, the newest update (on a keyed topic the last key and all after it) moves to a segment that fits, if that is half
+ * as large at most. The old one is trimmed then, as any other. */
+bool log_shrink(struct log *log, struct segment_store *store, const struct window *window, uint64_t now_us);
 /* Forgets all: as if nothing had ever been appended. Segments that are on loan stay until they are released; numbers go on, so
  * that a segment of the next life is never taken for one of this. */
 void log_forget(struct log *log);

@@ -43,18 +43,18 @@ void segment_store_deinit(struct segment_store *store)
         for (struct segment *segment; (segment = kept_take(store, class));) free(segment);
 }
 
-struct segment *segment_take(struct segment_store *store, uint32_t number, uint64_t first_seq, size_t bytes_min, size_t bytes_wanted)
+static struct segment *take(struct segment_store *store, uint32_t number, uint64_t first_seq, size_t bytes_min, size_t bytes_wanted, uint64_t limit)
 {
     size_t least = sizeof(struct segment) + bytes_min;
     int class = class_of(least > bytes_wanted ? least : bytes_wanted);
     size_t total = class < 0 ? (least + 4095) & ~(size_t)4095 : (size_t)SEGMENT_BYTES_MIN << class;
 
     /* Near the budget a topic gets the smallest segment that does. */
-    if (store->bytes_used + total > store->bytes_max && class >= 0) {
+    if (store->bytes_used + total > limit && class >= 0) {
         class = class_of(least);
         total = (size_t)SEGMENT_BYTES_MIN << class;
     }
-    if (store->bytes_used + total > store->bytes_max) return NULL;
+    if (store->bytes_used + total > limit) return NULL;
 
     struct segment *segment = class >= 0 ? kept_take(store, class) : NULL;
     if (!segment) segment = malloc(total);
@@ -64,6 +64,16 @@ struct segment *segment_take(struct segment_store *store, uint32_t number, uint6
     segment->first_seq = first_seq;
     store->bytes_used += total;
     return segment;
+}
+
+struct segment *segment_take(struct segment_store *store, uint32_t number, uint64_t first_seq, size_t bytes_min, size_t bytes_wanted)
+{
+    return take(store, number, first_seq, bytes_min, bytes_wanted, store->bytes_max - segment_store_spare(store));
+}
+
+struct segment *segment_take_smallest(struct segment_store *store, uint32_t number, uint64_t first_seq, size_t bytes_min)
+{
+    return take(store, number, first_seq, bytes_min, 0, store->bytes_max);
 }
 
 void segment_give(struct segment_store *store, const struct segment *given)

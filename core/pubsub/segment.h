@@ -28,12 +28,21 @@ struct segment_store {
     uint32_t        kept_count[SEGMENT_CLASSES];
 };
 
+/* What of the budget is for making logs smaller alone: with all of it in use there would be no way back. Of a gigabyte enough for 4096
+ * small segments that wait for what they replace. */
+static inline uint64_t segment_store_spare(const struct segment_store *store)
+{
+    return store->bytes_max / 256 / SEGMENT_BYTES_MIN * SEGMENT_BYTES_MIN;
+}
+
 void segment_store_init(struct segment_store *store, uint64_t bytes_max);
 void segment_store_deinit(struct segment_store *store);
 
 /* Takes a segment with room for at least `bytes_min` and, where the budget allows, `bytes_wanted` (with its header).
  * NULL: over the budget, or no memory. */
 struct segment *segment_take(struct segment_store *store, uint32_t number, uint64_t first_seq, size_t bytes_min, size_t bytes_wanted);
+/* Takes the smallest that has room for bytes_min, where need be from what is spared, to take the place of a larger one. */
+struct segment *segment_take_smallest(struct segment_store *store, uint32_t number, uint64_t first_seq, size_t bytes_min);
 void            segment_give(struct segment_store *store, const struct segment *segment);
 
 #endif

@@ -4,7 +4,7 @@ void subscription_push_last(const struct pool *subscriptions, struct subscriptio
 {
     struct subscription *subscription = subscription_at(subscriptions, index);
     CHECK(subscription->list == IN_NONE);
-    subscription->list = (uint8_t)list;
+    subscription->list = list;
     subscription->next = POOL_NONE;
     subscription->prev = ring->last;
     if (ring->last == POOL_NONE) ring->first = index;
@@ -16,7 +16,7 @@ void subscription_push_first(const struct pool *subscriptions, struct subscripti
 {
     struct subscription *subscription = subscription_at(subscriptions, index);
     CHECK(subscription->list == IN_NONE);
-    subscription->list = (uint8_t)list;
+    subscription->list = list;
     subscription->prev = POOL_NONE;
     subscription->next = ring->first;
     if (ring->first == POOL_NONE) ring->last = index;

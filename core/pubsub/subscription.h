@@ -17,22 +17,25 @@ enum mode { MODE_LATEST, MODE_EVERY };
 
 enum subscription_list { IN_NONE, IN_WAITING, IN_DIRTY, IN_RESTING };
 
+#define SUBSCRIBER_BITS 24 /* more connections than one process may have files */
+
 /* 56 bytes. All links are indices into the pool of subscriptions. */
 struct subscription {
     uint64_t        next_seq;   /* of the frame at the cursor */
     struct position at;         /* the cursor; unknown, or left behind by the tail, it is sought by next_seq */
-    uint32_t        subscriber; /* by index in the pool of subscribers */
+    uint32_t        subscriber : SUBSCRIBER_BITS; /* by index in the pool of subscribers */
+    uint32_t        mode : 1;   /* enum mode */
+    uint32_t        list : 2;   /* enum subscription_list */
+    uint32_t        fresh : 1;  /* it begins with what was there before it, and nothing of that was sent yet */
+    uint32_t        skips : 1;  /* latest: it goes on with the newest key whatever lies between (resumed, or was `every`) */
+    uint32_t        paced : 1;  /* latest: its updates a second are bounded, and it always goes on with the newest key */
     uint32_t        local;      /* its local topic, by index */
     uint32_t        jumped;     /* so many before next_seq a jump of `latest` leaves out, once it is sent: below them all was sent or told as a gap */
     uint32_t        by;         /* the pattern subscription that it is there for; BY_NAME: it was asked for by name */
     uint32_t        life;       /* of the local topic that the cursor belongs to; 0: the topic was not yet born */
     uint32_t        next, prev; /* in the list that it stands in */
     uint32_t        sibling_next, sibling_prev; /* all of one subscriber's, in the order of subscribing */
-    uint8_t         mode;       /* enum mode */
-    uint8_t         list;       /* enum subscription_list */
-    bool            fresh : 1;  /* it begins with what was there before it, and nothing of that was sent yet */
-    bool            skips : 1;  /* latest: it goes on with the newest key whatever lies between (resumed, or was `every`) */
-    bool            paced : 1;  /* latest: its updates a second are bounded, and it always goes on with the newest key */
+    uint32_t        pair_next;  /* in its bucket (pairs.h) */
 };
 #define BY_NAME POOL_NONE
 static_assert(sizeof(struct subscription) <= 56, "a million of them are promised");

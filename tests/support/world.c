@@ -133,7 +133,7 @@ static void judge_reclaim(struct world *world, struct span name, size_t data_byt
     world->seen.reclaims++;
     world->pressed = true;
     /* The digits of seq and ts, and the frame's header, are not known here to the byte: twice 64 is room enough. */
-    if (used_before + segment_bytes_least(name, data_bytes + 64) <= world->plan.home.log_bytes_max)
+    if (used_before + segment_bytes_least(name, data_bytes + 64) + segment_store_spare(&world->engine.home.store) <= world->plan.home.log_bytes_max)
         fault_say(&world->fault, "windows were trimmed for want of memory with %llu of %llu bytes used", (number)used_before, (number)world->plan.home.log_bytes_max);
     history_pressed(&world->history);
 }
@@ -145,7 +145,7 @@ static void judge_busy(struct world *world, struct span name, size_t data_bytes)
         const struct topic *topic = world_topic(world, i);
         if (topic && topic->log.chain.count > (log_newest_seq(&topic->log) > 0 ? 1 : 0)) fault_say(&world->fault, "busy, although %s still has %u segments", world->history.topics[i].name, topic->log.chain.count);
     }
-    if (home->store.bytes_used + 2 * segment_bytes_least(name, data_bytes + 256) + 8192 <= home->store.bytes_max)
+    if (home->store.bytes_used + 2 * segment_bytes_least(name, data_bytes + 256) + 8192 + segment_store_spare(&home->store) <= home->store.bytes_max)
         fault_say(&world->fault, "busy with %llu of %llu bytes used", (number)home->store.bytes_used, (number)home->store.bytes_max);
 }
 

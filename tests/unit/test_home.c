@@ -190,6 +190,32 @@ static void a_quiet_topics_old_updates_go_without_an_append(void **state)
     kit_free(kit);
 }
 
+/* Topics that were hot once held the whole budget with their newest segments, each for one small update, and everybody got busy. */
+static void topics_that_were_hot_once_leave_the_budget_to_others(void **state)
+{
+    static const char *const hot[] = { "A", "B", "C", "D" };
+    struct kit *kit = kit_make(&(struct kit_settings){ .window = { .age_max_us = 60 * second, .updates_max = 1000 }, .log_bytes_max = 16 << 20 });
+    kit_subscribe(kit, 0, "A", MODE_EVERY);
+    for (int i = 0; i < 40000; i++) {
+        kit_publish_bytes(kit, hot[i % 4], 100);
+        if (i % 100 == 0) kit_sent(kit, 0), kit_turn(kit);
+    }
+    kit_sent(kit, 0);
+    kit_turn(kit);
+    struct segment_store *store = &kit->engine.home.store;
+    for (int i = 0; i < 4; i++) assert_true(kit_topic(kit, hot[i])->log.newest_total >= 32 * 1024);
+    store->bytes_max = used(kit) + used(kit) / 256; /* all is in use but for what is spared */
+    assert_in_range(segment_store_spare(store), SEGMENT_BYTES_MIN, store->bytes_max - used(kit));
+    sweep(kit, 61 * second);
+    assert_true(used(kit) <= 4 * SEGMENT_BYTES_MIN);
+    assert_int_equal(kit_try_publish(kit, "other", 60000), PUBLISH_DONE); /* it was busy */
+    kit_publish_bytes(kit, "A", 100);
+    assert_string_equal(kit_sent(kit, 0), "A 10001"); /* who had all goes on in the new segment */
+    kit_subscribe(kit, 1, "B", MODE_LATEST);
+    assert_string_equal(kit_sent(kit, 1), "B 10000");
+    kit_free(kit);
+}
+
 /* However small the window: trimming comes after the flush. */
 static void what_one_turn_appends_stays_until_the_turn_is_over(void **state)
 {
@@ -252,6 +278,7 @@ int main(void)
         cmocka_unit_test(what_nobody_follows_is_forgotten_when_its_time_is_over),
         cmocka_unit_test(a_clock_set_back_forgets_nothing),
         cmocka_unit_test(a_quiet_topics_old_updates_go_without_an_append),
+        cmocka_unit_test(topics_that_were_hot_once_leave_the_budget_to_others),
         cmocka_unit_test(what_one_turn_appends_stays_until_the_turn_is_over),
         cmocka_unit_test(the_window_and_the_budget_may_change),
         cmocka_unit_test(segments_go_back_when_nobody_follows_any_more),

@@ -318,6 +318,125 @@ static void a_forgotten_log_begins_anew_with_other_segments(void **state)
     end(&kept);
 }
 
+/* ---- shrinking: a topic that was hot once --------------------------------------------------------------------------- */
+
+static bool shrink(struct kept *kept)
+{
+    bool shrunk = log_shrink(&kept->log, &kept->store, &kept->window, kept->now_us);
+    log_release(&kept->log, &kept->store, UINT32_MAX);
+    return shrunk;
+}
+
+/* Grows a log to one segment of 256 KiB. */
+static void be_hot(struct kept *kept)
+{
+    for (uint32_t i = 0; i < 8000; i++) append(kept, 120, false);
+    kept->window.updates_max = 1;
+    trim(kept);
+    kept->window.updates_max = LARGE;
+    assert_true(kept->log.newest_total > 64 * 1024);
+}
+
+static void what_is_too_old_leaves_the_newest_update_in_a_small_segment(void **state)
+{
+    struct kept kept;
+    begin(&kept, (struct window){ LARGE, LARGE, 300 * second });
+    be_hot(&kept);
+    uint64_t newest = log_newest_seq(&kept.log);
+    kept.now_us += 300 * second;
+    assert_false(shrink(&kept)); /* not older than the age yet */
+    kept.now_us++;
+    uint32_t before = kept.log.ends.head.segment;
+    assert_true(shrink(&kept));
+    assert_int_equal(kept.store.bytes_used, SEGMENT_BYTES_MIN);
+    assert_int_equal(kept.log.ends.tail.seq, newest);
+    assert_int_equal(kept.log.ends.last.seq, newest);
+    assert_int_equal(kept.log.ends.key.seq, newest);
+    assert_int_equal(kept.log.ends.head.segment, before + 1);
+    assert_int_equal(kept.log.window_bytes, 120);
+    assert_int_equal(ws_server_frame_bytes(chain_bytes(&kept.log.chain, kept.log.ends.last.at)), 120);
+    assert_false(shrink(&kept)); /* it fits now */
+    append_many(&kept, 100, 120);
+    assert_int_equal(log_newest_seq(&kept.log), newest + 100);
+    for (uint64_t seq = newest; seq <= newest + 100; seq++)
+        assert_int_equal(chain_seek(&kept.log.chain, &kept.log.ends.tail, seq).seq, seq);
+    end(&kept);
+}
+
+static void of_a_keyed_topic_the_last_key_and_all_after_it_stay(void **state)
+{
+    struct kept kept;
+    begin(&kept, (struct window){ LARGE, LARGE, 300 * second });
+    be_hot(&kept);
+    append(&kept, 100, true);
+    append_many(&kept, 5, 50);
+    uint64_t key = log_newest_seq(&kept.log) - 5;
+    kept.now_us += 301 * second;
+    kept.window.updates_max = 1;
+    trim(&kept);
+    assert_true(shrink(&kept));
+    assert_int_equal(kept.log.ends.tail.seq, key);
+    assert_int_equal(kept.log.ends.key.seq, key);
+    assert_int_equal(kept.log.ends.oldest_key.seq, key);
+    assert_int_equal(kept.log.ends.last.seq, key + 5);
+    assert_int_equal(kept.log.ends.head.offset, 100 + 5 * 50);
+    struct mark last = chain_seek(&kept.log.chain, &kept.log.ends.tail, key + 5);
+    assert_int_equal(last.at.offset, kept.log.ends.last.at.offset);
+    end(&kept);
+}
+
+static void deltas_stay_though_their_key_has_left_the_window(void **state)
+{
+    struct kept kept;
+    begin(&kept, (struct window){ LARGE, LARGE, 300 * second });
+    be_hot(&kept);
+    append(&kept, 100, true);
+    uint32_t of_key = kept.log.ends.head.segment;
+    while (kept.log.ends.head.segment == of_key) append(&kept, 1000, false);
+    uint64_t first = log_newest_seq(&kept.log);
+    append_many(&kept, 5, 50);
+    assert_true(log_trim(&kept.log, &(struct window){ 0 }, kept.now_us) > 0); /* memory was short */
+    log_release(&kept.log, &kept.store, UINT32_MAX);
+    kept.now_us += 301 * second;
+    assert_true(shrink(&kept));
+    assert_int_equal(kept.log.ends.tail.seq, first);
+    assert_true(kept.log.ends.key.seq < first);
+    assert_int_equal(kept.log.ends.oldest_key.seq, 0);
+    assert_int_equal(kept.log.ends.head.offset, 1000 + 5 * 50);
+    end(&kept);
+}
+
+static void a_segment_on_loan_stays_until_it_comes_back(void **state)
+{
+    struct kept kept;
+    begin(&kept, (struct window){ LARGE, LARGE, 300 * second });
+    be_hot(&kept);
+    uint64_t large = kept.store.bytes_used;
+    uint32_t lent = kept.log.ends.head.segment;
+    kept.now_us += 301 * second;
+    assert_true(log_shrink(&kept.log, &kept.store, &kept.window, kept.now_us));
+    log_release(&kept.log, &kept.store, lent); /* somebody holds it still */
+    assert_int_equal(kept.store.bytes_used, large + SEGMENT_BYTES_MIN);
+    log_release(&kept.log, &kept.store, lent + 1);
+    assert_int_equal(kept.store.bytes_used, SEGMENT_BYTES_MIN);
+    end(&kept);
+}
+
+static void a_full_budget_does_not_keep_a_log_from_shrinking(void **state)
+{
+    struct kept kept;
+    begin(&kept, (struct window){ LARGE, LARGE, 300 * second });
+    be_hot(&kept);
+    uint32_t newest = kept.log.ends.head.segment;
+    kept.store.bytes_max = kept.store.bytes_used + SEGMENT_BYTES_MIN; /* what is spared */
+    assert_int_equal(segment_store_spare(&kept.store), SEGMENT_BYTES_MIN);
+    assert_null(segment_take(&kept.store, newest + 1, 1, 100, 100));
+    kept.now_us += 301 * second;
+    assert_true(shrink(&kept));
+    assert_int_equal(kept.store.bytes_used, SEGMENT_BYTES_MIN);
+    end(&kept);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -336,6 +455,11 @@ int main(void)
         cmocka_unit_test(segments_grow_with_the_traffic_and_shrink_again),
         cmocka_unit_test(a_quiet_topic_costs_the_smallest_segment),
         cmocka_unit_test(a_forgotten_log_begins_anew_with_other_segments),
+        cmocka_unit_test(what_is_too_old_leaves_the_newest_update_in_a_small_segment),
+        cmocka_unit_test(of_a_keyed_topic_the_last_key_and_all_after_it_stay),
+        cmocka_unit_test(deltas_stay_though_their_key_has_left_the_window),
+        cmocka_unit_test(a_segment_on_loan_stays_until_it_comes_back),
+        cmocka_unit_test(a_full_budget_does_not_keep_a_log_from_shrinking),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

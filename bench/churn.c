@@ -1,0 +1,94 @@
+/* See churn.h. */
+#include "bench/churn.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "bench/machine.h"
+#include "core/base/random.h"
+
+#define SEED          UINT64_C(0x6368757263687572)
+#define CUT_BITS_MAX  22 /* after at most 4 MiB: as often after a few bytes as after very many */
+
+static void live(struct churn *self, uint32_t index, int64_t at_ns)
+{
+    uint64_t bits = random_next(&self->random) % CUT_BITS_MAX;
+    self->subscribers->all[index].cut_at =
+        self->subscribers->all[index].received + 1 + random_next(&self->random) % (2ull << bits);
+    self->cut_ns[index] = at_ns + (int64_t)((double)(random_next(&self->random) >> 11) * 0x1p-53 * self->every_s * 1e9);
+}
+
+int churn_init(struct churn *self, uint32_t count, double every_s, struct subscribers *subscribers, struct verify *verify,
+               const struct recording *recording)
+{
+    *self = (struct churn){ .count = count, .every_s = every_s, .subscribers = subscribers, .verify = verify,
+                            .recording = recording, .random = SEED };
+    self->request_room = 128 + recording->count * (2 * RECORDING_NAME_BYTES + 64);
+    self->request = malloc(self->request_room);
+    self->cut_ns = calloc(count ? count : 1, sizeof *self->cut_ns);
+    if (!self->request || !self->cut_ns) return -ENOMEM;
+    int64_t at_ns = now_ns();
+    for (uint32_t i = 0; i < count; i++) live(self, i, at_ns);
+    return 0;
+}
+
+void churn_deinit(struct churn *self)
+{
+    free(self->request);
+    free(self->cut_ns);
+}
+
+static void cut(struct churn *self, uint32_t index)
+{
+    const struct subscriber *one = &self->subscribers->all[index];
+    self->cuts++;
+    self->cuts_in_frame += one->state == SUBSCRIBER_OPEN && one->carry_size > 0;
+    verify_cut(self->verify, index);
+    /* Resets mostly: ends of the stream that we begin would leave a port waiting for a minute each. */
+    subscribers_cut(self->subscribers, index, random_next(&self->random) % 4 != 0);
+}
+
+void churn_on_cut_due(struct churn *self, uint32_t index)
+{
+    cut(self, index);
+}
+
+static size_t write_resume(struct churn *self, uint32_t index)
+{
+    const struct verify *verify = self->verify;
+    char *out = self->request;
+    size_t room = self->request_room;
+    size_t size = (size_t)snprintf(out, room, "{\"op\":\"subscribe\",\"id\":1,\"mode\":\"%s\",\"snapshot\":false,\"topics\":[",
+                                   verify->latest ? "latest" : "every");
+    for (uint32_t i = 0; i < self->recording->count; i++)
+        size += (size_t)snprintf(out + size, room - size, "%s\"%s\"", i ? "," : "", self->recording->topics[i].name);
+    size += (size_t)snprintf(out + size, room - size, "],\"resume\":{");
+    for (uint32_t i = 0; i < self->recording->count; i++) {
+        size_t at = (size_t)index * verify->each + verify_place(verify, index, i);
+        size += (size_t)snprintf(out + size, room - size, "%s\"%s\":{\"epoch\":\"%.*s\",\"seq\":%llu}", i ? "," : "",
+                                 self->recording->topics[i].name, VERIFY_EPOCH_BYTES, verify->epochs[at],
+                                 (unsigned long long)verify->last[at]);
+    }
+    return size + (size_t)snprintf(out + size, room - size, "}}");
+}
+
+void churn_on_text(struct churn *self, uint32_t index, struct span text)
+{
+    static const char hello[] = "{\"op\":\"hello\"";
+    if (index >= self->count || !self->verify->resumes[index] || self->verify->acked[index]) return;
+    if (text.size < sizeof hello - 1 || memcmp(text.bytes, hello, sizeof hello - 1) != 0) return;
+    subscribers_send_text(self->subscribers, index, span_of(self->request, write_resume(self, index)));
+}
+
+void churn_turn(struct churn *self, int64_t at_ns)
+{
+    for (uint32_t i = 0; i < self->count; i++) {
+        const struct subscriber *one = &self->subscribers->all[i];
+        if (one->state == SUBSCRIBER_ENDED) continue;
+        if (one->state != SUBSCRIBER_NONE && at_ns >= self->cut_ns[i]) cut(self, i);
+        if (one->state != SUBSCRIBER_NONE) continue;
+        live(self, i, at_ns);
+        subscribers_begin_again(self->subscribers, i);
+    }
+}
