@@ -559,7 +559,7 @@ export class Ringcast {
   /** @param {RingcastError} error @param {any} request */
   #fault(error, request) {
     if (request?.reject) { error.topic = request.topic; return request.reject(error); }
-    if (request?.op === "auth" && this.#state === "connecting") return this.#refuse(error);
+    if (request?.op === "auth" && this.#state === "connecting") return TRANSIENT.has(error.code) ? this.#lost(error.message) : this.#refuse(error);
     if (request?.op !== "subscribe") {
       if (request) this.#refreshIn(REFRESH_AGAIN_MS);      // the old token still counts
       return this.#emit("error", error);
@@ -654,16 +654,15 @@ export class Ringcast {
     return every ? { mode: "every", maxHz: 0 } : { mode: "latest", maxHz: maxHz === Infinity ? 0 : maxHz };
   }
 
-  /** Where to resume. What finds no room begins anew, and the hole shows as a gap. @param {Filter[]} filters @param {Set<string>} claimed */
+  /** Where to resume; what is followed on this connection already keeps its position. What finds no room begins anew, and the hole shows as a gap. @param {Filter[]} filters @param {Set<string>} claimed */
   #positions(filters, claimed) {
     /** @type {Record<string, { epoch: string, seq: number }>} */ const resume = Object.create(null);
     let room = RESUME_CHARS;
     const add = (/** @type {Followed | undefined} */ topic) => {
-      if (!topic?.epoch || topic.seq === null || (room -= topic.name.length + topic.epoch.length + 40) < 0) return;
+      if (!topic?.epoch || topic.seq === null || topic.turn === this.#turn || (room -= topic.name.length + topic.epoch.length + 40) < 0) return;
       resume[topic.name] = { epoch: topic.epoch, seq: topic.seq };
     };
-    for (const { name, expression, acked } of filters) {
-      if (acked) continue;                       // followed already: its position is kept
+    for (const { name, expression } of filters) {
       if (!expression) add(this.#topics.get(name));
       else for (const topic of this.#topics.values())
         if (expression.test(topic.name) && !this.#filters.has(topic.name) && !claimed.has(topic.name)) { claimed.add(topic.name); add(topic); }
