@@ -27,13 +27,26 @@ class WireTest(unittest.TestCase):
                 const two = rc.subscribe("w.*", { mode: "every" }); await two.ready;
                 await until(() => one); const three = rc.subscribe(["x.a", "x.>"], {}); await three.ready;
                 two.unsubscribe(); await rc.ping();
-                one.unsubscribe(); await rc.ping();
-                rc.close();""")
+                one.unsubscribe(); await rc.ping();      // a ping overtakes what its turn unsubscribes
+                await rc.ping(); rc.close();""")
         wire = [(m["op"], m["topics"], m.get("mode")) for m in asked if m["op"] != "ping"]
         self.assertEqual(wire[0], ("subscribe", ["w.a"], "latest"))
         self.assertCountEqual(wire[1:3], [("subscribe", ["w.a"], "every"), ("subscribe", ["w.*"], "every")])
         self.assertCountEqual(wire[3:5], [("subscribe", ["x.a"], "latest"), ("subscribe", ["x.>"], "latest")])
         self.assertEqual(wire[5:], [("subscribe", ["w.a"], "latest"), ("unsubscribe", ["w.*"], None), ("unsubscribe", ["w.a"], None)])
+
+    def test_the_rate_on_the_wire_is_the_highest_of_those_that_overlap(self):
+        asked = []
+        with FakeGateway(asked) as fake:
+            self.js(fake.port).run("""
+                const rc = client({ maxHz: 4 });
+                await rc.subscribe("h.a").ready;
+                const two = rc.subscribe("h.*", { maxHz: 10.5 }); await two.ready; await rc.ping();
+                await rc.subscribe("h.a", { maxHz: 0 }).ready;
+                two.unsubscribe(); await rc.ping(); await rc.ping(); rc.close();""")
+        wire = [(m["topics"], m.get("max_hz")) for m in asked if m["op"] == "subscribe"]
+        self.assertEqual((wire[0], wire[3:]), ((["h.a"], 4), [(["h.a"], None)]))
+        self.assertCountEqual(wire[1:3], [(["h.a"], 10.5), (["h.*"], 10.5)])
 
     def test_the_token_is_renewed_before_it_expires(self):
         asked = []
