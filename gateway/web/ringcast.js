@@ -478,6 +478,7 @@ export class Ringcast {
     if (this.#state === "closed") return Promise.reject(this.error ?? wasClosed());
     const id = ++this.#id, line = `{"op":"${op}","id":${id}${fields && "," + fields}}`;
     if (this.#state === "idle") this.#connect();
+    if (this.#syncing) this.#sync();             // what was subscribed before goes before
     this.#publishes++;
     /** @type {any} */ let timer;
     return new Promise((resolve, reject) => {

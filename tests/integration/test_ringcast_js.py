@@ -213,6 +213,17 @@ class NodeTest(Scenarios, GatewayTest):
             return result;""" % (json.dumps([name, covered]), json.dumps(KEY)))
         self.assertEqual(got, [True] * 4)
 
+    def test_requests_go_in_the_order_of_the_calls(self):
+        topic = self.topic()
+        got = self.js(self.port).run("""
+            const rc = client({ token: %s }); await rc.connect();
+            const kept = follow(rc, %s, { snapshot: false, mode: "every" });
+            await rc.publish(%s, "mine");
+            await until(() => kept.updates.length);
+            kept.subscription.unsubscribe(); await rc.publish(%s, "not mine"); await rc.ping();
+            return kept.updates.map(u => u.data);""" % (json.dumps(KEY), *[json.dumps(topic)] * 3))
+        self.assertEqual(got, ["mine"])
+
     def test_a_topic_born_while_the_connection_was_away_is_told_from_its_first_update(self):
         base = self.topic("born")
         with Proxy(self.port) as proxy:

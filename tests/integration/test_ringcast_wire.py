@@ -27,8 +27,8 @@ class WireTest(unittest.TestCase):
                 const two = rc.subscribe("w.*", { mode: "every" }); await two.ready;
                 await until(() => one); const three = rc.subscribe(["x.a", "x.>"], {}); await three.ready;
                 two.unsubscribe(); await rc.ping();
-                one.unsubscribe(); await rc.ping();      // a ping overtakes what its turn unsubscribes
-                await rc.ping(); rc.close();""")
+                one.unsubscribe(); await rc.ping();
+                rc.close();""")
         wire = [(m["op"], m["topics"], m.get("mode")) for m in asked if m["op"] != "ping"]
         self.assertEqual(wire[0], ("subscribe", ["w.a"], "latest"))
         self.assertCountEqual(wire[1:3], [("subscribe", ["w.a"], "every"), ("subscribe", ["w.*"], "every")])
@@ -43,7 +43,7 @@ class WireTest(unittest.TestCase):
                 await rc.subscribe("h.a").ready;
                 const two = rc.subscribe("h.*", { maxHz: 10.5 }); await two.ready; await rc.ping();
                 await rc.subscribe("h.a", { maxHz: 0 }).ready;
-                two.unsubscribe(); await rc.ping(); await rc.ping(); rc.close();""")
+                two.unsubscribe(); await rc.ping(); rc.close();""")
         wire = [(m["topics"], m.get("max_hz")) for m in asked if m["op"] == "subscribe"]
         self.assertEqual((wire[0], wire[3:]), ((["h.a"], 4), [(["h.a"], None)]))
         self.assertCountEqual(wire[1:3], [(["h.a"], 10.5), (["h.*"], 10.5)])
