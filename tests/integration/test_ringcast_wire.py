@@ -84,6 +84,29 @@ class WireTest(unittest.TestCase):
                 return rc.told.reconnect.slice(0, 6);""")
         self.assertEqual([(one["attempt"], one["delayMs"], one["reason"]) for one in got], [(n + 1, ms, "as the test wants it") for n, ms in enumerate((5, 10, 20, 40, 50, 50))])
 
+    def test_mode_every_begins_with_its_own_acknowledgement(self):
+        """Not with that of an earlier request in mode latest, after which updates may still be skipped."""
+        held = []
+
+        def acknowledge_late(request, say, _):
+            if request["op"] != "subscribe":
+                return False
+            held.append(request)
+            if len(held) == 2:
+                acks = [{"op": "subscribed", "id": one["id"], "topics": [{"topic": "a", "epoch": "epoch-of", "seq": 1}]} for one in held]
+                update = [{"topic": "a", "seq": n, "ts": n, "data": n} for n in range(8)]
+                say(acks[0], update[1], update[5], acks[1], update[6], update[7])
+            return True
+
+        with FakeGateway([], script=acknowledge_late) as fake:
+            got = self.js(fake.port).run("""
+                const rc = client(); await rc.connect();
+                const one = follow(rc, "a"); await sleep(0);
+                const two = follow(rc, "a", { mode: "every" });
+                await until(() => two.updates.length && two.updates.at(-1).seq === 7); rc.close();
+                return [two.updates.map(u => u.seq), two.gaps, one.updates.map(u => u.seq), one.gaps];""")
+        self.assertEqual(got, [[5, 6, 7], [], [5, 6, 7], []])
+
     def test_busy_is_asked_again(self):
         asked = []
 
