@@ -160,6 +160,59 @@ class WireTest(unittest.TestCase):
         a = {"epoch": "epoch-of", "seq": 1}
         self.assertEqual([m.get("resume") for m in asked if m["op"] == "subscribe"], [None, {"p.a": a, "p.b": a}, {"p.a": a}, {"p.a": a}])
 
+    def test_positions_are_sent_once_and_only_where_they_count(self):
+        """With the first pattern after a break; not for what the connection follows already."""
+        asked = []
+
+        def announce(request, say, _):
+            if request["op"] != "subscribe":
+                return False
+            say({"op": "subscribed", "id": request["id"], "topics": [{"topic": name} for name in request["topics"]]})
+            say({"op": "topic", "topic": "p.a", "epoch": "epoch-of", "seq": 1, "by": request["topics"][0]}, {"topic": "p.a", "seq": 1, "ts": 1, "data": 1})
+            return True
+
+        with FakeGateway(asked, script=announce) as fake, Proxy(fake.port) as proxy:
+            js = self.js(proxy.port)
+            js.run("globalThis.rc = client(); globalThis.kept = follow(rc, 'p.*'); await until(() => kept.updates.length); await rc.subscribe('>').ready;")
+            proxy.cut()
+            js.run("await until(() => rc.told.reconnect.length && rc.state === 'open'); await rc.ping(); await rc.subscribe('*.a').ready;")
+        subscribes = [m for m in asked if m["op"] == "subscribe"]
+        self.assertEqual([m["topics"] for m in subscribes[:2]] + [m["topics"] for m in subscribes[4:]], [["p.*"], [">"], ["*.a"]])
+        self.assertCountEqual([m.get("resume") for m in subscribes[2:4]], [None, {"p.a": {"epoch": "epoch-of", "seq": 1}}])
+        self.assertEqual([m.get("resume") for m in subscribes[:2] + subscribes[4:]], [None] * 3)
+
+    def test_many_topics_are_asked_for_in_parts(self):
+        asked = []
+        names = [f"t{n}" for n in range(1300)]
+        with FakeGateway(asked) as fake:
+            self.js(fake.port).run("const rc = client(); const s = rc.subscribe(%s); await s.ready; s.unsubscribe(); await rc.ping(); rc.close();" % json.dumps(names))
+        for op in ("subscribe", "unsubscribe"):
+            parts = [m["topics"] for m in asked if m["op"] == op]
+            self.assertEqual((sorted(sum(parts, [])), max(map(len, parts))), (sorted(names), 500))
+
+    def test_the_epoch_event_names_the_epoch_before_even_if_the_topic_was_away_for_a_while(self):
+        def forget(request, say, connection):
+            if request["op"] == "subscribe":
+                ack = {"epoch": "epoch-one", "seq": 1} if connection == 1 else {"seq": 0, "resumed": False}
+                say({"op": "subscribed", "id": request["id"], "topics": [{"topic": "a", **ack}]})
+                if connection == 1:
+                    say({"topic": "a", "seq": 1, "ts": 1, "data": 1})
+            elif request["op"] == "ping":
+                say({"op": "topic", "topic": "a", "epoch": "epoch-two", "seq": 0}, {"topic": "a", "seq": 1, "ts": 2, "data": 2})
+            return request["op"] == "subscribe"
+
+        with FakeGateway([], script=forget) as fake, Proxy(fake.port) as proxy:
+            js = self.js(proxy.port)
+            js.run("globalThis.rc = client(); globalThis.kept = follow(rc, 'a', { mode: 'every' }); await until(() => kept.updates.length);")
+            proxy.cut()
+            got = js.run("""
+                await until(() => rc.told.reconnect.length && rc.state === "open"); await sleep(50);
+                const before = [rc.told.epoch.length, rc.last("a").data];
+                await rc.ping(); await until(() => kept.updates.length === 2); rc.close();
+                return [before, rc.told.epoch.map(e => [e.previous, e.epoch]), kept.topics.map(t => [t.previous, t.epoch]), kept.updates.map(u => [u.epoch, u.seq]), kept.gaps];""")
+        change = [["epoch-one", "epoch-two"]]
+        self.assertEqual(got, [[0, 1], change, change, [["epoch-one", 1], ["epoch-two", 1]], []])
+
     def test_a_snapshot_is_not_older_than_what_is_known_to_be_lost(self):
         """A gap came after the newest update: who comes later does not get what came before the gap."""
         def lose(request, say, _):
