@@ -151,7 +151,7 @@ class WireTest(unittest.TestCase):
         with FakeGateway(asked, script=announce) as fake, Proxy(fake.port) as proxy:
             js = self.js(proxy.port)
             js.run("""
-                const real = performance.now.bind(performance); globalThis.ahead = 0; performance.now = () => real() + ahead;
+                const real = performance.now.bind(performance); globalThis.ahead = 0; Object.defineProperty(globalThis, "performance", { value: { now: () => real() + ahead } });
                 globalThis.rc = client(); globalThis.kept = follow(rc, "p.*"); await until(() => kept.updates.length === 2);""")
             for cuts in range(1, 4):
                 js.run("await until(() => rc.state === 'open'); await rc.ping(); ahead += 6000;")  # it was a good connection
