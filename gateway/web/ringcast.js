@@ -109,8 +109,9 @@ class Filter {
 /** What `subscribe` returns: iterate over it, or give it callbacks. */
 export class Subscription {
   #client; #onUpdate; #conflate; #room;
-  /** @type {Map<string | number, Update>} in the order to be taken; by topic where conflated */ #backlog = new Map();
-  #count = 0;
+  /** @type {{ update: Update }[]} what waits, from #head on */ #queue = [];
+  #head = 0;
+  /** @type {Map<string, { update: Update }>} the same by topic, where conflated */ #slots = new Map();
   /** @type {Map<string, Gap>} before the topic's next update */ #missing = new Map();
   /** @type {Map<string, Gap>} dropped here, before what waits */ #dropped = new Map();
   /** @type {Map<string, { epoch?: string, seq: number }>} up to where updates are snapshots that nobody wants */ #floors = new Map();
@@ -143,7 +144,7 @@ export class Subscription {
 
   /** Ends it at once: no update comes any more, an iteration is over. */
   unsubscribe() {
-    this.#backlog.clear();
+    this.#queue = []; this.#head = 0; this.#slots.clear();
     this.finish(null);
   }
 
@@ -161,17 +162,24 @@ export class Subscription {
 
   /** @returns {Promise<IteratorResult<Update, undefined>>} */
   #next() {
-    for (const [key, update] of this.#backlog) {
-      this.#backlog.delete(key);
+    if (this.#head < this.#queue.length) {
+      const update = this.#shift();
       const gap = this.#dropped.get(update.topic);
       if (!gap) return Promise.resolve({ done: false, value: update });
       this.#dropped.delete(update.topic);
-      const from = update.gap && gap.epoch !== update.epoch ? update.gap : { ...gap, to: update.gap ? update.gap.to : gap.to };
-      return Promise.resolve({ done: false, value: { ...update, gap: from } });
+      const whole = update.gap?.epoch === gap.epoch ? { ...gap, to: update.gap.to } : update.gap ?? gap;
+      return Promise.resolve({ done: false, value: { ...update, gap: whole } });
     }
     if (this.#fault) { const fault = this.#fault; this.#fault = null; return Promise.reject(fault); }
     if (this.#ended) return Promise.resolve({ done: true, value: undefined });
     return new Promise((resolve, reject) => this.#takers.push({ resolve, reject }));
+  }
+
+  #shift() {
+    const { update } = this.#queue[this.#head++];
+    if (this.#head >= 64 && this.#head * 2 >= this.#queue.length) { this.#queue.splice(0, this.#head); this.#head = 0; }
+    if (this.#conflate) this.#slots.delete(update.topic);
+    return update;
   }
 
   /** @internal @param {Update} update shared with others: a copy is changed */
@@ -187,15 +195,16 @@ export class Subscription {
     if (this.#onUpdate) return call(this.#onUpdate, update);
     const taker = this.#takers.shift();
     if (taker) return taker.resolve({ done: false, value: update });
-    this.#backlog.set(this.#conflate ? update.topic : ++this.#count, update);
-    if (this.#conflate || this.#backlog.size <= this.#room) return;      // conflated, it is bounded by the topics that there are
-    for (const [key, oldest] of this.#backlog) {
-      this.#backlog.delete(key);
-      const before = this.#dropped.get(oldest.topic), from = before?.epoch === oldest.epoch ? before.from : oldest.gap ? oldest.gap.from : oldest.seq;
-      const lost = { topic: oldest.topic, epoch: oldest.epoch, from, to: oldest.seq, overflow: true };
-      this.#dropped.set(oldest.topic, lost);
-      return call(this.options.onGap, { ...lost, from: oldest.seq });
-    }
+    const slot = this.#slots.get(update.topic);
+    if (slot) { slot.update = update; return; }
+    this.#queue.push({ update });
+    if (this.#conflate) { this.#slots.set(update.topic, this.#queue[this.#queue.length - 1]); return; }      // bounded by the topics that there are
+    if (this.#queue.length - this.#head <= this.#room) return;
+    const oldest = this.#shift(), before = this.#dropped.get(oldest.topic);
+    const from = before?.epoch === oldest.epoch ? before.from : oldest.gap ? oldest.gap.from : oldest.seq;
+    const lost = { topic: oldest.topic, epoch: oldest.epoch, from, to: oldest.seq, overflow: true };
+    this.#dropped.set(oldest.topic, lost);
+    call(this.options.onGap, { ...lost, from: oldest.seq });
   }
 
   /** @internal @param {Gap} gap */
@@ -218,8 +227,8 @@ export class Subscription {
     this.#ended = true;
     this.#client.leave(this);
     this.#reject(error ?? new RingcastError("closed", "the subscription was ended before the gateway had acknowledged it"));
+    if (error && !this.#takers.length) this.#fault = error;      // told to who comes to take
     for (const taker of this.#takers.splice(0)) error ? taker.reject(error) : taker.resolve({ done: true, value: undefined });
-    if (error && !this.#onUpdate) this.#fault = error;
     if (error) call(this.options.onError, error);
   }
 }
@@ -478,6 +487,7 @@ export class Ringcast {
     if (this.#state === "closed") return Promise.reject(this.error ?? wasClosed());
     const id = ++this.#id, line = `{"op":"${op}","id":${id}${fields && "," + fields}}`;
     if (this.#state === "idle") this.#connect();
+    if (this.#syncing) this.#sync();             // what was subscribed before goes before
     this.#publishes++;
     /** @type {any} */ let timer;
     return new Promise((resolve, reject) => {
@@ -559,7 +569,7 @@ export class Ringcast {
   /** @param {RingcastError} error @param {any} request */
   #fault(error, request) {
     if (request?.reject) { error.topic = request.topic; return request.reject(error); }
-    if (request?.op === "auth" && this.#state === "connecting") return this.#refuse(error);
+    if (request?.op === "auth" && this.#state === "connecting") return TRANSIENT.has(error.code) ? this.#lost(error.message) : this.#refuse(error);
     if (request?.op !== "subscribe") {
       if (request) this.#refreshIn(REFRESH_AGAIN_MS);      // the old token still counts
       return this.#emit("error", error);
@@ -654,16 +664,15 @@ export class Ringcast {
     return every ? { mode: "every", maxHz: 0 } : { mode: "latest", maxHz: maxHz === Infinity ? 0 : maxHz };
   }
 
-  /** Where to resume. What finds no room begins anew, and the hole shows as a gap. @param {Filter[]} filters @param {Set<string>} claimed */
+  /** Where to resume; what is followed on this connection already keeps its position. What finds no room begins anew, and the hole shows as a gap. @param {Filter[]} filters @param {Set<string>} claimed */
   #positions(filters, claimed) {
     /** @type {Record<string, { epoch: string, seq: number }>} */ const resume = Object.create(null);
     let room = RESUME_CHARS;
     const add = (/** @type {Followed | undefined} */ topic) => {
-      if (!topic?.epoch || topic.seq === null || (room -= topic.name.length + topic.epoch.length + 40) < 0) return;
+      if (!topic?.epoch || topic.seq === null || topic.turn === this.#turn || (room -= topic.name.length + topic.epoch.length + 40) < 0) return;
       resume[topic.name] = { epoch: topic.epoch, seq: topic.seq };
     };
-    for (const { name, expression, acked } of filters) {
-      if (acked) continue;                       // followed already: its position is kept
+    for (const { name, expression } of filters) {
       if (!expression) add(this.#topics.get(name));
       else for (const topic of this.#topics.values())
         if (expression.test(topic.name) && !this.#filters.has(topic.name) && !claimed.has(topic.name)) { claimed.add(topic.name); add(topic); }

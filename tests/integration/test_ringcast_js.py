@@ -195,6 +195,48 @@ class NodeTest(Scenarios, GatewayTest):
             return [one, two, three].map(kept => kept.updates.length);""" % (*[json.dumps(topic)] * 3,))
         self.assertEqual(got, [1, 1, 0])
 
+    def test_without_a_snapshot_only_what_comes_later(self):
+        name, covered = self.topic("plain"), self.topic("later.covered")
+        self.publish(name, 1)
+        self.publish(covered, 1)
+        got = self.js(self.port).run("""
+            const names = %s, result = [];
+            for (const mode of ["every", "latest"])
+                for (const topics of [names, [names[0], "later.>"]]) {
+                    const rc = client({ token: %s, mode, snapshot: false }), kept = follow(rc, topics), first = Object.fromEntries(names.map(name => [name, 0]));
+                    await kept.ready;
+                    for (const name of names) first[name] = (await rc.publish(name, "new")).seq;
+                    await until(() => kept.updates.length >= 2);
+                    result.push(kept.updates.every(u => u.seq === first[u.topic] && u.data === "new") && kept.updates.length === 2 && kept.gaps.length === 0);
+                    rc.close();
+                }
+            return result;""" % (json.dumps([name, covered]), json.dumps(KEY)))
+        self.assertEqual(got, [True] * 4)
+
+    def test_requests_go_in_the_order_of_the_calls(self):
+        topic = self.topic()
+        got = self.js(self.port).run("""
+            const rc = client({ token: %s }); await rc.connect();
+            const kept = follow(rc, %s, { snapshot: false, mode: "every" });
+            await rc.publish(%s, "mine");
+            await until(() => kept.updates.length);
+            kept.subscription.unsubscribe(); await rc.publish(%s, "not mine"); await rc.ping();
+            return kept.updates.map(u => u.data);""" % (json.dumps(KEY), *[json.dumps(topic)] * 3))
+        self.assertEqual(got, ["mine"])
+
+    def test_a_topic_born_while_the_connection_was_away_is_told_from_its_first_update(self):
+        base = self.topic("born")
+        with Proxy(self.port) as proxy:
+            js = self.js(proxy.port)
+            js.run("globalThis.rc = client(); globalThis.kept = follow(rc, [%s], { mode: 'every' }); await kept.ready;" % json.dumps(f"{base}.*"))
+            proxy.refuses = True
+            proxy.cut()
+            for n in range(1, 6):
+                self.publish(f"{base}.a", n)
+            proxy.refuses = False
+            got = js.run("await until(() => kept.updates.length); rc.close(); return [kept.gaps.map(g => [g.from, g.to]), kept.updates.map(u => u.seq), kept.topics.length]")
+        self.assertEqual(got, [[[1, 4]], [5], 1])
+
     def test_a_refusal_ends_its_own_subscription_only(self):
         topic = self.topic()
         self.publish(topic)
