@@ -94,6 +94,7 @@ struct subscribe_ask {
     bool        resume;      /* resume_epoch and resume_seq count */
     struct span resume_epoch;
     uint64_t    resume_seq;
+    bool        newborn;     /* a pattern's: its birth is being told; it begins with its first update, whatever is known of it here */
 };
 
 struct subscribe_reply {

@@ -164,10 +164,10 @@ static uint32_t make_format(struct home *home, struct topic *main, uint64_t hash
     memcpy(topic->epoch, main->epoch, EPOCH_BYTES);
     log_init(&topic->log, format, 0);
     const struct window *window = &home->settings.window;
-    bool filled = topic_fill(topic, &home->store, window, home->clock->wall_us);
+    bool filled = topic_fill(topic, &home->store, window);
     if (!filled) {
         reclaim(home, main->log.window_bytes);
-        filled = topic_fill(topic, &home->store, window, home->clock->wall_us);
+        filled = topic_fill(topic, &home->store, window);
     }
     if (!filled || table_insert(&home->by_name, topic->hash, index)) {
         log_deinit(&topic->log, &home->store);
@@ -206,8 +206,7 @@ void home_publish(struct home *home, const struct publish_ask *ask, struct publi
         return;
     }
     struct topic *topic = topic_at(home, index);
-    for (struct topic *one = topic; one; one = one->next_format)
-        mark_to_trim(home, one, pool_index(&home->topics, one)); /* first: what is to be trimmed is not forgotten while room is made for it */
+    mark_to_trim(home, topic, index); /* first: what is to be trimmed is not forgotten while room is made for it */
     const struct window *window = &home->settings.window;
     bool first = log_newest_seq(&topic->log) == 0;
     if (first && names_add(&home->names, topic_name(topic))) {
@@ -215,6 +214,7 @@ void home_publish(struct home *home, const struct publish_ask *ask, struct publi
         return;
     }
     if (first) births_tell(home, topic, index); /* before the first append, so that nothing of it is missed */
+    for (struct topic *one = topic->next_format; one; one = one->next_format) mark_to_trim(home, one, pool_index(&home->topics, one)); /* a birth may have made some */
     bool done = topic_append(topic, &home->store, window, ask->data, ask->line_break, ask->key, home->clock->wall_us);
     if (!done) {
         reclaim(home, segment_bytes_bound(ask));

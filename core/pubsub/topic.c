@@ -34,7 +34,7 @@ bool topic_append(struct topic *topic, struct segment_store *store, const struct
 }
 
 /* Goes on from a frame of the main log, to its head. */
-static bool fill_from(struct topic *topic, struct mark from, struct segment_store *store, const struct window *window, uint64_t now_us)
+static bool fill_from(struct topic *topic, struct mark from, struct segment_store *store, const struct window *window)
 {
     const struct log *source = &topic->main->log;
     struct log *log = &topic->log;
@@ -43,10 +43,10 @@ static bool fill_from(struct topic *topic, struct mark from, struct segment_stor
     for (struct mark mark = from; mark.seq <= source->ends.last.seq; mark = chain_next(&source->chain, mark)) {
         struct update update = format_json_read(chain_bytes(&source->chain, mark.at), topic_name(topic));
         size_t bytes = format_of(topic)->frame_bytes(&update);
-        char *frame = log_reserve(log, store, window, bytes, now_us);
+        char *frame = log_reserve(log, store, window, bytes, update.ts_us); /* as if it had been appended then: its age counts */
         if (!frame) return false;
         format_of(topic)->encode(&update, frame);
-        log_commit(log, bytes, source->keyed && log_is_key(source, mark), now_us);
+        log_commit(log, bytes, source->keyed && log_is_key(source, mark), update.ts_us);
     }
     return true;
 }
@@ -57,13 +57,13 @@ static void make_empty(struct log *log, struct segment_store *store)
     log_release(log, store, UINT32_MAX);
 }
 
-bool topic_fill(struct topic *topic, struct segment_store *store, const struct window *window, uint64_t now_us)
+bool topic_fill(struct topic *topic, struct segment_store *store, const struct window *window)
 {
     const struct ends *ends = &topic->main->log.ends;
     if (ends->last.seq == 0) return true;
-    if (fill_from(topic, ends->tail, store, window, now_us)) return true;
+    if (fill_from(topic, ends->tail, store, window)) return true;
     make_empty(&topic->log, store); /* then at least what a snapshot needs */
-    if (fill_from(topic, ends->key.seq >= ends->tail.seq ? ends->key : ends->last, store, window, now_us)) return true;
+    if (fill_from(topic, ends->key.seq >= ends->tail.seq ? ends->key : ends->last, store, window)) return true;
     make_empty(&topic->log, store);
     return false;
 }
