@@ -191,11 +191,13 @@ uint32_t home_find_or_make(struct home *home, struct span name, uint64_t hash, e
     return index;
 }
 
-/* The most that a segment for this update can take: sizes are rounded up to a power of two. */
-static uint64_t segment_bytes_bound(const struct publish_ask *ask)
+/* The most that segments for this update can take, one in each of the topic's logs: sizes are rounded up to a power of two. */
+static uint64_t segments_bytes_bound(const struct topic *topic, const struct publish_ask *ask)
 {
     enum { AROUND_BYTES = 256 }; /* headers, keys and digits of a frame, with room to spare */
-    return 2 * (ask->data.size + ask->topic.size + AROUND_BYTES) + SEGMENT_BYTES_MIN;
+    uint64_t bytes = 0;
+    for (; topic; topic = topic->next_format) bytes += 2 * (ask->data.size + ask->topic.size + AROUND_BYTES) + SEGMENT_BYTES_MIN;
+    return bytes;
 }
 
 void home_publish(struct home *home, const struct publish_ask *ask, struct publish_reply *reply)
@@ -217,7 +219,7 @@ void home_publish(struct home *home, const struct publish_ask *ask, struct publi
     for (struct topic *one = topic->next_format; one; one = one->next_format) mark_to_trim(home, one, pool_index(&home->topics, one)); /* a birth may have made some */
     bool done = topic_append(topic, &home->store, window, ask->data, ask->line_break, ask->key, home->clock->wall_us);
     if (!done) {
-        reclaim(home, segment_bytes_bound(ask));
+        reclaim(home, segments_bytes_bound(topic, ask));
         done = topic_append(topic, &home->store, window, ask->data, ask->line_break, ask->key, home->clock->wall_us);
     }
     if (!done) {

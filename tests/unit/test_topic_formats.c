@@ -100,6 +100,37 @@ static void a_keyed_log_is_filled_with_its_keys(void **state)
     kit_free(kit);
 }
 
+/* It began with a gap from 0. */
+static void a_snapshot_whose_key_has_left_the_window_begins_with_a_gap_from_there(void **state)
+{
+    struct kit *kit = make(&(struct kit_settings){ .window = { .bytes_max = 4096 } });
+    for (int i = 1; i <= 4; i++) kit_publish(kit, "A", "1");
+    kit_publish_key(kit, "A", "1");
+    for (int i = 0; i < 200; i++) kit_publish_bytes(kit, "A", 100);
+    kit_turn(kit);
+    uint64_t tail = kit_topic(kit, "A")->log.ends.tail.seq;
+    char expected[40];
+    snprintf(expected, sizeof expected, "A gap 5-%u %u ", (unsigned)tail - 1, (unsigned)tail);
+    for (uint32_t format = 0; format < FORMATS_COUNT; format++) {
+        kit_subscribe(kit, format, "A", MODE_EVERY);
+        if (format != FORMAT_JSON) assert_same(kit, "A", format);
+        assert_int_equal(strncmp(kit_sent(kit, format), expected, strlen(expected)), 0);
+    }
+    kit_publish_key(kit, "A", "1");
+    for (uint32_t format = 0; format < FORMATS_COUNT; format++) assert_string_equal(kit_sent(kit, format), "A 206");
+    kit_free(kit);
+}
+
+/* A large segment for the first log left nothing for the next, and it was busy; and room was made for one log only. */
+static void near_the_budget_each_log_gets_the_smallest_segment(void **state)
+{
+    struct kit *kit = make(&(struct kit_settings){ .log_bytes_max = 64 * 1024 });
+    for (uint32_t format = 0; format < FORMATS_COUNT; format++) kit_subscribe(kit, format, "A", MODE_EVERY);
+    for (int i = 0; i < 3000; i++) assert_int_equal(kit_try_publish(kit, i % 20 ? "A" : "B", 1 + (size_t)i * 7 % 900), PUBLISH_DONE);
+    for (uint32_t format = 1; format < FORMATS_COUNT; format++) assert_same(kit, "A", format);
+    kit_free(kit);
+}
+
 static void resuming_goes_on_in_the_log_of_the_format(void **state)
 {
     struct kit *kit = make(&(struct kit_settings){ 0 });
@@ -375,6 +406,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_reader_of_a_format_fills_its_log_and_what_comes_goes_to_all),
         cmocka_unit_test(a_keyed_log_is_filled_with_its_keys),
+        cmocka_unit_test(a_snapshot_whose_key_has_left_the_window_begins_with_a_gap_from_there),
+        cmocka_unit_test(near_the_budget_each_log_gets_the_smallest_segment),
         cmocka_unit_test(resuming_goes_on_in_the_log_of_the_format),
         cmocka_unit_test(a_topic_followed_before_its_birth_is_born_in_every_format),
         cmocka_unit_test(a_pattern_covers_in_its_readers_format),
