@@ -95,15 +95,6 @@ static void read_position(struct shard *shard, struct topics_asked *asked, struc
 
 /* ---- the request ----------------------------------------------------------------------------------------------------- */
 
-static struct span header(const struct http_call *call, const char *wanted)
-{
-    struct span name, value;
-    uint32_t at = call->request->headers_at;
-    while (http_header_next(call->head, &at, &name, &value))
-        if (http_token_is(name, wanted)) return value;
-    return SPAN_NONE;
-}
-
 /* What the query asks for, before anybody is asked for its topics; NULL, or the code of what is wrong. */
 static const char *read_query(const struct http_call *call, struct subscribe_options *options, struct topics_asked *asked, const char **why)
 {
@@ -129,7 +120,7 @@ static const char *read_query(const struct http_call *call, struct subscribe_opt
     *why = "a stream follows at most 100 topics";
     if (asked->count > TOPICS_MAX) return "bad_request";
     *why = NULL;
-    read_position(call->shard, asked, header(call, "last-event-id"));
+    read_position(call->shard, asked, call->request->last_event_id);
     return NULL;
 }
 

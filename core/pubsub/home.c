@@ -172,6 +172,7 @@ static uint32_t make_format(struct home *home, struct topic *main, uint64_t hash
     if (!filled || table_insert(&home->by_name, topic->hash, index)) {
         log_deinit(&topic->log, &home->store);
         pool_give(&home->topics, index);
+        counter_add(home->counters, COUNTER_FORMATS_REFUSED, 1);
         return POOL_NONE;
     }
     topic->next_format = main->next_format;

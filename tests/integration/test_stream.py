@@ -323,6 +323,19 @@ class StreamTest(GatewayTest):
         for sse in streams:
             self.assertEqual([sse.read().raw for _ in range(301)], expected)
 
+    def test_streams_of_many_topics_that_begin_stall_nobody(self):
+        ws, waiting = self.ws(), []
+        base = self.topic("stall")
+        for n in range(30):
+            http = self.http()
+            http.request("GET", "/v1/stream?" + query_of(*(f"{base}.{n}.{i}" for i in range(100))))
+            waiting.append(http)
+            began = time.monotonic()
+            self.assertEqual(ws.ask("ping")["op"], "pong")
+            self.assertLess(time.monotonic() - began, PATIENCE / 2)
+        for http in waiting:
+            self.assertEqual(http.take_line(time.monotonic() + PATIENCE), b"HTTP/1.1 200 OK")
+
     def test_streams_that_leave_at_any_moment_leave_nothing_behind(self):
         topic = self.topic()
         with Sse(self.port, query_of(topic)) as sse:

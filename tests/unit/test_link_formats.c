@@ -535,6 +535,7 @@ static void a_refused_format_is_asked_for_anew_each_second(void **state)
         pass(pair, SECOND_US + 1);
         assert_string_equal(sent(pair, 0, 0), "");
     }
+    assert_in_range(counter_read(&pair->sides[1].counters, COUNTER_FORMATS_REFUSED), 3, 4); /* once a second, however many wait */
     engine_unsubscribe(&pair->sides[0].engine, 1, name_of(pair, 0));
     delete(pair, 0);
     publish(pair, 0, 2);
