@@ -14,136 +14,14 @@
 #include "core/pubsub/following.h"
 #include "core/pubsub/interests.h"
 #include "tests/support/kit.h"
-
-enum { SECOND_US = 1000000, READERS = 4, TOPICS = 4 };
-
-struct side {
-    struct engine   engine;
-    struct counters counters;
-    struct pool     readers;
-    struct bitset   ready;
-    uint32_t        lives; /* how often the hook said so */
-};
-
-struct pair {
-    struct wires *wires;
-    struct clock  clock;
-    struct side   sides[2];
-    struct text   line, covered;
-    char          names[TOPICS][16]; /* their home is shard 1 */
-};
-
-static void on_live(void *context, uint32_t ticket)
-{
-    (void)ticket;
-    ((struct side *)context)->lives++;
-}
-
-static void on_room(void *context)
-{
-    (void)context;
-}
-
-static void on_wake(void *context, uint32_t shard)
-{
-    (void)context, (void)shard;
-}
-
-/* slots: of each queue; 4 leave room for two notices at once. */
-static struct pair *make(uint32_t slots, uint64_t log_bytes_max)
-{
-    struct pair *pair = calloc(1, sizeof *pair);
-    assert_non_null(pair);
-    struct wires_settings wires = { slots, slots, 65536 };
-    pair->wires = wires_make(2, &wires);
-    assert_non_null(pair->wires);
-    pair->clock = (struct clock){ .mono_us = SECOND_US, .wall_us = UINT64_C(1700000000000000) };
-    for (uint32_t i = 0; i < 2; i++) {
-        struct side *side = &pair->sides[i];
-        struct engine_settings settings = { .shard = i, .shards_count = 2, .hash_key = "a fixed hash key", .subscriptions_max = 100, .subscriptions_each_max = 100, .patterns_max = 10 };
-        settings.home = (struct home_settings){ .topics_max = 100, .log_bytes_max = log_bytes_max, .patterns_max = 10, .hash_key = "a fixed hash key",
-                                                .topic_ttl_us = UINT64_C(1) << 60, .window = { 100, 1 << 20, UINT64_C(1) << 60 } };
-        assert_int_equal(pool_init(&side->readers, sizeof(struct subscriber), READERS), 0);
-        assert_int_equal(bitset_init(&side->ready, READERS), 0);
-        assert_int_equal(engine_init(&side->engine, &settings, &side->readers, &side->ready, &pair->clock, &side->counters), 0);
-        struct engine_hooks hooks = { .context = side, .live = on_live, .room = on_room, .wake = on_wake };
-        assert_int_equal(engine_connect(&side->engine, pair->wires, &hooks), 0);
-        for (uint32_t reader = 0; reader < READERS; reader++) {
-            assert_int_equal(pool_take(&side->readers), reader);
-            subscriber_init(pool_at(&side->readers, reader));
-        }
-    }
-    for (uint32_t found = 0, n = 0; found < TOPICS; n++) {
-        snprintf(pair->names[found], sizeof pair->names[found], "t%u", n);
-        found += engine_home_of(&pair->sides[0].engine, engine_name_hash(&pair->sides[0].engine, span_of_string(pair->names[found]))) == 1;
-    }
-    return pair;
-}
-
-static void turn(struct pair *pair, uint32_t side)
-{
-    struct engine *engine = &pair->sides[side].engine;
-    engine_receive(engine);
-    engine_tick(engine);
-    engine_tell(engine);
-    engine_trim(engine);
-}
-
-static void settle(struct pair *pair)
-{
-    for (int i = 0; i < 60; i++) turn(pair, (uint32_t)i % 2);
-}
-
-static void pass(struct pair *pair, uint64_t us)
-{
-    pair->clock.mono_us += us;
-    pair->clock.wall_us += us;
-    settle(pair);
-}
-
-/* Everybody leaves, interests end, and every loan is back: home holds no more than its windows. */
-static void end(struct pair *pair)
-{
-    for (uint32_t i = 0; i < 2; i++)
-        for (uint32_t reader = 0; reader < READERS; reader++) engine_unsubscribe_all(&pair->sides[i].engine, reader);
-    for (int i = 0; i < 4; i++) pass(pair, SECOND_US + 1);
-    const struct side *abroad = &pair->sides[0];
-    assert_int_equal(abroad->engine.locals.topics.used, 0);
-    assert_int_equal(counter_read(&abroad->counters, COUNTER_LOANS), 0);
-    assert_int_equal(counter_read(&abroad->counters, COUNTER_INTERESTS), 0);
-    const struct home *home = &pair->sides[1].engine.home;
-    for (uint32_t at = 0; at <= home->by_name.mask; at++) {
-        if (home->by_name.slots[at].index == TABLE_NONE) continue;
-        const struct topic *topic = pool_at(&home->topics, home->by_name.slots[at].index);
-        assert_int_equal(topic->interested, 0);
-        if (log_newest_seq(&topic->log) > 0) assert_int_equal(topic->log.chain.number, topic->log.ends.tail.at.segment);
-        else assert_int_equal(topic->log.chain.count, 0);
-    }
-    assert_int_equal(home->on_loan_bytes, 0);
-    for (int i = 0; i < 40; i++) pass(pair, 4 * SECOND_US); /* logs in other formats are forgotten */
-    assert_int_equal(home->topics.used, home->topics_count);
-    for (uint32_t i = 0; i < 2; i++) {
-        engine_deinit(&pair->sides[i].engine);
-        pool_deinit(&pair->sides[i].readers);
-        bitset_deinit(&pair->sides[i].ready);
-    }
-    wires_free(pair->wires);
-    text_free(&pair->line);
-    text_free(&pair->covered);
-    free(pair);
-}
-
-static struct span name_of(const struct pair *pair, uint32_t topic)
-{
-    return span_of_string(pair->names[topic]);
-}
+#include "tests/support/pair.h"
 
 static void publish_bytes(struct pair *pair, uint32_t topic, size_t bytes)
 {
     char *data = malloc(bytes);
     assert_non_null(data);
     memset(data, '7', bytes);
-    struct publish_ask ask = { .topic = name_of(pair, topic), .data = span_of(data, bytes) };
+    struct publish_ask ask = { .topic = pair_name(pair, topic), .data = span_of(data, bytes) };
     struct publish_reply reply = { 0 };
     assert_int_equal(engine_publish(&pair->sides[1].engine, &ask, TICKET_NONE, &reply), LINK_DONE);
     assert_int_equal(reply.verdict, PUBLISH_DONE);
@@ -157,7 +35,7 @@ static void publish(struct pair *pair, uint32_t topic, uint32_t count)
 
 static void delete(struct pair *pair, uint32_t topic)
 {
-    struct delete_ask ask = { .topic = name_of(pair, topic) };
+    struct delete_ask ask = { .topic = pair_name(pair, topic) };
     struct delete_reply reply;
     assert_int_equal(engine_delete(&pair->sides[1].engine, &ask, TICKET_NONE, &reply), LINK_DONE);
     assert_true(reply.found);
@@ -170,7 +48,7 @@ static void reads(struct pair *pair, uint32_t reader, enum wire_format format)
 
 static enum link_result prepare(struct pair *pair, uint32_t topic, enum wire_format format)
 {
-    return engine_prepare(&pair->sides[0].engine, name_of(pair, topic), format, 7);
+    return engine_prepare(&pair->sides[0].engine, pair_name(pair, topic), format, 7);
 }
 
 /* Prepared or live already. */
@@ -178,7 +56,7 @@ static struct subscribe_reply subscribe_now(struct pair *pair, uint32_t reader, 
 {
     const struct subscriber *subscriber = pool_at(&pair->sides[0].readers, reader);
     assert_int_equal(prepare(pair, topic, subscriber->format), LINK_DONE);
-    struct subscribe_ask ask = { .topic = name_of(pair, topic), .mode = mode, .snapshot = true };
+    struct subscribe_ask ask = { .topic = pair_name(pair, topic), .mode = mode, .snapshot = true };
     struct subscribe_reply reply;
     assert_int_equal(engine_subscribe(&pair->sides[0].engine, reader, &ask, &reply), SUBSCRIBE_DONE);
     return reply;
@@ -187,7 +65,7 @@ static struct subscribe_reply subscribe_now(struct pair *pair, uint32_t reader, 
 static struct subscribe_reply subscribe(struct pair *pair, uint32_t reader, uint32_t topic, enum mode mode)
 {
     const struct subscriber *subscriber = pool_at(&pair->sides[0].readers, reader);
-    for (int i = 0; i < 10 && prepare(pair, topic, subscriber->format) == LINK_SENT; i++) turn(pair, 0), turn(pair, 1), turn(pair, 0);
+    for (int i = 0; i < 10 && prepare(pair, topic, subscriber->format) == LINK_SENT; i++) pair_turn(pair, 0), pair_turn(pair, 1), pair_turn(pair, 0);
     return subscribe_now(pair, reader, topic, mode);
 }
 
@@ -203,7 +81,7 @@ static const char *follow(struct pair *pair, uint32_t reader, const char *text)
     struct engine *engine = &pair->sides[0].engine;
     struct pattern_ask ask = { span_of_string(text), MODE_EVERY, true };
     bool again;
-    if (engine_prepare_pattern(engine, ask.pattern, 8) == LINK_SENT) settle(pair);
+    if (engine_prepare_pattern(engine, ask.pattern, 8) == LINK_SENT) pair_settle(pair);
     assert_int_equal(engine_prepare_pattern(engine, ask.pattern, 8), LINK_DONE);
     assert_true(engine_subscribe_pattern(engine, reader, &ask, &again));
     pair->covered.size = 0;
@@ -225,23 +103,9 @@ static const char *sent(struct pair *pair, uint32_t reader, uint32_t topic)
     return line;
 }
 
-static struct local_topic *local(struct pair *pair, uint32_t topic, enum wire_format format)
-{
-    struct engine *engine = &pair->sides[0].engine;
-    uint32_t index = locals_find(&engine->locals, name_of(pair, topic), engine_name_hash(engine, name_of(pair, topic)), format);
-    return index == POOL_NONE ? NULL : local_topic_at(&engine->locals, index);
-}
-
 static uint32_t told_first(struct pair *pair)
 {
     return pair->sides[1].engine.home.to_tell[0].first;
-}
-
-static const struct topic *at_home(struct pair *pair, uint32_t topic, enum wire_format format)
-{
-    const struct home *home = &pair->sides[1].engine.home;
-    uint32_t index = home_find_index(home, name_of(pair, topic), engine_name_hash(&pair->sides[0].engine, name_of(pair, topic)), format);
-    return index == POOL_NONE ? NULL : pool_at(&home->topics, index);
 }
 
 /* ---- subscribing ----------------------------------------------------------------------------------------------------- */
@@ -249,24 +113,24 @@ static const struct topic *at_home(struct pair *pair, uint32_t topic, enum wire_
 static void one_in_another_format_is_told_by_json_and_sent_its_own(void **state)
 {
     for (enum wire_format format = FORMAT_ARRAY; format < FORMATS_COUNT; format++) {
-        struct pair *pair = make(16, 1 << 20);
+        struct pair *pair = pair_make(16, 1 << 20, 100);
         publish(pair, 0, 5);
         reads(pair, 0, format);
         assert_int_equal(prepare(pair, 0, format), LINK_SENT);
-        settle(pair);
+        pair_settle(pair);
         assert_int_equal(pair->sides[0].lives, 1);
-        assert_null(local(pair, 0, format)); /* nobody reads it yet */
+        assert_null(pair_local(pair, 0, format)); /* nobody reads it yet */
         struct subscribe_reply reply = subscribe_now(pair, 0, 0, MODE_EVERY);
         assert_true(reply.born && reply.seq == 5);
-        assert_memory_equal(reply.epoch, at_home(pair, 0, FORMAT_JSON)->epoch, EPOCH_BYTES);
+        assert_memory_equal(reply.epoch, pair_topic(pair, 0, FORMAT_JSON)->epoch, EPOCH_BYTES);
         assert_string_equal(sent(pair, 0, 0), ""); /* its own format is to come */
         publish(pair, 0, 2);
-        settle(pair);
+        pair_settle(pair);
         assert_string_equal(sent(pair, 0, 0), "T 5 6 7");
         publish(pair, 0, 1);
-        settle(pair);
+        pair_settle(pair);
         assert_string_equal(sent(pair, 0, 0), "T 8");
-        end(pair);
+        pair_end(pair);
     }
 }
 
@@ -282,16 +146,16 @@ static void what_comes_before_its_format_is_live_is_neither_lost_nor_double(void
         { 0, 0, MODE_EVERY, "" },
     };
     for (size_t i = 0; i < sizeof facts / sizeof *facts; i++) {
-        struct pair *pair = make(16, 1 << 20);
+        struct pair *pair = pair_make(16, 1 << 20, 100);
         publish(pair, 0, facts[i].before);
         reads(pair, 0, FORMAT_RAW);
         assert_int_equal(subscribe(pair, 0, 0, facts[i].mode).seq, facts[i].before);
         publish(pair, 0, facts[i].between);
-        settle(pair);
+        pair_settle(pair);
         assert_string_equal(sent(pair, 0, 0), facts[i].sent);
-        end(pair);
+        pair_end(pair);
     }
-    struct pair *pair = make(16, 1 << 20); /* outrun meanwhile */
+    struct pair *pair = pair_make(16, 1 << 20, 100); /* outrun meanwhile */
     publish(pair, 0, 10);
     reads(pair, 0, FORMAT_ARRAY);
     subscribe(pair, 0, 0, MODE_EVERY);
@@ -299,52 +163,52 @@ static void what_comes_before_its_format_is_live_is_neither_lost_nor_double(void
         publish(pair, 0, 20);
         engine_trim(&pair->sides[1].engine);
     }
-    settle(pair);
-    uint64_t tail = at_home(pair, 0, FORMAT_ARRAY)->log.ends.tail.seq;
+    pair_settle(pair);
+    uint64_t tail = pair_topic(pair, 0, FORMAT_ARRAY)->log.ends.tail.seq;
     char expected[50];
     snprintf(expected, sizeof expected, "T gap 10-%llu %llu ", (unsigned long long)tail - 1, (unsigned long long)tail);
     assert_true(strncmp(sent(pair, 0, 0), expected, strlen(expected)) == 0);
-    end(pair);
+    pair_end(pair);
 }
 
 /* Nobody here follows it in JSON any more, and that interest has ended. */
 static void a_format_that_is_live_suffices_without_json(void **state)
 {
-    struct pair *pair = make(16, 1 << 20);
+    struct pair *pair = pair_make(16, 1 << 20, 100);
     publish(pair, 0, 3);
     reads(pair, 0, FORMAT_SSE);
     reads(pair, 1, FORMAT_SSE);
     subscribe(pair, 0, 0, MODE_EVERY);
-    for (int i = 0; i < 4; i++) pass(pair, SECOND_US + 1);
-    assert_null(local(pair, 0, FORMAT_JSON));
+    for (int i = 0; i < 4; i++) pair_pass(pair, SECOND_US + 1);
+    assert_null(pair_local(pair, 0, FORMAT_JSON));
     publish(pair, 0, 1);
-    settle(pair);
+    pair_settle(pair);
     assert_string_equal(sent(pair, 0, 0), "T 3 4");
     assert_int_equal(subscribe_now(pair, 1, 0, MODE_EVERY).seq, 4);
     assert_string_equal(sent(pair, 1, 0), "T 4");
-    end(pair);
+    pair_end(pair);
 }
 
 static void leaving_before_its_format_is_live_leaves_nothing(void **state)
 {
-    struct pair *pair = make(4, 1 << 20);
+    struct pair *pair = pair_make(4, 1 << 20, 100);
     for (uint32_t i = 0; i < 30; i++) {
-        publish(pair, i % TOPICS, 1);
+        publish(pair, i % PAIR_TOPICS, 1);
         reads(pair, 0, 1 + i % 3);
-        subscribe(pair, 0, i % TOPICS, MODE_EVERY);
-        if (i % 3) turn(pair, 0);
-        if (i % 4 == 0) turn(pair, 1);
-        engine_unsubscribe(&pair->sides[0].engine, 0, name_of(pair, i % TOPICS));
-        if (i % 5 == 0) pass(pair, SECOND_US + 1);
+        subscribe(pair, 0, i % PAIR_TOPICS, MODE_EVERY);
+        if (i % 3) pair_turn(pair, 0);
+        if (i % 4 == 0) pair_turn(pair, 1);
+        engine_unsubscribe(&pair->sides[0].engine, 0, pair_name(pair, i % PAIR_TOPICS));
+        if (i % 5 == 0) pair_pass(pair, SECOND_US + 1);
     }
-    end(pair);
+    pair_end(pair);
 }
 
 /* ---- lives ----------------------------------------------------------------------------------------------------------- */
 
 static void a_new_life_between_the_ack_and_the_first_notice_is_told(void **state)
 {
-    struct pair *pair = make(16, 1 << 20);
+    struct pair *pair = pair_make(16, 1 << 20, 100);
     publish(pair, 0, 5);
     reads(pair, 0, FORMAT_ARRAY);
     reads(pair, 1, FORMAT_ARRAY);
@@ -354,30 +218,30 @@ static void a_new_life_between_the_ack_and_the_first_notice_is_told(void **state
     /* JSON's notice comes first: the next one is told of the new life by it. */
     engine_tell(&pair->sides[1].engine);
     engine_receive(&pair->sides[0].engine);
-    assert_int_equal(local(pair, 0, FORMAT_ARRAY)->state == LOCAL_LIVE, false);
+    assert_int_equal(pair_local(pair, 0, FORMAT_ARRAY)->state == LOCAL_LIVE, false);
     struct subscribe_reply reply = subscribe_now(pair, 1, 0, MODE_EVERY);
     assert_int_equal(reply.seq, 2);
-    assert_memory_equal(reply.epoch, at_home(pair, 0, FORMAT_JSON)->epoch, EPOCH_BYTES);
+    assert_memory_equal(reply.epoch, pair_topic(pair, 0, FORMAT_JSON)->epoch, EPOCH_BYTES);
     publish(pair, 0, 1);
-    settle(pair);
+    pair_settle(pair);
     assert_string_equal(sent(pair, 0, 0), "T born 1 2 3");
     assert_string_equal(sent(pair, 1, 0), "T 2 3");
-    end(pair);
+    pair_end(pair);
 }
 
 static void a_death_between_the_ack_and_the_first_notice_waits_for_the_next_life(void **state)
 {
-    struct pair *pair = make(16, 1 << 20);
+    struct pair *pair = pair_make(16, 1 << 20, 100);
     publish(pair, 0, 5);
     reads(pair, 0, FORMAT_SSE);
     assert_int_equal(subscribe(pair, 0, 0, MODE_EVERY).seq, 5);
     delete(pair, 0);
-    settle(pair);
+    pair_settle(pair);
     assert_string_equal(sent(pair, 0, 0), "");
     publish(pair, 0, 2);
-    settle(pair);
+    pair_settle(pair);
     assert_string_equal(sent(pair, 0, 0), "T born 1 2");
-    end(pair);
+    pair_end(pair);
 }
 
 /* Fills the tells with news of another topic, so that home has no room for others until shard 0 receives. Needs queues of 4 slots and a
@@ -394,7 +258,7 @@ static void fill_tells(struct pair *pair)
 /* Home hears the interest in a format when it has no room to answer, and deletes then: so the format's notice comes before JSON's. */
 static void the_format_may_be_told_of_a_new_life_first(void **state)
 {
-    struct pair *pair = make(4, 1 << 20);
+    struct pair *pair = pair_make(4, 1 << 20, 100);
     subscribe(pair, 3, 3, MODE_LATEST);
     publish(pair, 0, 5);
     reads(pair, 0, FORMAT_ARRAY);
@@ -408,7 +272,7 @@ static void the_format_may_be_told_of_a_new_life_first(void **state)
     bool told_apart = false;
     for (int i = 0; i < 20; i++) {
         engine_receive(&pair->sides[0].engine);
-        const struct local_topic *json = local(pair, 0, FORMAT_JSON), *array = local(pair, 0, FORMAT_ARRAY);
+        const struct local_topic *json = pair_local(pair, 0, FORMAT_JSON), *array = pair_local(pair, 0, FORMAT_ARRAY);
         if (!told_apart && array->state == LOCAL_LIVE && json->ends.last.seq == 5) {
             told_apart = true;
             assert_int_equal(subscribe_now(pair, 1, 0, MODE_EVERY).seq, 2);
@@ -418,17 +282,17 @@ static void the_format_may_be_told_of_a_new_life_first(void **state)
         engine_tell(&pair->sides[1].engine);
     }
     assert_true(told_apart);
-    settle(pair);
+    pair_settle(pair);
     assert_string_equal(sent(pair, 0, 0), "T born 1 2");
     assert_string_equal(sent(pair, 1, 0), "T 2");
-    end(pair);
+    pair_end(pair);
 }
 
 /* ---- patterns -------------------------------------------------------------------------------------------------------- */
 
 static void a_birth_under_a_pattern_is_told_and_sent_in_its_readers_format(void **state)
 {
-    struct pair *pair = make(16, 1 << 20);
+    struct pair *pair = pair_make(16, 1 << 20, 100);
     reads(pair, 0, FORMAT_ARRAY);
     reads(pair, 1, FORMAT_RAW);
     publish(pair, 0, 3);
@@ -437,42 +301,42 @@ static void a_birth_under_a_pattern_is_told_and_sent_in_its_readers_format(void 
     assert_string_equal(follow(pair, 0, "*"), expected);
     assert_string_equal(follow(pair, 1, "*"), expected);
     assert_string_equal(follow(pair, 2, "*"), expected);
-    settle(pair);
+    pair_settle(pair);
     for (uint32_t reader = 0; reader < 3; reader++) assert_string_equal(sent(pair, reader, 0), "T 3");
     publish(pair, 1, 2);
-    settle(pair);
+    pair_settle(pair);
     publish(pair, 1, 1);
-    settle(pair);
+    pair_settle(pair);
     for (uint32_t reader = 0; reader < 3; reader++) assert_string_equal(sent(pair, reader, 1), "T born 1 2 3");
     delete(pair, 1);
     publish(pair, 1, 1);
-    settle(pair);
+    pair_settle(pair);
     for (uint32_t reader = 0; reader < 3; reader++) assert_string_equal(sent(pair, reader, 1), "T born 1");
-    end(pair);
+    pair_end(pair);
 }
 
 /* The array's first notice is of the new life and comes before its birth is told. Those whom a pattern covers at the birth, and one who
  * comes between the birth and JSON's notice, are told op:topic all the same. They were not. */
 static void a_birth_that_the_format_was_told_of_before_is_told_to_the_patterns_followers(void **state)
 {
-    struct pair *pair = make(4, 1 << 20);
+    struct pair *pair = pair_make(4, 1 << 20, 100);
     reads(pair, 0, FORMAT_ARRAY);
     reads(pair, 1, FORMAT_ARRAY);
     reads(pair, 2, FORMAT_ARRAY);
     subscribe(pair, 3, 3, MODE_LATEST);
     publish(pair, 3, 1);
-    settle(pair);
+    pair_settle(pair);
     follow(pair, 1, "*");
     assert_false(subscribe(pair, 0, 0, MODE_EVERY).born);
     fill_tells(pair);
     engine_tell(&pair->sides[0].engine); /* asks for the array */
     engine_receive(&pair->sides[1].engine);
-    assert_ptr_equal(pool_at(&pair->sides[1].engine.home.topics, told_first(pair)), at_home(pair, 3, FORMAT_JSON));
+    assert_ptr_equal(pool_at(&pair->sides[1].engine.home.topics, told_first(pair)), pair_topic(pair, 3, FORMAT_JSON));
     publish(pair, 0, 2); /* the birth is to be told behind the array's notice */
     bool between = false;
     for (int i = 0; i < 20; i++) {
         engine_receive(&pair->sides[0].engine);
-        const struct local_topic *json = local(pair, 0, FORMAT_JSON), *array = local(pair, 0, FORMAT_ARRAY);
+        const struct local_topic *json = pair_local(pair, 0, FORMAT_JSON), *array = pair_local(pair, 0, FORMAT_ARRAY);
         if (!between && local_topic_born(array) && json->newborn) {
             between = true;
             assert_null(strstr(follow(pair, 2, "*"), pair->names[0])); /* not covered as if it had been there: its birth comes */
@@ -482,31 +346,31 @@ static void a_birth_that_the_format_was_told_of_before_is_told_to_the_patterns_f
         engine_tell(&pair->sides[1].engine);
     }
     assert_true(between);
-    settle(pair);
+    pair_settle(pair);
     assert_string_equal(sent(pair, 0, 0), "T born 1 2");
     char expected[40];
     snprintf(expected, sizeof expected, "%s born 1 2", pair->names[0]);
     assert_non_null(strstr(kit_send_all(&pair->sides[0].engine, 1, &pair->line), expected));
     assert_non_null(strstr(kit_send_all(&pair->sides[0].engine, 2, &pair->line), expected));
-    end(pair);
+    pair_end(pair);
 }
 
 /* JSON's notice of the birth has come, the array's not yet: it was covered with an epoch of no bytes. */
 static void what_its_format_does_not_know_to_be_born_is_not_covered_yet(void **state)
 {
-    struct pair *pair = make(4, 1 << 20);
+    struct pair *pair = pair_make(4, 1 << 20, 100);
     reads(pair, 0, FORMAT_ARRAY);
     reads(pair, 1, FORMAT_ARRAY);
     follow(pair, 2, "*");
     assert_false(subscribe(pair, 0, 0, MODE_EVERY).born);
-    settle(pair);
-    assert_int_equal(local(pair, 0, FORMAT_ARRAY)->state, LOCAL_LIVE);
+    pair_settle(pair);
+    assert_int_equal(pair_local(pair, 0, FORMAT_ARRAY)->state, LOCAL_LIVE);
     publish(pair, 0, 2);
     bool between = false;
     for (int i = 0; i < 20; i++) {
         engine_tell(&pair->sides[1].engine);
         engine_receive(&pair->sides[0].engine);
-        if (!between && local_topic_born(local(pair, 0, FORMAT_JSON)) && !local_topic_born(local(pair, 0, FORMAT_ARRAY))) {
+        if (!between && local_topic_born(pair_local(pair, 0, FORMAT_JSON)) && !local_topic_born(pair_local(pair, 0, FORMAT_ARRAY))) {
             between = true;
             assert_string_equal(follow(pair, 1, "*"), "");
         }
@@ -514,76 +378,76 @@ static void what_its_format_does_not_know_to_be_born_is_not_covered_yet(void **s
         engine_receive(&pair->sides[1].engine);
     }
     assert_true(between);
-    settle(pair);
+    pair_settle(pair);
     for (uint32_t reader = 0; reader < 3; reader++) assert_string_equal(sent(pair, reader, 0), "T born 1 2");
-    end(pair);
+    pair_end(pair);
 }
 
 /* ---- refusals and memory --------------------------------------------------------------------------------------------- */
 
 static void a_refused_format_is_asked_for_anew_each_second(void **state)
 {
-    struct pair *pair = make(16, 20 * 1024);
+    struct pair *pair = pair_make(16, 20 * 1024, 100);
     publish_bytes(pair, 0, 15000);
     reads(pair, 0, FORMAT_ARRAY);
     reads(pair, 1, FORMAT_ARRAY);
     assert_int_equal(subscribe(pair, 0, 0, MODE_EVERY).seq, 1);
-    settle(pair);
-    assert_int_equal(local(pair, 0, FORMAT_ARRAY)->state, LOCAL_REFUSED);
+    pair_settle(pair);
+    assert_int_equal(pair_local(pair, 0, FORMAT_ARRAY)->state, LOCAL_REFUSED);
     assert_int_equal(subscribe(pair, 1, 0, MODE_EVERY).seq, 1); /* likewise acked, and waits */
     for (int i = 0; i < 3; i++) {
-        pass(pair, SECOND_US + 1);
+        pair_pass(pair, SECOND_US + 1);
         assert_string_equal(sent(pair, 0, 0), "");
     }
     assert_in_range(counter_read(&pair->sides[1].counters, COUNTER_FORMATS_REFUSED), 3, 4); /* once a second, however many wait */
-    engine_unsubscribe(&pair->sides[0].engine, 1, name_of(pair, 0));
+    engine_unsubscribe(&pair->sides[0].engine, 1, pair_name(pair, 0));
     delete(pair, 0);
     publish(pair, 0, 2);
-    pass(pair, SECOND_US + 1);
-    pass(pair, SECOND_US + 1);
-    assert_int_equal(local(pair, 0, FORMAT_ARRAY)->state, LOCAL_LIVE);
+    pair_pass(pair, SECOND_US + 1);
+    pair_pass(pair, SECOND_US + 1);
+    assert_int_equal(pair_local(pair, 0, FORMAT_ARRAY)->state, LOCAL_LIVE);
     assert_string_equal(sent(pair, 0, 0), "T born 1 2");
-    end(pair);
+    pair_end(pair);
 }
 
 static void a_refused_format_that_nobody_wants_any_more_is_let_go(void **state)
 {
-    struct pair *pair = make(16, 20 * 1024);
+    struct pair *pair = pair_make(16, 20 * 1024, 100);
     publish_bytes(pair, 0, 15000);
     reads(pair, 0, FORMAT_ARRAY);
     subscribe(pair, 0, 0, MODE_EVERY);
-    settle(pair);
-    engine_unsubscribe(&pair->sides[0].engine, 0, name_of(pair, 0));
-    for (int i = 0; i < 4; i++) pass(pair, SECOND_US + 1);
-    assert_null(local(pair, 0, FORMAT_ARRAY));
-    end(pair);
+    pair_settle(pair);
+    engine_unsubscribe(&pair->sides[0].engine, 0, pair_name(pair, 0));
+    for (int i = 0; i < 4; i++) pair_pass(pair, SECOND_US + 1);
+    assert_null(pair_local(pair, 0, FORMAT_ARRAY));
+    pair_end(pair);
 }
 
 static void loans_of_all_formats_come_back_as_the_window_moves_on(void **state)
 {
-    struct pair *pair = make(4, 1 << 20);
-    for (uint32_t reader = 0; reader < READERS; reader++) {
+    struct pair *pair = pair_make(4, 1 << 20, 100);
+    for (uint32_t reader = 0; reader < PAIR_READERS; reader++) {
         reads(pair, reader, reader);
         subscribe(pair, reader, 0, MODE_EVERY);
     }
     for (int i = 0; i < 3000; i++) {
         publish_bytes(pair, 0, 1 + (size_t)i * 7 % 300);
-        if (i % 7 == 0) turn(pair, 1), turn(pair, 0);
+        if (i % 7 == 0) pair_turn(pair, 1), pair_turn(pair, 0);
         if (i % 100 == 0)
-            for (uint32_t reader = 0; reader < READERS; reader++) sent(pair, reader, 0);
+            for (uint32_t reader = 0; reader < PAIR_READERS; reader++) sent(pair, reader, 0);
     }
-    settle(pair);
+    pair_settle(pair);
     assert_int_equal(pair->sides[1].engine.home.on_loan_bytes, 0);
     assert_true(counter_read(&pair->sides[1].counters, COUNTER_SEGMENTS_TRIMMED) > FORMATS_COUNT);
     uint64_t held = 0;
     for (enum wire_format format = 0; format < FORMATS_COUNT; format++) {
-        assert_int_equal(local(pair, 0, format)->chain.count, at_home(pair, 0, format)->log.chain.count);
-        assert_int_equal(local(pair, 0, format)->ends.last.seq, 3000);
-        assert_int_equal(at_home(pair, 0, format)->log.chain.number, at_home(pair, 0, format)->log.ends.tail.at.segment);
-        held += local(pair, 0, format)->chain.count;
+        assert_int_equal(pair_local(pair, 0, format)->chain.count, pair_topic(pair, 0, format)->log.chain.count);
+        assert_int_equal(pair_local(pair, 0, format)->ends.last.seq, 3000);
+        assert_int_equal(pair_topic(pair, 0, format)->log.chain.number, pair_topic(pair, 0, format)->log.ends.tail.at.segment);
+        held += pair_local(pair, 0, format)->chain.count;
     }
     assert_int_equal(counter_read(&pair->sides[0].counters, COUNTER_LOANS), held);
-    end(pair);
+    pair_end(pair);
 }
 
 int main(void)
