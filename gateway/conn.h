@@ -53,6 +53,7 @@ struct conn {
     bool              shut;       /* our side was shut down */
     bool              end_at_rest; /* LINGER: the peer has ended too (both close frames were exchanged, or its end came), so that it ends when the last byte is out */
     uint16_t          buffer;     /* the receive buffer it holds, NO_BUFFER */
+    uint16_t          origin;     /* an HTTP request's: its place in the setting `origins`, from 1; 0: it does not stand there */
     uint16_t          asks;       /* under way to other shards for it */
     uint16_t          awaits;     /* of those: topics that a subscribe needs before it can be served */
     uint32_t          input_at, input_size; /* bytes of that buffer, or of `held`, not yet consumed: [at, size) */

@@ -2,6 +2,7 @@
 
 #include "core/proto/http.h"
 #include "gateway/messages.h"
+#include "gateway/origin.h"
 
 void http_answer(struct shard *shard, struct conn *conn, const struct http_answer *answer)
 {
@@ -13,6 +14,8 @@ void http_answer(struct shard *shard, struct conn *conn, const struct http_answe
         text_print(&head, "Content-Type: %s\r\nContent-Length: %zu\r\n", answer->type ? answer->type : "application/json", answer->body.size);
         if (!answer->type) text_add_string(&head, "Cache-Control: no-store\r\n");
     }
+    origin_add_headers(shard, conn, &head);
+    conn->origin = 0; /* what comes next has its own */
     if (answer->headers) text_add_string(&head, answer->headers);
     if (close) text_add_string(&head, "Connection: close\r\n");
     text_add_string(&head, "\r\n");

@@ -7,6 +7,7 @@
 #include "gateway/http_call.h"
 #include "gateway/http_exchange.h"
 #include "gateway/messages.h"
+#include "gateway/origin.h"
 #include "gateway/pending.h"
 #include "gateway/publish.h"
 #include "gateway/publish_lines.h"
@@ -280,27 +281,44 @@ static bool path_matches(const char *form, struct span path, struct span *topic)
     return topic->size > 0 && !memchr(topic->bytes, '/', topic->size);
 }
 
-static void answer_options(const struct http_call *call, const char *allow)
+/* What a path knows, as OPTIONS and 405 say it, and as a preflight does (the Fetch standard, 3.2.3). */
+struct methods {
+    const char *allow, *preflight;
+};
+#define METHODS(list)                                                                                                              \
+    {                                                                                                                              \
+        "Allow: " list "\r\n", "Access-Control-Allow-Methods: " list "\r\n"                                                        \
+                               "Access-Control-Allow-Headers: Authorization, X-API-Key, Content-Type, Last-Event-ID\r\n"           \
+                               "Access-Control-Max-Age: 7200\r\n"                                                                  \
+    }
+static const struct methods reading = METHODS("GET, HEAD, OPTIONS"), writing = METHODS("POST, OPTIONS"), both = METHODS("GET, HEAD, POST, DELETE, OPTIONS");
+
+static void answer_options(const struct http_call *call, const struct methods *methods)
 {
-    bool preflight = call->request->origin.bytes != NULL;
-    if (preflight) call_error(call, "forbidden", "foreign origins are not served");
-    else call_answer(call, 204, NULL, allow, SPAN_NONE);
+    uint16_t place;
+    switch (origin_judge(call->shard->settings, call->request->origin, call->request->host, &place)) {
+    case ORIGIN_NONE: call_answer(call, 204, NULL, methods->allow, SPAN_NONE); return;
+    case ORIGIN_SAME:
+    case ORIGIN_LISTED: call_answer(call, 204, NULL, methods->preflight, SPAN_NONE); return;
+    case ORIGIN_FOREIGN: call_error(call, "forbidden", "pages of this origin may not ask: see the setting origins"); return;
+    }
 }
 
 static void dispatch(struct http_call *call, const struct route *route)
 {
-    const char *allow = route->delete ? "Allow: GET, HEAD, POST, DELETE, OPTIONS\r\n" : route->get ? "Allow: GET, HEAD, OPTIONS\r\n" : "Allow: POST, OPTIONS\r\n";
+    const struct methods *methods = route->delete ? &both : route->get ? &reading : &writing;
     enum http_method method = call->request->method;
-    if (method == HTTP_OPTIONS) answer_options(call, allow);
+    if (method == HTTP_OPTIONS) answer_options(call, methods);
     else if ((method == HTTP_GET || method == HTTP_HEAD) && route->get) route->get(call);
     else if (method == HTTP_POST && route->post) route->post(call);
     else if (method == HTTP_DELETE && route->delete) route->delete(call);
-    else call_refuse(call, 405, "bad_request", "this path does not know that method", allow);
+    else call_refuse(call, 405, "bad_request", "this path does not know that method", methods->allow);
 }
 
 void http_route(struct shard *shard, struct conn *conn, struct span head, const struct http_request *request)
 {
     struct http_call call = { .shard = shard, .conn = conn, .head = head, .request = request };
+    origin_judge(shard->settings, request->origin, request->host, &conn->origin);
     for (size_t i = 0; i < ROUTES_COUNT; i++) {
         struct span encoded;
         if (!path_matches(routes[i].path, request->path, &encoded)) continue;

@@ -4,6 +4,7 @@
 #include "core/proto/ws_handshake.h"
 #include "gateway/http_call.h"
 #include "gateway/http_exchange.h"
+#include "gateway/origin.h"
 #include "gateway/publish.h"
 #include "gateway/session.h"
 
@@ -15,41 +16,11 @@ static void need_upgrade(const struct http_call *call, const char *why)
     call_refuse(call, 426, "bad_request", why, "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n");
 }
 
-/* An authority without the scheme's own port. */
-static struct span without_port(struct span authority, const char *port)
-{
-    size_t size = strlen(port);
-    if (authority.size > size && memcmp(authority.bytes + authority.size - size, port, size) == 0) authority.size -= size;
-    return authority;
-}
-
-static bool same_text(struct span a, struct span b)
-{
-    if (a.size != b.size) return false;
-    for (size_t i = 0; i < a.size; i++)
-        if ((a.bytes[i] | 0x20) != (b.bytes[i] | 0x20)) return false;
-    return true;
-}
-
-static bool in_list(struct span list, struct span text)
-{
-    struct span element;
-    while (http_list_next(&list, &element))
-        if (same_text(element, text)) return true;
-    return false;
-}
-
 /* The page that connects must come from this host, or stand in `origins`. */
 static bool origin_fits(const struct http_call *call)
 {
-    struct span origin = call->request->origin, host = call->request->host;
-    if (!origin.bytes) return true;
-    if (in_list(span_of_string(call->shard->settings->origins), origin)) return true;
-    const char *slashes = memmem(origin.bytes, origin.size, "://", 3);
-    if (!slashes) return false; /* `null` is foreign */
-    struct span authority = span_skip(origin, (size_t)(slashes - origin.bytes) + 3);
-    const char *port = slashes - origin.bytes == 5 ? ":443" : ":80";
-    return same_text(without_port(authority, port), without_port(host, port));
+    uint16_t place;
+    return origin_judge(call->shard->settings, call->request->origin, call->request->host, &place) != ORIGIN_FOREIGN;
 }
 
 /* What is offered as sub-protocols: ours, and a token. */

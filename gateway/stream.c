@@ -4,6 +4,7 @@
 #include "gateway/http_call.h"
 #include "gateway/http_exchange.h"
 #include "gateway/messages.h"
+#include "gateway/origin.h"
 #include "gateway/publish.h"
 #include "gateway/session.h"
 #include "gateway/subscribing.h"
@@ -94,15 +95,6 @@ static void read_position(struct shard *shard, struct topics_asked *asked, struc
 
 /* ---- the request ----------------------------------------------------------------------------------------------------- */
 
-static struct span header(const struct http_call *call, const char *wanted)
-{
-    struct span name, value;
-    uint32_t at = call->request->headers_at;
-    while (http_header_next(call->head, &at, &name, &value))
-        if (http_token_is(name, wanted)) return value;
-    return SPAN_NONE;
-}
-
 /* What the query asks for, before anybody is asked for its topics; NULL, or the code of what is wrong. */
 static const char *read_query(const struct http_call *call, struct subscribe_options *options, struct topics_asked *asked, const char **why)
 {
@@ -128,18 +120,22 @@ static const char *read_query(const struct http_call *call, struct subscribe_opt
     *why = "a stream follows at most 100 topics";
     if (asked->count > TOPICS_MAX) return "bad_request";
     *why = NULL;
-    read_position(call->shard, asked, header(call, "last-event-id"));
+    read_position(call->shard, asked, call->request->last_event_id);
     return NULL;
 }
 
 static void begin(const struct http_call *call, const struct topics_asked *asked, const struct subscribe_options *options)
 {
-    static const char head[] = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\nX-Accel-Buffering: no\r\nConnection: close\r\n\r\n";
+    static const char head[] = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\nX-Accel-Buffering: no\r\nConnection: close\r\n";
     struct shard *shard = call->shard;
     struct conn *conn = call->conn;
     size_t before = conn->out.size;
     const char *why;
-    conn_add(shard, conn, span_of(head, sizeof head - 1)); /* it ends with the connection, and each event says where it ends */
+    shard->scratch.size = 0;
+    text_add_string(&shard->scratch, head); /* it ends with the connection, and each event says where it ends */
+    origin_add_headers(shard, conn, &shard->scratch);
+    text_add_string(&shard->scratch, "\r\n");
+    conn_add(shard, conn, text_span(&shard->scratch));
     if (call->request->method == HTTP_HEAD) {
         conn_linger(shard, conn);
         return;
@@ -184,5 +180,7 @@ void http_stream(const struct http_call *call)
     topics_asked_init(call->shard, &asked);
     serve(call, &asked);
     topics_asked_free(&asked);
-    if (call->conn->state == CONN_HTTP && call->conn->awaits == 0) call->conn->subscriber.format = FORMAT_JSON; /* refused: it may become a WebSocket yet */
+    if (call->conn->state != CONN_HTTP || call->conn->awaits > 0) return;
+    call->conn->subscriber.format = FORMAT_JSON; /* refused: it may become a WebSocket yet */
+    call->conn->heartbeat_ms = (uint32_t)call->shard->settings->heartbeat_ms;
 }

@@ -37,6 +37,7 @@ enum counter_kind { COUNTS, COUNTS_EACH, TIME_EACH, LEVEL, LEVEL_EACH, BUCKET, S
     X(UPDATES_IN, "updates_published_total", "", COUNTS_EACH, "Updates taken into a log") \
     X(PUBLISH_REFUSED, "publish_refused_total", "", COUNTS, "Publish requests answered with an error") \
     X(PUBLISH_BUSY, "publish_busy_total", "", COUNTS, "Publish requests answered busy for want of memory") \
+    X(FORMATS_REFUSED, "formats_refused_total", "", COUNTS, "Logs in another format than JSON that found no memory; a reader waits, and asks again each second") \
     X(BIRTHS_NOT_COVERED, "births_not_covered_total", "", COUNTS, "Topics born that a pattern should have covered, but a limit was reached") \
     X(FRAMES_SENT, "frames_sent_total", "", COUNTS_EACH, "Updates sent to subscribers") \
     X(UPDATES_SUPERSEDED, "updates_superseded_total", "", COUNTS, "Updates skipped in mode latest because a newer one was there") \

@@ -109,6 +109,7 @@ struct subscribe_ask {
     struct span resume_epoch;
     uint64_t    resume_seq;
     double      max_hz; /* latest: at most so many updates a second; 0: no limit */
+    bool        newborn;     /* a pattern's: its birth is being told; it begins with its first update, whatever is known of it here */
 };
 
 struct subscribe_reply {

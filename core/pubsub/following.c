@@ -70,7 +70,8 @@ static void set_cursor(struct subscription *subscription, const struct local_top
     subscription->life = local->life;
     subscription->at = POSITION_UNKNOWN;
     subscription->next_seq = 1;
-    if (!local_topic_born(known)) return;
+    if (ask->newborn) subscription->life = 0; /* of no life yet, so that op:topic comes first, even where this format was told of it before */
+    if (ask->newborn || !local_topic_born(known)) return;
 
     bool same_epoch = ask->resume && span_equals(ask->resume_epoch, span_of(known->epoch, EPOCH_BYTES));
     if (same_epoch && ask->resume_seq <= ends->last.seq) {

@@ -173,14 +173,15 @@ static uint32_t make_format(struct home *home, struct topic *main, uint64_t hash
     memcpy(topic->epoch, main->epoch, EPOCH_BYTES);
     log_init(&topic->log, format, 0);
     const struct window *window = &home->settings.window;
-    bool filled = topic_fill(topic, &home->store, window, home->clock->wall_us);
+    bool filled = topic_fill(topic, &home->store, window);
     if (!filled) {
         reclaim(home, main->log.window_bytes);
-        filled = topic_fill(topic, &home->store, window, home->clock->wall_us);
+        filled = topic_fill(topic, &home->store, window);
     }
     if (!filled || table_insert(&home->by_name, topic->hash, index)) {
         log_deinit(&topic->log, &home->store);
         pool_give(&home->topics, index);
+        counter_add(home->counters, COUNTER_FORMATS_REFUSED, 1);
         return POOL_NONE;
     }
     topic->next_format = main->next_format;
@@ -200,11 +201,13 @@ uint32_t home_find_or_make(struct home *home, struct span name, uint64_t hash, e
     return index;
 }
 
-/* The most that a segment for this update can take: sizes are rounded up to a power of two. */
-static uint64_t segment_bytes_bound(const struct publish_ask *ask)
+/* The most that segments for this update can take, one in each of the topic's logs: sizes are rounded up to a power of two. */
+static uint64_t segments_bytes_bound(const struct topic *topic, const struct publish_ask *ask)
 {
     enum { AROUND_BYTES = 256 }; /* headers, keys and digits of a frame, with room to spare */
-    return 2 * (ask->data.size + ask->topic.size + AROUND_BYTES) + SEGMENT_BYTES_MIN;
+    uint64_t bytes = 0;
+    for (; topic; topic = topic->next_format) bytes += 2 * (ask->data.size + ask->topic.size + AROUND_BYTES) + SEGMENT_BYTES_MIN;
+    return bytes;
 }
 
 void home_publish(struct home *home, const struct publish_ask *ask, struct publish_reply *reply)
@@ -215,8 +218,7 @@ void home_publish(struct home *home, const struct publish_ask *ask, struct publi
         return;
     }
     struct topic *topic = topic_at(home, index);
-    for (struct topic *one = topic; one; one = one->next_format)
-        mark_to_trim(home, one, pool_index(&home->topics, one)); /* first: what is to be trimmed is not forgotten while room is made for it */
+    mark_to_trim(home, topic, index); /* first: what is to be trimmed is not forgotten while room is made for it */
     const struct window *window = &home->settings.window;
     bool first = log_newest_seq(&topic->log) == 0;
     if (first && names_add(&home->names, topic_name(topic))) {
@@ -224,9 +226,10 @@ void home_publish(struct home *home, const struct publish_ask *ask, struct publi
         return;
     }
     if (first) births_tell(home, topic, index); /* before the first append, so that nothing of it is missed */
+    for (struct topic *one = topic->next_format; one; one = one->next_format) mark_to_trim(home, one, pool_index(&home->topics, one)); /* a birth may have made some */
     bool done = topic_append(topic, &home->store, window, ask->data, ask->line_break, ask->key, home->clock->wall_us);
     if (!done) {
-        reclaim(home, segment_bytes_bound(ask));
+        reclaim(home, segments_bytes_bound(topic, ask));
         done = topic_append(topic, &home->store, window, ask->data, ask->line_break, ask->key, home->clock->wall_us);
     }
     if (!done) {

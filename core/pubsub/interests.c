@@ -100,7 +100,7 @@ void home_interest_end(struct home *home, uint32_t shard, uint32_t index, uint32
 {
     struct topic *topic = topic_of_interest(home, shard, index, generation);
     topic->interested &= ~bit_of(shard);
-    topic->quiet_us = home->clock->mono_us;
+    topic->quiet_us = topic->main->quiet_us = home->clock->mono_us; /* whatever the format, the topic was followed until now */
     interests_release(home, topic);
     home_forget_if_unborn(home, index);
 }

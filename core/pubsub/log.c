@@ -69,8 +69,6 @@ char *log_reserve(struct log *log, struct segment_store *store, const struct win
         return NULL;
     }
     ends->head = (struct position){ number, 0 };
-    log->newest_opened_us = now_us;
-    log->newest_total = (uint32_t)sizeof *segment + segment->size;
     return segment->bytes;
 }
 
@@ -89,6 +87,10 @@ void log_commit(struct log *log, size_t bytes, bool key, uint64_t now_us)
     struct chain_link *newest = chain_at(&log->chain, ends->head.segment);
     struct mark mark = { ends->head, next_seq(log) };
 
+    if (mark.at.offset == 0) { /* not before: what was cancelled says nothing about the traffic */
+        log->newest_opened_us = now_us;
+        log->newest_total = (uint32_t)sizeof *newest->segment + newest->segment->size;
+    }
     if (key) log->keyed = true;
     if (key || !log->keyed) {
         ends->key = mark;

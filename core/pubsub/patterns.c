@@ -164,8 +164,14 @@ static bool cover_match(void *context, struct span topic)
     const struct pattern_cover *cover = covering->cover;
     if (cover->resume) cover->resume(cover->context, &ask);
     covering->verdict = cover_one(engine, covering->index, &ask, &reply);
+    if (covering->verdict == SUBSCRIBE_TOPICS_FULL) { /* no memory for this topic's log in this format: the others may have */
+        counter_add(engine->counters, COUNTER_BIRTHS_NOT_COVERED, 1);
+        covering->verdict = SUBSCRIBE_DONE;
+        return true;
+    }
     if (covering->verdict != SUBSCRIBE_DONE) return false;
-    if (!reply.again) cover->covered(cover->context, &ask, &reply);
+    /* In its own format it may be known here and its birth not yet told: then op:topic comes with that. */
+    if (!reply.again && reply.born) cover->covered(cover->context, &ask, &reply);
     return true;
 }
 
@@ -180,7 +186,7 @@ static bool cover_local(void *context, struct span topic)
     if (!local->newborn) return true; /* its birth will be told */
     /* Its birth was told before this pattern was followed, its first updates come after: as if it were born from now on. */
     const struct pattern_subscription *pattern = subscription_of(&engine->patterns, covering->index);
-    struct subscribe_ask ask = { .topic = topic, .mode = (enum mode)pattern->mode, .snapshot = pattern->snapshot, .max_hz = pattern->max_hz };
+    struct subscribe_ask ask = { .topic = topic, .mode = (enum mode)pattern->mode, .snapshot = pattern->snapshot, .max_hz = pattern->max_hz, .newborn = true };
     struct subscribe_reply reply;
     covering->verdict = cover_one(engine, covering->index, &ask, &reply);
     return covering->verdict == SUBSCRIBE_DONE;
@@ -259,7 +265,7 @@ void patterns_on_birth(struct engine *engine, struct span topic)
         for (uint32_t at = pattern_at(patterns, patterns->matched[i])->first; at != POOL_NONE; at = next) {
             const struct pattern_subscription *pattern = subscription_of(patterns, at);
             uint32_t subscriber = pattern->subscriber;
-            struct subscribe_ask ask = { .topic = topic, .mode = (enum mode)pattern->mode, .snapshot = pattern->snapshot, .max_hz = pattern->max_hz };
+            struct subscribe_ask ask = { .topic = topic, .mode = (enum mode)pattern->mode, .snapshot = pattern->snapshot, .max_hz = pattern->max_hz, .newborn = true };
             struct subscribe_reply reply;
             next = pattern->next;
             bool excess = subscriber_at(engine, subscriber)->subscriptions_count >= engine->settings.subscriptions_each_max;

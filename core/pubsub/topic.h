@@ -62,7 +62,7 @@ bool topic_append(struct topic *topic, struct segment_store *store, const struct
 
 /* Fills an empty log in another format from the main one's: all that the window holds. False: no memory within the budget, and it
  * is empty as before. */
-bool topic_fill(struct topic *topic, struct segment_store *store, const struct window *window, uint64_t now_us);
+bool topic_fill(struct topic *topic, struct segment_store *store, const struct window *window);
 
 /* Of the main one: reads an update that the window holds, tail.seq <= seq <= last.seq; slices lie in the log, valid until it is trimmed. */
 struct update topic_read(const struct topic *topic, uint64_t seq);

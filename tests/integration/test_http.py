@@ -189,6 +189,13 @@ class ReadingTest(GatewayTest):
         preflight = [("Origin", "http://elsewhere.example"), ("Access-Control-Request-Method", "POST")]
         self.assertEqual(self.fetch("OPTIONS", path_of(topic), preflight).status, 403)
 
+    def test_a_preflight_of_the_same_host_is_answered(self):
+        preflight = [("Origin", f"http://127.0.0.1:{self.port}"), ("Access-Control-Request-Method", "POST")]
+        response = self.fetch("OPTIONS", path_of("a"), preflight)
+        self.assertEqual(response.status, 204)
+        self.assertIn("POST", response.header("Access-Control-Allow-Methods"))
+        self.assertIsNone(response.header("Access-Control-Allow-Origin"), "of its own host a browser needs none")
+
     def test_a_wrong_credential_in_a_header_is_401_even_where_reading_is_open(self):
         topic = self.topic()
         self.publish(topic)

@@ -11,6 +11,7 @@ void history_free(struct history *history)
         free(topic->lives);
     }
     text_free(&history->data);
+    free(history->places);
 }
 
 void history_end_life(struct history *history, uint32_t index, bool forgotten)
@@ -19,7 +20,7 @@ void history_end_life(struct history *history, uint32_t index, bool forgotten)
     if (forgotten) topic->ts_us = 0;
     topic->lives = realloc(topic->lives, (topic->lives_count + 1) * sizeof *topic->lives);
     if (!topic->lives) abort();
-    topic->lives[topic->lives_count++] = (struct past_life){ .floor_counted = 1, .floor_bytes = 1, .floor = 1 };
+    topic->lives[topic->lives_count++] = (struct past_life){ .floor_counted = 1, .floor_bytes = 1, .floor = 1, .loose_bytes = 1, .loose = 1 };
 }
 
 uint32_t history_topic(struct history *history, const char *name)
@@ -47,6 +48,35 @@ static uint32_t frame_bytes(const char *name, uint64_t seq, uint64_t ts_us, size
     return (uint32_t)(header_bytes + message_bytes);
 }
 
+static size_t number_of(struct span data)
+{
+    char digits[PAST_NUMBER_BYTES] = "";
+    if (data.size < PAST_NUMBER_BYTES || *data.bytes != '#') return SIZE_MAX;
+    memcpy(digits, data.bytes + 1, PAST_NUMBER_BYTES - 1);
+    char *end;
+    size_t number = strtoul(digits, &end, 16);
+    return *end ? SIZE_MAX : number;
+}
+
+const struct past_place *history_place(const struct history *history, struct span data)
+{
+    size_t number = number_of(data);
+    return number < history->places_capacity && history->places[number].known ? &history->places[number] : NULL;
+}
+
+static void note_place(struct history *history, size_t number, struct past_place place)
+{
+    if (number == SIZE_MAX) return;
+    if (number >= history->places_capacity) {
+        size_t capacity = (number + 1) * 2;
+        history->places = realloc(history->places, capacity * sizeof *history->places);
+        if (!history->places) abort();
+        memset(history->places + history->places_capacity, 0, (capacity - history->places_capacity) * sizeof *history->places);
+        history->places_capacity = capacity;
+    }
+    history->places[number] = place;
+}
+
 void history_add(struct history *history, uint32_t index, const char epoch[8], struct span data, bool marked, uint64_t wall_us)
 {
     struct past_topic *topic = &history->topics[index];
@@ -67,6 +97,7 @@ void history_add(struct history *history, uint32_t index, const char epoch[8], s
     update.frame_bytes = frame_bytes(topic->name, life->newest, update.ts_us, data.size);
     update.bytes_before = before ? before->bytes_before + before->frame_bytes : 0;
     life->updates[life->newest - 1] = update;
+    note_place(history, number_of(data), (struct past_place){ true, index, topic->lives_count - 1, life->newest });
 
     text_add(&history->data, data);
     char *copy = history->data.bytes + update.data_at;
@@ -74,12 +105,14 @@ void history_add(struct history *history, uint32_t index, const char epoch[8], s
         for (char *at = copy; (at = memchr(at, *characters, (size_t)(end - at)));) *at = ' ';
 }
 
-void history_message(const struct history *history, uint32_t index, const struct past_life *life, uint64_t seq, struct text *message)
+void history_message(const struct history *history, enum wire_format format, uint32_t index, const struct past_life *life, uint64_t seq, struct text *message)
 {
     const struct past_update *update = history_at(life, seq);
-    text_print(message, "{\"topic\":\"%s\",\"seq\":%llu,\"ts\":%llu,\"data\":", history->topics[index].name, (unsigned long long)seq, (unsigned long long)update->ts_us);
+    const char *name = history->topics[index].name;
+    if (format == FORMAT_ARRAY) text_print(message, "[\"%s\",%llu,%llu,", name, (unsigned long long)seq, (unsigned long long)update->ts_us);
+    else if (format != FORMAT_RAW) text_print(message, "{\"topic\":\"%s\",\"seq\":%llu,\"ts\":%llu,\"data\":", name, (unsigned long long)seq, (unsigned long long)update->ts_us);
     text_add(message, span_of(history->data.bytes + update->data_at, update->data_bytes));
-    text_add_char(message, '}');
+    if (format != FORMAT_RAW) text_add_char(message, format == FORMAT_ARRAY ? ']' : '}');
 }
 
 uint64_t history_bytes_from(const struct past_life *life, uint64_t seq)
@@ -104,6 +137,10 @@ static void move_floor(const struct history *history, struct past_life *life, ui
     uint64_t floor = life->floor_counted < key_seq ? life->floor_counted : key_seq; /* the last key stays, whatever its age */
     if (floor < life->floor_bytes) floor = life->floor_bytes;
     if (life->floor < floor) life->floor = floor;
+
+    while (life->loose_bytes < life->newest && history_bytes_most(life, life->loose_bytes) > history->window_bytes) life->loose_bytes++;
+    if (floor < life->loose_bytes) floor = life->loose_bytes;
+    if (life->loose < floor) life->loose = floor;
 }
 
 void history_trim(struct history *history, uint64_t wall_us)
@@ -115,5 +152,11 @@ void history_trim(struct history *history, uint64_t wall_us)
 void history_pressed(struct history *history)
 {
     for (uint32_t i = 0; i < history->topics_count; i++)
-        if (history_life(history, i)->newest > 0) history_life(history, i)->floor = history_life(history, i)->newest;
+        if (history_life(history, i)->newest > 0) history_life(history, i)->floor = history_life(history, i)->loose = history_life(history, i)->newest;
+}
+
+void history_pressed_formats(struct history *history, uint32_t index)
+{
+    struct past_life *life = history_life(history, index);
+    if (life->newest > 0) life->loose = life->newest;
 }

@@ -6,6 +6,7 @@
 #define TESTS_SUPPORT_HISTORY_H
 
 #include "core/base/text.h"
+#include "core/pubsub/format.h"
 
 struct past_update {
     size_t   data_at; /* in history->data, line ends replaced */
@@ -27,6 +28,7 @@ struct past_life {
     uint64_t            floor_counted; /* the oldest seq that count and age ask for; never goes back */
     uint64_t            floor_bytes;   /* the oldest that the window's bytes have room for; likewise */
     uint64_t            floor;         /* the oldest seq that the window must hold */
+    uint64_t            loose_bytes, loose; /* the same for logs in other formats, whose frames are at most FORMAT_BYTES_MORE longer than JSON's */
 };
 
 #define PAST_NAME_MAX 128
@@ -38,8 +40,19 @@ struct past_topic {
     uint64_t          ts_us; /* of the newest update; it outlives a deletion, but not that the topic is forgotten */
 };
 
+/* Where an update came whose payload begins with '#' and its number, in eight hexadecimal digits. */
+struct past_place {
+    bool     known;
+    uint32_t topic, life;
+    uint64_t seq;
+};
+#define PAST_NUMBER_BYTES 9
+
+#define FORMAT_BYTES_MORE 8
 #define PAST_TOPICS_MAX 24
 struct history {
+    struct past_place *places; /* by number */
+    size_t             places_capacity;
     struct past_topic topics[PAST_TOPICS_MAX];
     uint32_t          topics_count;
     struct text       data;
@@ -71,15 +84,29 @@ static inline bool history_is_key(const struct past_life *life, uint64_t seq)
     return history_at(life, seq)->key_seq == seq;
 }
 
-/* The message that a subscriber must receive for it: {"topic":…,"seq":…,"ts":…,"data":…}, appended to `message`. */
-void history_message(const struct history *history, uint32_t topic, const struct past_life *life, uint64_t seq, struct text *message);
+/* The message that a subscriber must receive for it, in JSON {"topic":…,"seq":…,"ts":…,"data":…}, appended to `message`. */
+void history_message(const struct history *history, enum wire_format format, uint32_t topic, const struct past_life *life, uint64_t seq, struct text *message);
 
 /* The program trims now: moves the floors. They never go back, since what was let go does not come back. */
 void history_trim(struct history *history, uint64_t wall_us);
 /* The program was short of memory, and may have let go of all but each topic's newest update. */
 void history_pressed(struct history *history);
 
-/* Bytes of all frames from `seq` on. */
+/* The same for one topic's logs in other formats. */
+void history_pressed_formats(struct history *history, uint32_t topic);
+
+/* Where the update with a payload's number came; NULL: it has none, or nobody published it. */
+const struct past_place *history_place(const struct history *history, struct span data);
+
+/* Bytes of all frames from `seq` on; in other formats at most so many. */
 uint64_t history_bytes_from(const struct past_life *life, uint64_t seq);
+static inline uint64_t history_bytes_most(const struct past_life *life, uint64_t seq)
+{
+    return history_bytes_from(life, seq) + FORMAT_BYTES_MORE * (life->newest - seq + 1);
+}
+static inline uint64_t history_floor(const struct past_life *life, enum wire_format format)
+{
+    return format == FORMAT_JSON ? life->floor : life->loose;
+}
 
 #endif

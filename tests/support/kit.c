@@ -3,8 +3,8 @@
 #include <stdlib.h>
 
 #include "core/base/siphash.h"
-#include "core/proto/ws_frame.h"
 #include "core/pubsub/following.h"
+#include "tests/support/frames.h"
 
 static uint64_t otherwise(uint64_t value, uint64_t otherwise)
 {
@@ -138,6 +138,12 @@ const struct topic *kit_topic(const struct kit *kit, const char *topic)
     return home_find(&kit->engine.home, span_of_string(topic), engine_name_hash(&kit->engine, span_of_string(topic)));
 }
 
+const struct topic *kit_topic_in(const struct kit *kit, const char *topic, enum wire_format format)
+{
+    uint32_t index = home_find_index(&kit->engine.home, span_of_string(topic), engine_name_hash(&kit->engine, span_of_string(topic)), format);
+    return index == POOL_NONE ? NULL : pool_at(&kit->engine.home.topics, index);
+}
+
 struct local_topic *kit_local(const struct kit *kit, const char *topic)
 {
     uint32_t index = locals_find(&kit->engine.locals, span_of_string(topic), engine_name_hash(&kit->engine, span_of_string(topic)), FORMAT_JSON);
@@ -157,45 +163,54 @@ void kit_turn(struct kit *kit)
 }
 
 /* Frame by frame, out of the pieces that would be sent. */
-static void say_seqs(struct kit *kit, const struct local_topic *local, struct range *range)
+static void say_seqs(struct text *line, const struct local_topic *local, struct range *range)
 {
     struct piece pieces[64];
     uint32_t count = range_pieces(local, range, pieces, 64);
-    uint64_t bytes = 0;
+    uint64_t bytes = 0, seq = range->from.seq;
+    enum wire_format format = local->chain.format;
     for (uint32_t i = 0; i < count; i++) {
-        for (uint64_t at = 0; at < pieces[i].size; at += ws_server_frame_bytes(pieces[i].bytes + at))
-            text_print(&kit->line, " %llu", (unsigned long long)format_json_read(pieces[i].bytes + at, local_topic_name(local)).seq);
+        for (uint64_t at = 0; at < pieces[i].size; at += format_frame_bytes(format, pieces[i].bytes + at), seq++) {
+            struct update update = frame_read(format, pieces[i].bytes + at, local_topic_name(local));
+            CHECK(format == FORMAT_RAW || update.seq == seq);
+            text_print(line, " %llu", (unsigned long long)seq);
+        }
         bytes += pieces[i].size;
     }
     CHECK(bytes == range->bytes);
 }
 
-static void send_one(struct kit *kit, struct subscriber *subscriber, uint32_t index)
+static void send_one(struct engine *engine, struct subscriber *subscriber, uint32_t index, struct text *line)
 {
-    struct subscription *subscription = subscription_at(&kit->engine.locals.subscriptions, index);
-    struct local_topic *local = local_topic_at(&kit->engine.locals, subscription->local);
+    struct subscription *subscription = subscription_at(&engine->locals.subscriptions, index);
+    struct local_topic *local = local_topic_at(&engine->locals, subscription->local);
     struct cursor_news news;
-    if (!cursor_advance(local, subscription, subscriber->behind, &kit->counters, &news)) {
-        engine_sent(&kit->engine, index, (struct mark){ subscription->at, subscription->next_seq });
+    if (!cursor_advance(local, subscription, subscriber->behind, engine->counters, &news)) {
+        engine_sent(engine, index, (struct mark){ subscription->at, subscription->next_seq });
         return;
     }
-    text_print(&kit->line, "%s%.*s", kit->line.size > 0 ? ", " : "", (int)local->name_bytes, local->name);
-    if (news.new_life) text_add_string(&kit->line, " born");
-    if (news.gap_to > 0) text_print(&kit->line, " gap %llu-%llu", (unsigned long long)news.gap_from, (unsigned long long)news.gap_to);
+    text_print(line, "%s%.*s", line->size > 0 ? ", " : "", (int)local->name_bytes, local->name);
+    if (news.new_life) text_add_string(line, " born");
+    if (news.gap_to > 0) text_print(line, " gap %llu-%llu", (unsigned long long)news.gap_from, (unsigned long long)news.gap_to);
     struct range range;
     cursor_cut(local, subscription, &range);
-    say_seqs(kit, local, &range);
-    engine_sent(&kit->engine, index, range.to);
+    say_seqs(line, local, &range);
+    engine_sent(engine, index, range.to);
+}
+
+const char *kit_send_all(struct engine *engine, uint32_t index, struct text *line)
+{
+    struct subscriber *subscriber = pool_at(engine->locals.subscribers, index);
+    line->size = 0;
+    for (uint32_t at; (at = engine_take_dirty(engine, subscriber)) != POOL_NONE;) send_one(engine, subscriber, at, line);
+    subscriber->behind = false;
+    bitset_remove(engine->locals.ready, index);
+    text_add_char(line, '\0');
+    return line->bytes;
 }
 
 const char *kit_sent(struct kit *kit, uint32_t index)
 {
-    struct subscriber *subscriber = kit_subscriber(kit, index);
     engine_tell(&kit->engine);
-    kit->line.size = 0;
-    for (uint32_t at; (at = engine_take_dirty(&kit->engine, subscriber)) != POOL_NONE;) send_one(kit, subscriber, at);
-    subscriber->behind = false;
-    bitset_remove(&kit->ready, index);
-    text_add_char(&kit->line, '\0');
-    return kit->line.bytes;
+    return kit_send_all(&kit->engine, index, &kit->line);
 }

@@ -4,7 +4,7 @@
 
 #include "core/pubsub/engine.h"
 
-#define KIT_SUBSCRIBERS 4
+#define KIT_SUBSCRIBERS 8
 
 struct kit {
     struct engine   engine;
@@ -47,9 +47,19 @@ static inline struct subscriber *kit_subscriber(const struct kit *kit, uint32_t 
     return pool_at(&kit->subscribers, index);
 }
 
+/* What a subscriber reads, before it follows anything. */
+static inline void kit_reads(const struct kit *kit, uint32_t subscriber, enum wire_format format)
+{
+    kit_subscriber(kit, subscriber)->format = format;
+}
+/* The topic in another format, at its home; NULL: it has none. */
+const struct topic     *kit_topic_in(const struct kit *kit, const char *topic, enum wire_format format);
+
 /* Tells, then sends the subscriber all that it has pending, pass by pass, and says what it was: "A born 1 2, B gap 3-4 5"; "" is nothing.
  * Borrowed until the next call. */
 const char *kit_sent(struct kit *kit, uint32_t subscriber);
+/* The same of any engine, without telling; into `line`. */
+const char *kit_send_all(struct engine *engine, uint32_t subscriber, struct text *line);
 /* Tells and trims, without sending: whoever reads is behind then. */
 void        kit_turn(struct kit *kit);
 

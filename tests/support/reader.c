@@ -39,7 +39,7 @@ static void on_update(struct reader *reader, struct span message)
     number seq = 0;
     snprintf(head, sizeof head, "%.*s", (int)(message.size < 300 ? message.size : 300), message.bytes);
     uint32_t topic = PAST_TOPICS_MAX;
-    if (sscanf(head, "{\"topic\":\"%128[^\"]\",\"seq\":%llu,", name, &seq) == 2) topic = history_find(reader->history, span_of_string(name));
+    if (sscanf(head, reader->format == FORMAT_ARRAY ? "[\"%128[^\"]\",%llu," : "{\"topic\":\"%128[^\"]\",\"seq\":%llu,", name, &seq) == 2) topic = history_find(reader->history, span_of_string(name));
     struct followed *followed = &reader->as_told.followed[topic == PAST_TOPICS_MAX ? 0 : topic];
     if (topic == PAST_TOPICS_MAX) fault_say(reader->fault, "an update of no topic: %.80s", head);
     else if (!followed->on) fault_say(reader->fault, "%s: update %llu of what is not subscribed", name, seq);
@@ -48,7 +48,7 @@ static void on_update(struct reader *reader, struct span message)
     if (fault_found(reader->fault)) return;
 
     reader->expected.size = 0;
-    history_message(reader->history, topic, life_of(reader, topic), seq, &reader->expected);
+    history_message(reader->history, reader->format, topic, life_of(reader, topic), seq, &reader->expected);
     if (!span_equals(message, text_span(&reader->expected))) {
         bool poisoned = memchr(message.bytes, POISON_BYTE, message.size) != NULL;
         fault_say(reader->fault, "%s: the bytes of update %llu are %s", name, seq, poisoned ? "poisoned" : "not those that were published");
@@ -57,6 +57,39 @@ static void on_update(struct reader *reader, struct span message)
     reader->updates_count++;
     judge_place(reader, topic, seq);
     followed->next = seq + 1;
+}
+
+/* A payload alone. What is too short for a number is anybody's. */
+static void on_raw(struct reader *reader, struct span message)
+{
+    const struct past_place *place = history_place(reader->history, message);
+    reader->updates_count++;
+    if (!place) {
+        if (message.size >= PAST_NUMBER_BYTES) fault_say(reader->fault, "a payload of nobody: %.*s", (int)(message.size < 80 ? message.size : 80), message.bytes);
+        return;
+    }
+    const struct past_topic *topic = &reader->history->topics[place->topic];
+    reader->expected.size = 0;
+    history_message(reader->history, FORMAT_RAW, place->topic, &topic->lives[place->life], place->seq, &reader->expected);
+    if (!span_equals(message, text_span(&reader->expected))) fault_say(reader->fault, "%s: the bytes of update %llu are not those that were published", topic->name, (number)place->seq);
+    uint32_t life = reader->raw[place->topic].life;
+    uint64_t seq = reader->raw[place->topic].seq;
+    bool in_order = place->life > life || (place->life == life && place->seq > seq);
+    if (!in_order && reader->raw[place->topic].anew == 0) fault_say(reader->fault, "%s (raw): update %llu came double or out of order after %llu", topic->name, (number)place->seq, (number)seq);
+    if (!in_order && reader->raw[place->topic].anew > 0) reader->raw[place->topic].anew--;
+    reader->raw[place->topic].life = place->life;
+    reader->raw[place->topic].seq = place->seq;
+}
+
+static void raw_at_rest(struct reader *reader, uint32_t index)
+{
+    const struct past_life *life = history_life(reader->history, index);
+    const struct followed *followed = &reader->as_asked.followed[index];
+    uint32_t newest_life = reader->history->topics[index].lives_count - 1;
+    bool owed = followed->on && (followed->life != newest_life || followed->next <= life->newest);
+    bool numbered = history_at(life, life->newest)->data_bytes >= PAST_NUMBER_BYTES;
+    if (!owed || !numbered || (reader->raw[index].life == newest_life && reader->raw[index].seq == life->newest)) return;
+    fault_say(reader->fault, "%s (raw): at rest it has %llu, but the newest is %llu", reader->history->topics[index].name, (number)reader->raw[index].seq, (number)life->newest);
 }
 
 static void on_gap(struct reader *reader, const char *message)
@@ -158,21 +191,53 @@ static void on_ack(struct reader *reader, struct span message)
 
 static void on_message(struct reader *reader, struct span message)
 {
-    static const struct span update = SPAN_LITERAL("{\"topic\":"), gap = SPAN_LITERAL("{\"op\":\"gap\","), topic = SPAN_LITERAL("{\"op\":\"topic\","), op = SPAN_LITERAL("{\"op\":\"");
+    static const struct span array = SPAN_LITERAL("[\""), update = SPAN_LITERAL("{\"topic\":"), gap = SPAN_LITERAL("{\"op\":\"gap\","), topic = SPAN_LITERAL("{\"op\":\"topic\","), op = SPAN_LITERAL("{\"op\":\"");
 #define BEGINS_WITH(what) (message.size >= (what).size && memcmp(message.bytes, (what).bytes, (what).size) == 0)
     bool covered_is_due = reader->asked_count > 0 && reader->asked[reader->asked_first].what == ASKED_COVERED;
     char small[512];
     snprintf(small, sizeof small, "%.*s", (int)(message.size < 500 ? message.size : 500), message.bytes);
-    if (BEGINS_WITH(update)) on_update(reader, message);
+    if (reader->format == FORMAT_RAW) on_raw(reader, message);
+    else if (reader->format == FORMAT_ARRAY ? BEGINS_WITH(array) : BEGINS_WITH(update)) on_update(reader, message);
     else if (BEGINS_WITH(gap)) on_gap(reader, small);
     else if (BEGINS_WITH(topic) && !covered_is_due) on_birth(reader, message);
     else if (BEGINS_WITH(op)) on_ack(reader, message);
     else fault_say(reader->fault, "not a message: %.80s", small);
 }
 
+static const struct span event_start = SPAN_LITERAL("data: "), event_end = SPAN_LITERAL("\n\n");
+
+void message_add(enum wire_format format, struct span message, struct text *out)
+{
+    char header[WS_SERVER_HEADER_BYTES_MAX];
+    if (format == FORMAT_RAW) return;
+    text_add(out, format == FORMAT_SSE ? event_start : span_of(header, ws_server_header_write(header, WS_TEXT, message.size)));
+    text_add(out, message);
+    if (format == FORMAT_SSE) text_add(out, event_end);
+}
+
+/* Events: each is one line, and an empty one behind it. */
+static void receive_events(struct reader *reader)
+{
+    size_t at = 0;
+    while (!fault_found(reader->fault)) {
+        struct span rest = span_skip(text_span(&reader->bytes), at);
+        const char *end = memchr(rest.bytes, '\n', rest.size);
+        if (!end || (size_t)(end - rest.bytes) + event_end.size > rest.size) break;
+        size_t line_bytes = (size_t)(end - rest.bytes);
+        if (end[1] != '\n' || line_bytes < event_start.size || memcmp(rest.bytes, event_start.bytes, event_start.size) != 0) fault_say(reader->fault, "a torn event: %.*s", line_bytes < 80 ? (int)line_bytes : 80, rest.bytes);
+        else on_message(reader, span_of(rest.bytes + event_start.size, line_bytes - event_start.size));
+        at += line_bytes + event_end.size;
+    }
+    text_cut(&reader->bytes, 0, at);
+}
+
 void reader_receives(struct reader *reader, struct span bytes)
 {
     text_add(&reader->bytes, bytes);
+    if (reader->format == FORMAT_SSE) {
+        receive_events(reader);
+        return;
+    }
     size_t at = 0;
     while (!fault_found(reader->fault) && at < reader->bytes.size) {
         struct span rest = span_skip(text_span(&reader->bytes), at);
@@ -197,6 +262,10 @@ void reader_at_rest(struct reader *reader)
         const struct past_life *life = history_life(reader->history, index);
         const struct followed *followed = &reader->as_told.followed[index];
         if (life->newest == 0) continue;
+        if (reader->format == FORMAT_RAW) {
+            raw_at_rest(reader, index);
+            continue;
+        }
         if (followed->on != reader->as_asked.followed[index].on) fault_say(reader->fault, "%s: that it is followed was never told", topic->name);
         if (!followed->on) continue;
         if (followed->unborn || followed->life != topic->lives_count - 1) fault_say(reader->fault, "%s: its birth was never told", topic->name);
@@ -207,17 +276,18 @@ void reader_at_rest(struct reader *reader)
 
 /* ---- gaps -------------------------------------------------------------------------------------------------------------- */
 
-void gap_judge(const struct history *history, uint32_t topic, uint64_t from, uint64_t to, struct fault *fault)
+void gap_judge(const struct history *history, enum wire_format format, uint32_t topic, uint64_t from, uint64_t to, struct fault *fault)
 {
     const char *name = history->topics[topic].name;
     const struct past_life *life = history_life(history, topic);
-    number floor = life->floor;
+    number floor = history_floor(life, format);
     if (from >= floor) fault_say(fault, "%s: a gap from %llu to %llu, although the window holds all from %llu on", name, (number)from, (number)to, floor);
     /* It goes on from the first key that the window must hold, or from its first update where there is none. */
     uint64_t goes_on = floor;
     while (goes_on <= life->newest && !history_is_key(life, goes_on)) goes_on++;
     if (goes_on > life->newest) goes_on = floor;
-    if (to + 1 > goes_on) fault_say(fault, "%s: a gap up to %llu, although it could go on from %llu", name, (number)to, (number)goes_on);
+    bool all_known = format == FORMAT_JSON || !life->keyed; /* a log that was filled from another knows the newest key, and few others */
+    if (to + 1 > goes_on && all_known) fault_say(fault, "%s: a gap up to %llu, although it could go on from %llu", name, (number)to, (number)goes_on);
     bool key_behind = false;
     for (uint64_t seq = to + 1; seq <= life->newest && !key_behind; seq++) key_behind = history_is_key(life, seq);
     if (key_behind && !history_is_key(life, to + 1)) fault_say(fault, "%s: goes on from %llu after a gap, which is no key", name, (number)(to + 1));

@@ -5,6 +5,7 @@
  *   - whole text frames, each with exactly one message; an update's bytes are those that were published
  *   - each topic's seq goes on by one; else a `gap` was told, exact in from and to, or mode `latest` jumped to a key
  *   - an ack says what was so when it was asked, and the updates after it begin where it promised
+ *   - of raw, which says nothing of all this: no update comes double or out of order, and at rest the newest has come
  *   - what a pattern covers is told by op:topic before its first update
  * It has two views of what it follows: as asked, which is what the program must do now, and as told, which is what the stream has
  * acknowledged so far. What can't be seen in the stream alone (was a gap needed?) is judged where it is told, by gap_judge(). */
@@ -62,6 +63,7 @@ struct resume {
 #define ASKED_MAX 256
 struct reader {
     const struct history *history;
+    enum wire_format      format;
     struct fault         *fault;
     struct text           bytes; /* received and not yet a whole frame */
     struct text           expected;
@@ -69,9 +71,14 @@ struct reader {
     struct asked          asked[ASKED_MAX]; /* a ring */
     uint32_t              asked_first, asked_count;
     uint64_t              updates_count, gaps_count, jumps_count;
+    /* Raw tells neither topic nor seq nor anything that was acknowledged: judged by the payloads' numbers. */
+    struct {
+        uint32_t life, anew; /* how often it was subscribed anew: then what was sent may come again */
+        uint64_t seq;
+    } raw[PAST_TOPICS_MAX];
 };
 
-struct reader *reader_make(const struct history *history, struct fault *fault);
+struct reader *reader_make(const struct history *history, enum wire_format format, struct fault *fault);
 void           reader_free(struct reader *reader);
 
 /* Whether it has room to remember what one more request needs. */
@@ -95,8 +102,11 @@ void reader_receives(struct reader *reader, struct span bytes);
 /* All was sent that there is: it must have everything. */
 void reader_at_rest(struct reader *reader);
 
+/* A message of another kind than an update, as its format has it; appended to `out`. Raw has none. */
+void message_add(enum wire_format format, struct span message, struct text *out);
+
 /* A gap is told now, in a topic's newest life, of a subscription whose due seq is `from`: is it true that the window need not hold those
  * any more, and does it go on as early as it must? */
-void gap_judge(const struct history *history, uint32_t topic, uint64_t from, uint64_t to, struct fault *fault);
+void gap_judge(const struct history *history, enum wire_format format, uint32_t topic, uint64_t from, uint64_t to, struct fault *fault);
 
 #endif

@@ -5,11 +5,12 @@
 
 const char *const patterns_known[PATTERNS_KNOWN] = { ">", "a.*", "a.>", "*", "*.t3", "a.b.t6" };
 
-struct reader *reader_make(const struct history *history, struct fault *fault)
+struct reader *reader_make(const struct history *history, enum wire_format format, struct fault *fault)
 {
     struct reader *reader = calloc(1, sizeof *reader);
     if (!reader) abort();
     reader->history = history;
+    reader->format = format;
     reader->fault = fault;
     return reader;
 }
@@ -129,7 +130,10 @@ static void ask(struct reader *reader, struct asked asked)
         bool asks = asked.what != ASKED_END && asked.what != ASKED_PATTERN_END;
         asked.least[topic] = asks && life->newest > 0 ? history_at(life, life->newest)->key_seq : 0;
     }
+    bool fresh = (asked.what == ASKED_TOPIC && !asked.again) || asked.what == ASKED_COVERED;
+    if (fresh) reader->raw[asked.which].anew++;
     view_apply(&reader->as_asked, reader->history, &asked);
+    if (reader->format == FORMAT_RAW) return; /* which is never told */
     reader->asked[(reader->asked_first + reader->asked_count++) % ASKED_MAX] = asked;
 }
 

@@ -116,7 +116,6 @@ enum shards_breakage {
     BREAK_EPOCH_ALTERED,
     BREAK_TAIL_ALTERED,         /* a notice tells a window shorter than it is */
     BREAK_BIRTH_LOST,
-    BREAK_BIRTH_AFTER_NOTICE,
     BREAK_MATCH_LOST,
     BREAK_MATCH_LATE,           /* after "these were all" */
     BREAK_REFUSAL_HIDDEN,       /* a home has no room for a pattern, and the shard takes it for accepted */

@@ -87,7 +87,6 @@ static void tamper_tell(struct shards *shards, struct engine *engine, struct tel
         tell->notice.ends.tail = tell->notice.ends.oldest_key = tell->notice.ends.last;
         return;
     case BREAK_BIRTH_LOST: if (tell->kind == TELL_BIRTH) lose(tell); return;
-    case BREAK_BIRTH_AFTER_NOTICE: if (next && tell->kind == TELL_BIRTH && is_news(next)) swap(tell, next); return;
     case BREAK_MATCH_LOST: if (tell->kind == TELL_MATCH) lose(tell); return;
     case BREAK_REFUSAL_HIDDEN: if (tell->kind == TELL_PATTERN) tell->refused = false; return;
     case BREAK_REFUSAL_INVENTED: if (tell->kind == TELL_PATTERN) tell->refused = true; return;

@@ -5,7 +5,6 @@
 
 #include "core/base/random.h"
 #include "core/base/siphash.h"
-#include "core/proto/ws_frame.h"
 
 typedef unsigned long long number;
 
@@ -68,9 +67,7 @@ const struct topic *world_topic(const struct world *world, uint32_t topic)
 static void conn_add(struct world *world, uint32_t index)
 {
     struct sim_conn *conn = world_conn(world, index);
-    char header[WS_SERVER_HEADER_BYTES_MAX];
-    text_add(&conn->out, span_of(header, ws_server_header_write(header, WS_TEXT, world->message.size)));
-    text_add(&conn->out, text_span(&world->message));
+    message_add(conn->subscriber.format, text_span(&world->message), &conn->out);
     world->message.size = 0;
     if (!conn->subscriber.blocked) bitset_add(&world->ready, index);
 }
@@ -86,8 +83,9 @@ uint32_t world_connect(struct world *world, enum socket_kind kind)
     if (index == POOL_NONE) return POOL_NONE;
     struct sim_conn *conn = world_conn(world, index);
     *conn = (struct sim_conn){ .kind = kind, .room = kind == SOCKET_WIDE ? UINT64_MAX : world_random(world, 2000) };
-    conn->reader = reader_make(&world->history, &world->fault);
     subscriber_init(&conn->subscriber);
+    conn->subscriber.format = world_random(world, world->plan.formats);
+    conn->reader = reader_make(&world->history, conn->subscriber.format, &world->fault);
     bitset_add(&world->live, index);
     return index;
 }
@@ -127,25 +125,60 @@ static uint64_t segment_bytes_least(struct span name, size_t data_bytes)
     return class;
 }
 
+static uint32_t logs_of(const struct topic *topic)
+{
+    uint32_t count = 0;
+    for (; topic; topic = topic->next_format) count++;
+    return count > 0 ? count : 1;
+}
+
+/* A log in another format was to be filled, and windows had to make room for it. */
+static void note_reclaim(struct world *world, uint64_t trimmed_before)
+{
+    if (counter_read(&world->counters, COUNTER_SEGMENTS_TRIMMED) == trimmed_before) return;
+    world->seen.reclaims++;
+    world->pressed = true;
+    history_pressed(&world->history);
+}
+
+/* Whether memory may be too short to fill one more log from this one. */
+static bool is_short_for(const struct world *world, const struct log *log)
+{
+    return world->engine.home.store.bytes_used + 4 * log->window_bytes + (512 << 10) > world->plan.home.log_bytes_max;
+}
+
+/* A log in another format begins where JSON's does, or, where memory was short, with what a snapshot needs. */
+static void note_filled(struct world *world, uint32_t index, enum wire_format format)
+{
+    const struct topic *topic = world_topic(world, index), *one = topic;
+    while (one && one->log.chain.format != format) one = one->next_format;
+    world->seen.filled += one && one != topic && one->log.ends.last.seq > 0;
+    if (!one || one->log.ends.tail.seq <= history_life(&world->history, index)->loose) return;
+    if (!is_short_for(world, &topic->log)) fault_say(&world->fault, "%s: a log was filled from %llu on, with room for more", world->history.topics[index].name, (number)one->log.ends.tail.seq);
+    history_pressed_formats(&world->history, index);
+    world->pressed = true;
+    world->seen.filled_short++;
+}
+
 /* A publish let go of more than a window may: only where memory was short. */
-static void judge_reclaim(struct world *world, struct span name, size_t data_bytes, uint64_t used_before)
+static void judge_reclaim(struct world *world, struct span name, size_t data_bytes, uint64_t used_before, uint32_t logs)
 {
     world->seen.reclaims++;
     world->pressed = true;
     /* The digits of seq and ts, and the frame's header, are not known here to the byte: twice 64 is room enough. */
-    if (used_before + segment_bytes_least(name, data_bytes + 64) + segment_store_spare(&world->engine.home.store) <= world->plan.home.log_bytes_max)
+    if (used_before + logs * segment_bytes_least(name, data_bytes + 64) + segment_store_spare(&world->engine.home.store) <= world->plan.home.log_bytes_max)
         fault_say(&world->fault, "windows were trimmed for want of memory with %llu of %llu bytes used", (number)used_before, (number)world->plan.home.log_bytes_max);
     history_pressed(&world->history);
 }
 
-static void judge_busy(struct world *world, struct span name, size_t data_bytes)
+static void judge_busy(struct world *world, struct span name, size_t data_bytes, uint32_t logs)
 {
     const struct home *home = &world->engine.home;
     for (uint32_t i = 0; i < world->history.topics_count; i++) {
-        const struct topic *topic = world_topic(world, i);
-        if (topic && topic->log.chain.count > (log_newest_seq(&topic->log) > 0 ? 1 : 0)) fault_say(&world->fault, "busy, although %s still has %u segments", world->history.topics[i].name, topic->log.chain.count);
+        for (const struct topic *topic = world_topic(world, i); topic; topic = topic->next_format)
+            if (topic->log.chain.count > (log_newest_seq(&topic->log) > 0 ? 1 : 0)) fault_say(&world->fault, "busy, although %s still has %u segments", world->history.topics[i].name, topic->log.chain.count);
     }
-    if (home->store.bytes_used + 2 * segment_bytes_least(name, data_bytes + 256) + 8192 + segment_store_spare(&home->store) <= home->store.bytes_max)
+    if (home->store.bytes_used + 2 * logs * segment_bytes_least(name, data_bytes + 256) + 8192 + segment_store_spare(&home->store) <= home->store.bytes_max)
         fault_say(&world->fault, "busy with %llu of %llu bytes used", (number)home->store.bytes_used, (number)home->store.bytes_max);
 }
 
@@ -170,9 +203,10 @@ void world_publish(struct world *world, uint32_t index, struct span data, bool l
     bool full = world->engine.home.topics_count == world->plan.home.topics_max, known = world_topic(world, index) != NULL;
     if (!known) world_note_if_forgotten(world, index);
     CHECK(engine_publish(&world->engine, &ask, 0, &reply) == LINK_DONE);
-    if (counter_read(&world->counters, COUNTER_SEGMENTS_TRIMMED) != trimmed_before) judge_reclaim(world, name, data.size, used_before);
+    uint32_t logs = logs_of(world_topic(world, index));
+    if (counter_read(&world->counters, COUNTER_SEGMENTS_TRIMMED) != trimmed_before) judge_reclaim(world, name, data.size, used_before, logs);
     if ((reply.verdict == PUBLISH_TOPICS_FULL) != (full && !known)) fault_say(&world->fault, "%s: publish was answered %d, topics full %d, known %d", name.bytes, (int)reply.verdict, full, known);
-    if (reply.verdict == PUBLISH_BUSY) judge_busy(world, name, data.size);
+    if (reply.verdict == PUBLISH_BUSY) judge_busy(world, name, data.size, logs);
     world->seen.refused += reply.verdict != PUBLISH_DONE;
     /* Who is covered follows it even where there was no memory for the update. */
     if (reply.verdict != PUBLISH_TOPICS_FULL && history_life(&world->history, index)->newest == 0)
@@ -212,7 +246,14 @@ void world_subscribe(struct world *world, uint32_t conn_index, uint32_t index, s
     if (engine_follows(&world->engine, conn_index, name) && !followed && world->breakage == BREAK_UNSUBSCRIBE_FORGOTTEN) return; /* the stream is to show it */
     if (!known) world_note_if_forgotten(world, index);
     struct subscribe_reply reply;
+    uint64_t trimmed_before = counter_read(&world->counters, COUNTER_SEGMENTS_TRIMMED);
     enum subscribe_verdict verdict = engine_subscribe(&world->engine, conn_index, &ask, &reply);
+    note_reclaim(world, trimmed_before);
+    note_filled(world, index, conn->subscriber.format);
+    if (verdict == SUBSCRIBE_TOPICS_FULL && known && conn->subscriber.format != FORMAT_JSON && is_short_for(world, &world_topic(world, index)->log)) {
+        world->seen.refused++;
+        return;
+    }
     enum subscribe_verdict right = full && !known ? SUBSCRIBE_TOPICS_FULL : no_room ? SUBSCRIBE_FULL : SUBSCRIBE_DONE;
     if (verdict != right) fault_say(&world->fault, "%s: subscribe was answered %d, not %d", name.bytes, (int)verdict, (int)right);
     world->seen.refused += verdict != SUBSCRIBE_DONE;
@@ -278,6 +319,9 @@ void world_follow(struct world *world, uint32_t conn_index, uint32_t index, stru
     struct sim_conn *conn = world_conn(world, conn_index);
     const char *text = patterns_known[index];
     if (!reader_may_ask(conn->reader)) return;
+    for (uint32_t topic = 0; topic < world->history.topics_count && conn->subscriber.format != FORMAT_JSON; topic++)
+        if (world_topic(world, topic) && PAST_TOPICS_MAX * (world_topic(world, topic)->log.window_bytes + (64 << 10)) > world->plan.home.log_bytes_max - world->engine.home.store.bytes_used)
+            return; /* which would find memory is anyone's guess */
     bool known = conn->reader->as_asked.patterns[index].on, again;
     struct pattern_ask ask = { span_of_string(text), terms.every ? MODE_EVERY : MODE_LATEST, snapshot, terms.max_hz };
     if (!engine_subscribe_pattern(&world->engine, conn_index, &ask, &again)) {
@@ -317,7 +361,7 @@ static void expect_answer(struct world *world, const struct text *answer, const 
 static void expect_member(struct world *world, struct text *expected, uint32_t index, uint64_t seq)
 {
     size_t start = expected->size;
-    history_message(&world->history, index, history_life(&world->history, index), seq, expected);
+    history_message(&world->history, FORMAT_JSON, index, history_life(&world->history, index), seq, expected);
     text_cut(expected, start + 1, strlen("\"topic\":\"\",") + world_topic(world, index)->name_bytes);
 }
 

@@ -43,6 +43,7 @@ struct world_plan {
     uint32_t subscriptions_max, patterns_max;
     /* The flush's bounds: see gateway/fanout.c, where they are larger. */
     uint32_t send_bytes_max, send_pieces_max, sends_max, ranges_max, passes_max;
+    uint32_t formats; /* the first so many are read, by chance */
 };
 
 /* What a judge remembers of one paced topic of one connection. */
@@ -72,7 +73,7 @@ struct sim_conn {
 
 /* What happened, so that a schedule can show what it reached. */
 struct seen {
-    uint64_t turns, updates, gaps, jumps, cuts, reclaims, refused, births_late, deaths, forgotten, covered, rests, ranges_on;
+    uint64_t turns, updates, gaps, jumps, cuts, reclaims, refused, births_late, deaths, forgotten, covered, rests, ranges_on, filled, filled_short;
 };
 
 #define WORLD_RANGES_MAX 64
@@ -104,6 +105,7 @@ struct world {
     uint64_t          random;
     enum breakage     breakage;
     struct seen       seen;
+    uint32_t          numbers_count; /* of payloads */
     bool              pressed; /* memory was short in this turn */
     uint64_t          newest_then[PAST_TOPICS_MAX]; /* at the end of the last turn */
     void            (*between)(struct world *world, const void *context); /* between two batches of a flush; NULL: nothing happens */

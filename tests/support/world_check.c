@@ -26,6 +26,22 @@ static void check_window(struct world *world, const char *name, const struct pas
     if (world->breakage == BREAK_NOTHING && holds_too_much(world, life, log)) fault_say(&world->fault, "%s: the window holds a segment that it need not", name);
 }
 
+/* In another format than JSON: in step with it, and no less than that must hold. */
+static void check_format(struct world *world, uint32_t past, const struct topic *topic)
+{
+    const struct past_life *life = history_life(&world->history, past);
+    const char *name = world->history.topics[past].name;
+    const struct ends *ends = &topic->log.ends, *json = &topic->main->log.ends;
+    if (memcmp(topic->epoch, topic->main->epoch, EPOCH_BYTES) != 0) fault_say(&world->fault, "%s: two epochs at once", name);
+    if (ends->last.seq != life->newest) fault_say(&world->fault, "%s: its newest is %llu, and in another format %llu", name, (number)life->newest, (number)ends->last.seq);
+    if (life->newest == 0) return;
+    if (ends->key.seq != json->key.seq) fault_say(&world->fault, "%s: two newest keys, %llu and %llu", name, (number)json->key.seq, (number)ends->key.seq);
+    if (ends->tail.seq > life->loose) fault_say(&world->fault, "%s: in another format the window begins with %llu, but must hold all from %llu", name, (number)ends->tail.seq, (number)life->loose);
+    uint64_t bytes = 0;
+    for (struct mark mark = ends->tail; mark.seq <= ends->last.seq; mark = chain_next(&topic->log.chain, mark)) bytes += chain_frame_bytes(&topic->log.chain, mark.at);
+    if (bytes != topic->log.window_bytes) fault_say(&world->fault, "%s: counts %llu bytes in its window of %llu in another format", name, (number)topic->log.window_bytes, (number)bytes);
+}
+
 void world_check_windows(struct world *world)
 {
     for (uint32_t i = 0; i < world->history.topics_count; i++) {
@@ -36,6 +52,7 @@ void world_check_windows(struct world *world)
             return;
         }
         if (life->newest > 0) check_window(world, world->history.topics[i].name, life, &topic->log);
+        for (const struct topic *one = topic ? topic->next_format : NULL; one && world->breakage != BREAK_WINDOW_SHORT; one = one->next_format) check_format(world, i, one);
     }
 }
 
@@ -72,10 +89,8 @@ static void check_memory(struct world *world)
     const struct home *home = &world->engine.home;
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < world->history.topics_count; i++) {
-        const struct topic *topic = world_topic(world, i);
-        if (!topic) continue;
-        const struct chain *chain = &topic->log.chain;
-        for (uint32_t n = 0; n < chain->count; n++) bytes += sizeof(struct segment) + chain_at(chain, chain->number + n)->segment->size;
+        for (const struct topic *topic = world_topic(world, i); topic; topic = topic->next_format)
+            for (uint32_t n = 0; n < topic->log.chain.count; n++) bytes += sizeof(struct segment) + chain_at(&topic->log.chain, topic->log.chain.number + n)->segment->size;
     }
     if (bytes != home->store.bytes_used) fault_say(&world->fault, "the logs hold %llu bytes, but %llu count as used", (number)bytes, (number)home->store.bytes_used);
     if (home->store.bytes_used > home->store.bytes_max) fault_say(&world->fault, "the logs hold more than their budget");
@@ -135,6 +150,7 @@ static uint32_t check_conn(struct world *world, uint32_t index)
 static void check_local(struct world *world, const struct local_topic *local, uint32_t past)
 {
     const struct topic *topic = world_topic(world, past);
+    while (topic && topic->log.chain.format != local->chain.format) topic = topic->next_format;
     if (!topic) {
         fault_say(&world->fault, "%s is followed, and home does not know it", world->history.topics[past].name);
         return;
@@ -152,15 +168,17 @@ void world_check(struct world *world)
     for (uint32_t i = 0; (i = bitset_next(&world->live, i)) != BITSET_NONE; i++) subscriptions += check_conn(world, i);
     for (uint32_t past = 0; past < world->history.topics_count; past++) {
         struct span name = span_of_string(world->history.topics[past].name);
-        uint32_t local = locals_find(&engine->locals, name, siphash(engine->settings.hash_key, name), FORMAT_JSON);
-        if (local == POOL_NONE) continue;
-        followed++;
-        check_local(world, local_topic_at(&engine->locals, local), past);
+        for (enum wire_format format = 0; format < FORMATS_COUNT; format++) {
+            uint32_t local = locals_find(&engine->locals, name, siphash(engine->settings.hash_key, name), format);
+            if (local == POOL_NONE) continue;
+            followed++;
+            check_local(world, local_topic_at(&engine->locals, local), past);
+        }
     }
     if (subscriptions != engine->locals.subscriptions.used || subscriptions != engine->by_pair.count || subscriptions != counter_read(&world->counters, COUNTER_SUBSCRIPTIONS))
         fault_say(&world->fault, "%u subscriptions, but %u are out, %u known by pair", subscriptions, engine->locals.subscriptions.used, engine->by_pair.count);
     if (followed != engine->locals.topics.used || followed != engine->locals.by_name.count) fault_say(&world->fault, "%u topics are followed, but %u are out", followed, engine->locals.topics.used);
-    if (engine->home.topics_count != engine->home.by_name.count || engine->home.topics_count != counter_read(&world->counters, COUNTER_TOPICS))
+    if (engine->home.topics.used != engine->home.by_name.count || engine->home.topics_count != counter_read(&world->counters, COUNTER_TOPICS))
         fault_say(&world->fault, "home knows %u topics by name, but %u are out", engine->home.by_name.count, engine->home.topics_count);
     for (uint32_t i = 0; (i = bitset_next(&world->live, i)) != BITSET_NONE; i++)
         for (uint32_t at = world_conn(world, i)->subscriber.siblings_first; at != POOL_NONE; at = subscription_at(&engine->locals.subscriptions, at)->sibling_next)
@@ -191,8 +209,8 @@ void world_check_leaks(struct world *world)
     for (uint32_t past = 0; past < world->history.topics_count; past++) {
         if (history_life(&world->history, past)->newest == 0) continue;
         published++;
-        const struct log *log = &world_topic(world, past)->log;
-        if (log->chain.number != log->ends.tail.at.segment) fault_say(&world->fault, "%s: trimmed segments were never given back", world->history.topics[past].name);
+        for (const struct topic *topic = world_topic(world, past); topic; topic = topic->next_format)
+            if (topic->log.chain.number != topic->log.ends.tail.at.segment) fault_say(&world->fault, "%s: trimmed segments were never given back", world->history.topics[past].name);
     }
     if (engine->home.topics_count != published) fault_say(&world->fault, "%u topics were published to, but %u are known", published, engine->home.topics_count);
     if (engine->home.to_tell[0].first != POOL_NONE || engine->home.to_trim.first != POOL_NONE) fault_say(&world->fault, "a topic is still to be told or trimmed");

@@ -1,5 +1,4 @@
 /* The turn's second half in a world: what gateway/fanout.c does, with sockets that are numbers. See world.h. */
-#include "core/proto/ws_frame.h"
 #include "tests/support/world.h"
 
 typedef unsigned long long number;
@@ -21,9 +20,7 @@ static uint32_t past_of(const struct world *world, const struct local_topic *loc
 
 static void add_message(struct world *world, struct sim_conn *conn)
 {
-    char header[WS_SERVER_HEADER_BYTES_MAX];
-    text_add(&conn->out, span_of(header, ws_server_header_write(header, WS_TEXT, world->message.size)));
-    text_add(&conn->out, text_span(&world->message));
+    message_add(conn->subscriber.format, text_span(&world->message), &conn->out);
     world->message.size = 0;
 }
 
@@ -40,7 +37,7 @@ static void tell_news(struct world *world, struct sim_conn *conn, const struct l
     }
     if (!news->gap_to) return;
     world->seen.gaps++;
-    gap_judge(&world->history, past, news->gap_from, news->gap_to, &world->fault);
+    gap_judge(&world->history, conn->subscriber.format, past, news->gap_from, news->gap_to, &world->fault);
     if (conn->caught_up[past] && !world->pressed)
         fault_say(&world->fault, "%.*s: a gap from %llu to %llu for one that kept up", (int)name.size, name.bytes, (number)news->gap_from, (number)news->gap_to);
     if (world_breaks(world, BREAK_GAP_UNTOLD)) return;
@@ -58,11 +55,11 @@ static void judge_latest(struct world *world, const struct sim_conn *conn, const
     const struct followed *followed = &conn->reader->as_told.followed[past];
     uint64_t key_seq = history_at(life, life->newest)->key_seq;
     bool paced = conn->reader->as_asked.followed[past].max_hz > 0;
-    if ((conn->subscriber.behind || paced) && range->from.seq < key_seq && key_seq >= life->floor)
+    if ((conn->subscriber.behind || paced) && range->from.seq < key_seq && key_seq >= history_floor(life, conn->subscriber.format))
         fault_say(&world->fault, "%s (latest): sent from %llu on, which is superseded by %llu", name, (number)range->from.seq, (number)key_seq);
     bool of_this_life = followed->on && !followed->unborn && followed->life == world->history.topics[past].lives_count - 1;
     if (paced || !conn->caught_up[past] || world->pressed || !of_this_life || range->from.seq == followed->next) return;
-    if (history_bytes_from(life, followed->next) <= RANGE_BYTES_MAX)
+    if (history_bytes_most(life, followed->next) <= RANGE_BYTES_MAX)
         fault_say(&world->fault, "%s (latest): jumps from %llu to %llu, although it kept up", name, (number)followed->next, (number)range->from.seq);
 }
 
@@ -195,7 +192,7 @@ static void settle_short(struct world *world, struct sim_conn *conn, const struc
         if (into > 0) {
             world->seen.cuts++;
             const char *frame = chain_bytes(&local->chain, mark.at);
-            if (!world_breaks(world, BREAK_CARRY_LOST)) text_add(&conn->out, span_of(frame + into, ws_server_frame_bytes(frame) - into));
+            if (!world_breaks(world, BREAK_CARRY_LOST)) text_add(&conn->out, span_of(frame + into, chain_frame_bytes(&local->chain, mark.at) - into));
             mark = chain_next(&local->chain, mark);
         }
         sent_up_to(world, conn, cut, mark);

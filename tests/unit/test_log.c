@@ -437,6 +437,62 @@ static void a_full_budget_does_not_keep_a_log_from_shrinking(void **state)
     end(&kept);
 }
 
+/* What was reserved and cancelled leaves no trace: not in the ends, not in the budget, not in the size of what comes next. */
+static void a_cancelled_reservation_is_as_if_it_had_never_been(void **state)
+{
+    static const struct {
+        uint32_t    before;   /* frames of 100 bytes */
+        size_t      reserved;
+        const char *why;
+    } facts[] = {
+        { 0, 100, "the first of all" },
+        { 1, 100, "room behind the newest" },
+        { 5, 5000, "a new segment" },
+        { 9, 100, "a new segment, as the first is full" },
+        { 5, 400000, "a new one larger than any class" },
+    };
+    for (size_t i = 0; i < sizeof facts / sizeof *facts; i++) {
+        struct kept kept, twin;
+        begin(&kept, unlimited);
+        begin(&twin, unlimited);
+        append_many(&kept, facts[i].before, 100);
+        append_many(&twin, facts[i].before, 100);
+        for (int times = 0; times < 12; times++) {
+            assert_non_null(log_reserve(&kept.log, &kept.store, &kept.window, facts[i].reserved, kept.now_us));
+            log_cancel(&kept.log, &kept.store);
+        }
+        if (memcmp(&kept.log.ends, &twin.log.ends, sizeof kept.log.ends) != 0) fail_msg("%s: the ends moved", facts[i].why);
+        assert_int_equal(kept.store.bytes_used, twin.store.bytes_used);
+        assert_int_equal(kept.log.chain.count, twin.log.chain.count);
+        append_many(&kept, 300, 100);
+        append_many(&twin, 300, 100);
+        if (kept.store.bytes_used != twin.store.bytes_used) fail_msg("%s: what comes after takes %d bytes, not %d", facts[i].why, (int)kept.store.bytes_used, (int)twin.store.bytes_used);
+        assert_int_equal(log_newest_seq(&kept.log), facts[i].before + 300);
+        for (uint64_t seq = 1; seq <= facts[i].before + 300; seq++) assert_int_equal(chain_frame_bytes(&kept.log.chain, chain_seek(&kept.log.chain, &kept.log.ends.tail, seq).at), 100);
+        end(&kept);
+        end(&twin);
+    }
+}
+
+static void a_log_that_is_filled_later_goes_on_with_the_seq_of_another(void **state)
+{
+    struct kept kept;
+    begin(&kept, unlimited);
+    kept.log.before_seq = 41;
+    append(&kept, 100, false);
+    assert_int_equal(kept.log.ends.tail.seq, 42);
+    assert_int_equal(log_newest_seq(&kept.log), 42);
+    append_many(&kept, 100, 100);
+    assert_int_equal(log_newest_seq(&kept.log), 142);
+    assert_int_equal(chain_at(&kept.log.chain, kept.log.ends.tail.at.segment)->segment->first_seq, 42);
+    assert_int_equal(chain_seek(&kept.log.chain, &kept.log.ends.tail, 100).seq, 100);
+    log_forget(&kept.log);
+    log_release(&kept.log, &kept.store, UINT32_MAX);
+    append(&kept, 100, false);
+    assert_int_equal(log_newest_seq(&kept.log), 1);
+    end(&kept);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -460,6 +516,8 @@ int main(void)
         cmocka_unit_test(deltas_stay_though_their_key_has_left_the_window),
         cmocka_unit_test(a_segment_on_loan_stays_until_it_comes_back),
         cmocka_unit_test(a_full_budget_does_not_keep_a_log_from_shrinking),
+        cmocka_unit_test(a_cancelled_reservation_is_as_if_it_had_never_been),
+        cmocka_unit_test(a_log_that_is_filled_later_goes_on_with_the_seq_of_another),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
