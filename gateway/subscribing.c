@@ -211,7 +211,8 @@ enum readiness subscribing_prepare(struct shard *shard, struct conn *conn, const
 {
     if (asked->count - asked->patterns_count > shard->settings->limits_subscriptions) {
         *code = "too_many_topics";
-        *why = "more subscriptions than limits.subscriptions allows";
+        *why = at_limit(shard, COUNTER_LIMIT_SUBSCRIPTIONS, "more subscriptions than limits.subscriptions allows");
+        log_text(&shard->logger, EVENT_SUBSCRIPTIONS_FULL, "why", *why);
         return READY_NEVER;
     }
     enum readiness readiness = READY;
