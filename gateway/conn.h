@@ -43,6 +43,7 @@ struct conn {
     uint8_t           kind;       /* enum conn_kind, from OPEN on */
     uint16_t          ops;        /* operations that the kernel holds: a bit for each enum operation */
     uint8_t           rights;     /* enum rights */
+    bool              asked;      /* its first request was read whole */
     bool              credential; /* some credential was shown and was right */
     bool              paused;     /* its replies wait for room: nothing of it is consumed until they went out */
     bool              stalled;    /* a link to another shard was full: its requests wait for room */

@@ -14,6 +14,7 @@
 #include "gateway/cpus.h"
 #include "gateway/demo.h"
 #include "gateway/reload.h"
+#include "gateway/saved.h"
 
 enum { LAST_WORDS_MS = 500 }; /* how long the end waits for a standard error that is full */
 
@@ -183,6 +184,38 @@ static int hold_signals(void)
     return signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+/* ---- the saved state --------------------------------------------------------------------------------------------------- */
+
+static void tell_saved(struct control *control, enum event event, const struct saved_count *count)
+{
+    struct log_line line;
+    if (!log_begin(&control->logger, event, &line)) return;
+    log_line_string(&line, "file", control->start.state);
+    log_line_number(&line, "topics", count->topics);
+    log_line_number(&line, "updates", count->updates);
+    if (count->skipped > 0) log_line_number(&line, "skipped", count->skipped);
+    if (count->skipped > 0) log_line_number(&line, "first_skipped", count->skipped_first);
+    log_end(&control->logger, &line);
+}
+
+static int read_saved(struct control *control, char *why, size_t why_size)
+{
+    struct saved_count count;
+    if (!control->start.state[0]) return 0;
+    if (saved_read(&control->gateway, control->start.state, &count, why, why_size)) return -1;
+    tell_saved(control, EVENT_STATE_READ, &count);
+    return 0;
+}
+
+static void write_saved(struct control *control)
+{
+    struct saved_count count;
+    char why[1400];
+    if (!control->start.state[0]) return;
+    if (saved_write(&control->gateway, control->start.state, &count, why, sizeof why)) log_text(&control->logger, EVENT_STATE_FAILED, "why", why);
+    else tell_saved(control, EVENT_STATE_WRITTEN, &count);
+}
+
 /* ---- its turn ---------------------------------------------------------------------------------------------------------- */
 
 static int sleep_ms(const struct control *control)
@@ -218,6 +251,7 @@ void control_run(struct control *control)
     while (control->to_drain > 0) turn(control);
     command_all(control, (struct command){ .kind = COMMAND_END });
     gateway_join(&control->gateway);
+    write_saved(control);
     clock_tick(&control->clock);
     take_all_reports(control);
     log_event(&control->logger, EVENT_ENDED);
@@ -286,6 +320,10 @@ int control_start(struct control *control, char *why, size_t why_size)
     if (gateway_init(&control->gateway, control->version, why, (int)why_size)) return -1;
     if (reports_init(&control->demo_reports, &control->gateway.main_wake)) {
         snprintf(why, why_size, "no memory for reports");
+        return -1;
+    }
+    if (read_saved(control, why, why_size)) {
+        gateway_deinit(&control->gateway);
         return -1;
     }
     if (gateway_start(&control->gateway, why, (int)why_size)) return -1;

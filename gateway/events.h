@@ -17,6 +17,9 @@
     X(RELOAD_REFUSED, ERROR, BOUNDED, "settings were not reloaded: those before stay in force") \
     X(SETTING_CHANGED, INFO, BOUNDED, "setting changed") \
     X(NEEDS_RESTART, WARN, BOUNDED, "setting needs a restart: the one before stays in force") \
+    X(STATE_READ, INFO, BOUNDED, "the saved state was read") \
+    X(STATE_WRITTEN, INFO, BOUNDED, "the state was saved") \
+    X(STATE_FAILED, ERROR, BOUNDED, "the state was not saved") \
     X(DRAINING, INFO, BOUNDED, "draining") \
     X(STOPPING, WARN, BOUNDED, "ending at once: a second signal came") \
     X(ENDED, INFO, BOUNDED, "ended") \

@@ -31,6 +31,7 @@ int gateway_init(struct gateway *gateway, const struct settings *settings, char 
 {
     uint8_t hash_key[16];
     *gateway = (struct gateway){ .shards_count = (uint32_t)settings->shards };
+    if (inherited_read(&gateway->inherited, gateway->shards_count, why, (size_t)why_size)) return -1;
     random_fill(hash_key, sizeof hash_key);
     gateway->shards = aligned_alloc(_Alignof(struct shard), gateway->shards_count * sizeof *gateway->shards);
     if (!gateway->shards || wake_init(&gateway->main_wake)) {

@@ -254,6 +254,7 @@ static size_t feed_body(struct shard *shard, struct conn *conn, struct span byte
 static void serve(struct shard *shard, struct conn *conn, struct span head, const struct http_request *request)
 {
     counter_add(&shard->counters, COUNTER_HTTP_REQUESTS, 1);
+    conn->asked = true;
     http_route(shard, conn, head, request);
     if (conn->exchange && conn->exchange->in_body && !conn->exchange->ended && !conn->exchange->chunked && conn->exchange->left == 0) take_body(shard, conn, span_of("", 0), true);
 }

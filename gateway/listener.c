@@ -1,6 +1,7 @@
 #include "gateway/listener.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -97,6 +98,28 @@ int listener_open(struct listener *listener, const char *address, bool first, ui
     if (error == -EADDRINUSE) snprintf(why, (size_t)why_size, "can't listen on %s: the port is in use; is another gateway running? Choose another with --listen", address);
     else snprintf(why, (size_t)why_size, "can't listen on %s: %s", address, strerror(-error));
     return -1;
+}
+
+int listener_adopt(struct listener *listener, int descriptor, uint32_t backlog_bytes, char *why, int why_size)
+{
+    struct sockaddr_storage address;
+    socklen_t address_bytes = sizeof address, number_bytes = sizeof(int);
+    int on = 1, lowat = (int)backlog_bytes, listens = 0;
+    *listener = (struct listener){ .descriptor = -1 };
+    bool fits = getsockname(descriptor, (struct sockaddr *)&address, &address_bytes) == 0 && (address.ss_family == AF_INET || address.ss_family == AF_INET6)
+                && getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &listens, &number_bytes) == 0 && listens;
+    if (!fits) {
+        snprintf(why, (size_t)why_size, "descriptor %d, which LISTEN_FDS hands over, is no listening TCP socket", descriptor);
+        return -1;
+    }
+    if (setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0 && setsockopt(descriptor, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &lowat, sizeof lowat) == 0)
+        listener->descriptor = fcntl(descriptor, F_DUPFD_CLOEXEC, 0); /* shards may share it */
+    if (listener->descriptor < 0) {
+        snprintf(why, (size_t)why_size, "can't use descriptor %d, which LISTEN_FDS hands over: %s", descriptor, strerror(errno));
+        return -1;
+    }
+    listener->loopback = is_loopback((const struct sockaddr *)&address);
+    return 0;
 }
 
 void listener_close(struct listener *listener)

@@ -16,6 +16,8 @@ struct listener {
  * the port (SO_REUSEPORT); the first one makes sure that no other process has it, which would silently take half of the clients.
  * 0, or -1 with a plain sentence. */
 int  listener_open(struct listener *listener, const char *address, bool first, uint32_t backlog_bytes, char *why, int why_size);
+/* Takes over a socket that listens already; the same options are set. The descriptor stays the caller's. 0, or -1 with a plain sentence. */
+int  listener_adopt(struct listener *listener, int descriptor, uint32_t backlog_bytes, char *why, int why_size);
 void listener_close(struct listener *listener);
 /* Whether it is written as one: host:port or [host]:port, with a port from 1 to 65535. */
 bool listener_address_valid(const char *address);

@@ -25,6 +25,7 @@ enum { AT_START = 0, UP_TO_START = 1, UP_TO_TWICE = 2, ANY_TIME = 255 };
  * first, and those of one section together. */
 #define SETTINGS(X) \
     X(ADDRESS, listen, "listen", "127.0.0.1:8080", 0, 127, AT_START, "address and port for http and ws; [::1]:8080 for IPv6") \
+    X(TEXT, state, "state", "", 0, 1023, AT_START, "file that keeps each topic's newest update, seq and epoch across a restart: written at the end, read at the start; none: topics begin anew") \
     X(COUNT, shards, "shards", "0", 0, 64, AT_START, "shard threads; 0: as many as CPUs may be used") \
     X(FLAG, demo, "demo", "false", 0, 0, AT_START, "publish a synthetic demo feed") \
     X(FLAG, echo, "echo", "false", 0, 0, AT_START, "serve /v1/echo, for conformance tests") \

@@ -27,10 +27,18 @@ static bool to_reports(void *context, struct span line)
     return reports_text(context, REPORT_LINE, line);
 }
 
+static int open_listener(struct shard *shard, const struct settings *settings, char *why, int why_size)
+{
+    const struct inherited *inherited = &shard->gateway->inherited;
+    uint32_t backlog_bytes = (uint32_t)settings->socket_backlog;
+    if (inherited->count == 0) return listener_open(&shard->listener, settings->listen, shard->index == 0, backlog_bytes, why, why_size);
+    return listener_adopt(&shard->listener, inherited->first + (int)(shard->index % inherited->count), backlog_bytes, why, why_size);
+}
+
 int shard_init(struct shard *shard, uint32_t index, struct gateway *gateway, const struct settings *settings, const uint8_t hash_key[16], char *why, int why_size)
 {
     *shard = (struct shard){ .index = index, .gateway = gateway, .settings = settings, .input = { POOL_NONE, POOL_NONE }, .starved = { POOL_NONE, POOL_NONE } };
-    if (listener_open(&shard->listener, settings->listen, index == 0, (uint32_t)settings->socket_backlog, why, why_size)) return -1;
+    if (open_listener(shard, settings, why, why_size)) return -1;
     uint32_t files_max = shard_files_max(settings);
     shard->connections_max = shard_connections_max(settings, files_max);
     clock_tick(&shard->clock);
@@ -107,7 +115,8 @@ static void for_each_conn(struct shard *shard, void (*visit)(struct shard *, str
 
 static void say_goodbye(struct shard *shard, struct conn *conn)
 {
-    bool between_requests = conn->state == CONN_HTTP && !conn->exchange && !conn->listed;
+    /* Whoever has not asked yet is about to: he is answered, not left. */
+    bool between_requests = conn->state == CONN_HTTP && !conn->exchange && !conn->listed && conn->asked;
     if (conn->state == CONN_OPEN) conn_close(shard, conn, WS_CLOSE_GOING_AWAY, "the gateway is shutting down");
     else if (between_requests) conn_linger(shard, conn);
 }
@@ -125,6 +134,18 @@ static void drain(struct shard *shard)
     for_each_conn(shard, say_goodbye);
 }
 
+/* All have drained. What was accepted meanwhile is answered, within a second, and nothing is accepted any more: the socket may be shared
+ * with a gateway that comes after us, and connections wait in it. */
+static void begin_end(struct shard *shard)
+{
+    enum { LAST_ANSWERS_MS = 1000 };
+    uint64_t until_ms = shard_now_ms(shard) + LAST_ANSWERS_MS;
+    shard->state = SHARD_ENDING;
+    if (until_ms < shard->drain_until_ms) shard->drain_until_ms = until_ms;
+    if (shard->listener.accepting) ring_cancel(&shard->ring, token_make(OP_ACCEPT, 0, 0), token_make(OP_NONE, 0, 0));
+    for_each_conn(shard, say_goodbye);
+}
+
 static void on_commands(struct shard *shard)
 {
     struct command command;
@@ -137,19 +158,28 @@ static void on_commands(struct shard *shard)
             shard->drain_until_ms = 0;
             if (shard->state == SHARD_OPEN) shard->state = SHARD_DRAINING;
             break;
-        case COMMAND_END: shard->state = SHARD_ENDING; break;
+        case COMMAND_END: begin_end(shard); break;
         }
     }
     spsc_release(&shard->commands_out);
 }
 
+/* Somebody has not been told all yet. Those who only come and ask whether we are ready do not keep us. */
+static bool is_busy(const struct shard *shard)
+{
+    for (uint32_t index = 0; (index = bitset_next(&shard->live, index)) != BITSET_NONE; index++) {
+        const struct conn *conn = conn_at(shard, index);
+        if (conn->state == CONN_OPEN || conn->state == CONN_CLOSING || conn->exchange || conn_out_waiting(conn) > 0) return true;
+    }
+    return false;
+}
+
 static void check_drain(struct shard *shard)
 {
     if (shard->state == SHARD_OPEN) return;
-    if (shard->state == SHARD_ENDING || shard_now_ms(shard) >= shard->drain_until_ms) for_each_conn(shard, end_now);
-    if (shard->conns.used > 0) return;
-    if (shard->state == SHARD_ENDING) shard->state = SHARD_ENDED;
-    if (shard->state != SHARD_DRAINING) return;
+    if (shard_now_ms(shard) >= shard->drain_until_ms) for_each_conn(shard, end_now);
+    if (shard->state == SHARD_ENDING && !shard->listener.accepting && shard->conns.used == 0) shard->state = SHARD_ENDED;
+    if (shard->state != SHARD_DRAINING || is_busy(shard)) return;
     shard->state = SHARD_DRAINED;
     reports_word(&shard->reports, REPORT_DRAINED, 0);
 }
@@ -169,7 +199,7 @@ static bool is_full(const struct shard *shard)
 
 static void arm_accept(struct shard *shard)
 {
-    if (shard->listener.accepting || is_full(shard)) return;
+    if (shard->listener.accepting || is_full(shard) || shard->state >= SHARD_ENDING) return;
     shard->listener.accepting = true;
     ring_accept(&shard->ring, shard->listener.descriptor, token_make(OP_ACCEPT, 0, 0));
 }
@@ -184,7 +214,7 @@ static void accept_failed(struct shard *shard, int error)
 static void on_accept(struct shard *shard, const struct completion *completion)
 {
     if (completion->result >= 0) conn_accepted(shard, (uint32_t)completion->result);
-    else accept_failed(shard, -completion->result);
+    else if (shard->state < SHARD_ENDING) accept_failed(shard, -completion->result); /* else it was cancelled */
     if (!completion_more(completion)) shard->listener.accepting = false; /* armed again when the turn is over */
 }
 
@@ -250,7 +280,7 @@ static int64_t sleep_ms(struct shard *shard, bool busy)
     int64_t engine_ms = due_us == UINT64_MAX ? -1 : due_us > shard->clock.mono_us ? (int64_t)((due_us - shard->clock.mono_us) / 1000 + 1) : 0;
     if (shard->stalled.members > 0 && (engine_ms < 0 || engine_ms > STALLED_LOOK_MS)) engine_ms = STALLED_LOOK_MS;
     if (engine_ms >= 0 && (timer_ms < 0 || engine_ms < timer_ms)) timer_ms = engine_ms;
-    int64_t drain_ms = shard->state == SHARD_DRAINING && shard->drain_until_ms > now_ms ? (int64_t)(shard->drain_until_ms - now_ms) : -1;
+    int64_t drain_ms = (shard->state == SHARD_DRAINING || shard->state == SHARD_ENDING) && shard->drain_until_ms > now_ms ? (int64_t)(shard->drain_until_ms - now_ms) : -1;
     if (drain_ms >= 0 && (timer_ms < 0 || drain_ms < timer_ms)) return drain_ms;
     return timer_ms;
 }

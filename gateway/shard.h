@@ -20,6 +20,7 @@
 #include "core/pubsub/engine.h"
 #include "core/queue/spsc.h"
 #include "core/queue/wake.h"
+#include "gateway/inherited.h"
 #include "gateway/listener.h"
 #include "gateway/logger.h"
 #include "gateway/reports.h"
@@ -97,6 +98,7 @@ struct gateway {
     struct shard *shards;
     uint32_t      shards_count;
     struct wires *wires;
+    struct inherited inherited; /* listening sockets that were handed over */
     struct wake   main_wake; /* the main thread's, for reports */
 };
 

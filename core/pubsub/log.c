@@ -49,11 +49,6 @@ static uint32_t next_segment_bytes(const struct log *log, const struct window *w
     return bytes < SEGMENT_BYTES_MIN ? SEGMENT_BYTES_MIN : (uint32_t)bytes;
 }
 
-static uint64_t next_seq(const struct log *log)
-{
-    return (log->ends.last.seq > 0 ? log->ends.last.seq : log->before_seq) + 1;
-}
-
 char *log_reserve(struct log *log, struct segment_store *store, const struct window *window, size_t bytes, uint64_t now_us)
 {
     struct ends *ends = &log->ends;
@@ -62,7 +57,7 @@ char *log_reserve(struct log *log, struct segment_store *store, const struct win
         if (newest->size - ends->head.offset >= bytes) return (char *)(uintptr_t)newest->bytes + ends->head.offset; /* above the head it is ours */
     }
     uint32_t number = log->chain.number + log->chain.count;
-    struct segment *segment = segment_take(store, number, next_seq(log), bytes, next_segment_bytes(log, window, now_us));
+    struct segment *segment = segment_take(store, number, log_next_seq(log), bytes, next_segment_bytes(log, window, now_us));
     if (!segment) return NULL;
     if (chain_push(&log->chain, (struct chain_link){ .segment = segment, .first_key = NO_KEY })) {
         segment_give(store, segment);
@@ -85,7 +80,7 @@ void log_commit(struct log *log, size_t bytes, bool key, uint64_t now_us)
 {
     struct ends *ends = &log->ends;
     struct chain_link *newest = chain_at(&log->chain, ends->head.segment);
-    struct mark mark = { ends->head, next_seq(log) };
+    struct mark mark = { ends->head, log_next_seq(log) };
 
     if (mark.at.offset == 0) { /* not before: what was cancelled says nothing about the traffic */
         log->newest_opened_us = now_us;

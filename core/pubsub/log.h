@@ -58,4 +58,9 @@ static inline uint64_t log_newest_seq(const struct log *log)
     return log->ends.last.seq;
 }
 
+static inline uint64_t log_next_seq(const struct log *log)
+{
+    return (log->ends.last.seq > 0 ? log->ends.last.seq : log->before_seq) + 1;
+}
+
 #endif

@@ -30,7 +30,7 @@ bool topic_append(struct topic *topic, struct segment_store *store, const struct
 {
     struct update update = {
         .topic = topic_name(topic),
-        .seq = log_newest_seq(&topic->log) + 1,
+        .seq = log_next_seq(&topic->log),
         .ts_us = now_us > topic->ts_us ? now_us : topic->ts_us,
         .data = data,
         .line_break = line_break,

@@ -51,13 +51,14 @@ def free_port():
 class Gateway:
     """One running gateway; a context manager. key=None configures none."""
 
-    def __init__(self, *flags, key=KEY, command=("serve",), variables=None, stderr=None):
+    def __init__(self, *flags, key=KEY, command=("serve",), variables=None, stderr=None, sockets=()):
         self.flags = list(flags) + ([] if key is None else ["--auth.publish-key", key])
         self.command = list(command)
         if SHARDS and "--shards" not in self.flags:
             self.flags += ["--shards", SHARDS]
         self.variables = variables or {}
         self.pipe = stderr  # a descriptor for its standard error; None: a file of ours
+        self.sockets = sockets  # listening ones that it inherits, as systemd's socket activation hands them over
         self.process = None
         self.said = None    # (stdout, stderr) of one that has ended
         self.ended = False  # its end was seen and found clean
@@ -76,9 +77,12 @@ class Gateway:
         self.port = port or free_port()
         self.said, self.ended = None, False
         self.stdout, self.stderr = tempfile.TemporaryFile(), tempfile.TemporaryFile()
-        self.process = subprocess.Popen([RINGCAST, *self.command, "--listen", f"127.0.0.1:{self.port}", *self.flags],
-                                        stdin=subprocess.DEVNULL, stdout=self.stdout, stderr=self.stderr if self.pipe is None else self.pipe,
-                                        env={**environment(), **self.variables})
+        command = [RINGCAST, *self.command, "--listen", f"127.0.0.1:{self.port}", *self.flags]
+        if self.sockets:  # descriptors from 3 on, and the process that they are for
+            moves = " ".join(f"{3 + i}<&{one.fileno()}" for i, one in enumerate(self.sockets))
+            command = ["bash", "-c", f'exec {moves}; LISTEN_PID=$$ LISTEN_FDS={len(self.sockets)} exec "$0" "$@"', *command]
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.stdout, stderr=self.stderr if self.pipe is None else self.pipe,
+                                        env={**environment(), **self.variables}, pass_fds=[one.fileno() for one in self.sockets])
         atexit.register(self.kill)
         deadline = time.monotonic() + 2 * PATIENCE
         while not self.answers():
