@@ -6,6 +6,7 @@
 #include "core/base/random.h"
 #include "gateway/cpus.h"
 #include "gateway/pending.h"
+#include "gateway/web.h"
 
 static int connect_all(struct gateway *gateway, const struct settings *settings)
 {
@@ -31,6 +32,7 @@ int gateway_init(struct gateway *gateway, const struct settings *settings, char 
     uint8_t hash_key[16];
     *gateway = (struct gateway){ .shards_count = (uint32_t)settings->shards };
     random_fill(hash_key, sizeof hash_key);
+    web_init();
     gateway->shards = aligned_alloc(_Alignof(struct shard), gateway->shards_count * sizeof *gateway->shards);
     if (!gateway->shards) {
         snprintf(why, (size_t)why_size, "no memory for %u shards", gateway->shards_count);
