@@ -49,7 +49,7 @@ function writeAddress() {
   if (view.hz) said.set("hz", String(view.hz));
   if (view.sort !== "name" || view.down) said.set("sort", (view.down ? "-" : "") + view.sort);
   if (view.find) said.set("find", view.find);
-  const text = said.toString().replace(/%2C/g, ",").replace(/%3E/g, ">").replace(/%2F/g, "/");
+  const text = said.toString().replace(/%2C/g, ",").replace(/%2F/g, "/");
   history.replaceState(null, "", text ? "#" + text : location.pathname);
   showView();
 }
@@ -89,9 +89,7 @@ function connect() {
   mine.on("reconnect", ({ delayMs }) => { if (mine === rc) { retryAt = Date.now() + delayMs; showState(); } });
   mine.on("error", error => {
     if (mine !== rc) return;
-    if (error.code === "unauthorized") return lock(token ? "The gateway does not take this token: " + error.message : "");
-    if (error.code === "forbidden" && !subscription) return lock("This token may not read here: " + error.message);
-    console.warn("ringcast:", error.message);
+    if (error.code === "unauthorized") lockFor(error);      // what else there is, the subscription or the state tells
   });
   locked = false;
   follow();
@@ -107,7 +105,7 @@ function follow() {
       mode, maxHz: mode === "latest" ? view.hz : undefined, onUpdate: take,
       onError: error => {
         if (subscription !== mine) return;
-        if (error.code === "unauthorized") return lock("");
+        if (error.code === "unauthorized") return lockFor(error);
         if (error.code === "forbidden" && topics.size === 0) return lock("This token may not read " + (error.topic ?? view.topics.join(", ")) + ": " + error.message);
         refusal = error.message; showState();
       },
@@ -126,7 +124,9 @@ function chooseTopics(text) {
   writeAddress(); topics.clear(); held.clear(); table.clear(); tooMany = false; acknowledged = 0; follow(); showState();
 }
 
+function lockFor(error) { lock(token ? "The gateway does not take this token: " + error.message : ""); }
 function lock(reason) {
+  if (locked) return;
   locked = true; token = ""; store(sessionStorage, TOKEN, "");
   say("locked-why", reason);
   rc.close();

@@ -17,7 +17,7 @@ export class History {
     const dialog = $("detail"), chart = $("d-chart");
     $("d-close").onclick = () => dialog.close();
     dialog.onclick = event => { if (event.target === dialog) dialog.close(); };      // beside the sheet
-    dialog.onclose = () => { const topic = this.#topic; this.#topic = null; this.#turn++; this.#updates = []; closed(topic); };
+    dialog.onclose = () => { if (dialog.open) return; const topic = this.#topic; this.#topic = null; this.#turn++; this.#updates = []; closed(topic); };
     chart.onpointermove = event => { this.#cursor = event.clientX - chart.getBoundingClientRect().left; this.#want(); };
     chart.onpointerleave = () => { this.#cursor = null; this.#want(); };
     const tabs = [...$("d-tabs").querySelectorAll("[role=tab]")];

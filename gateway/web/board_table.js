@@ -28,7 +28,7 @@ export class Table {
   #order = []; #shown = new Map(); #free = []; #dirty = []; #frame = 0;
   #height = 44; #top = 0; #stuck = 0; #width = 0;
   #stop = null;                                  // the topic at which Tab stops
-  #colours = {}; #flat = true; #ratio = 1;
+  #colours = {}; #ratio = 1; #made = 0;
   sort = "name"; descending = false; needle = ""; frozen = false;
 
   /** open(topic): it was chosen. wanted(topic): it came into sight. */
@@ -172,7 +172,11 @@ export class Table {
     node.text = {};
     for (const part of node.querySelectorAll("[data-text]")) node.text[part.dataset.text] = part.appendChild(document.createTextNode(""));
     node.sym = node.querySelector(".sym"); node.price = node.querySelector(".price"); node.canvas = node.querySelector("canvas"); node.pen = node.canvas.getContext("2d");
-    node.chg = node.querySelector(".chg"); node.gaps = node.querySelector(".gaps");
+    node.gaps = node.querySelector(".gaps");
+    const parts = [node.sym, node.querySelector(".name"), node.price, node.querySelector(".chg")];      // what is read when the row gets the focus
+    parts.forEach((part, i) => { part.id = `row-${this.#made}-${i}`; });
+    node.setAttribute("aria-labelledby", parts.map(({ id }) => id).join(" "));
+    this.#made++;
     return node;
   }
 
