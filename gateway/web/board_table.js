@@ -4,6 +4,7 @@
 import { ageText, compact, count, format, rateText, shortJson } from "/board_values.js";
 
 const PAINT_MS = 110, FLASH_MS = 500;            // a row is painted and flashes at most that often: an eye can't follow more
+const ARRANGE_MS = 200;
 const OVERSCAN = 6;                              // rows above and below what is in sight
 const NODES_FREE_MAX = 100;
 
@@ -28,7 +29,7 @@ export class Table {
   #order = []; #shown = new Map(); #free = []; #dirty = []; #frame = 0;
   #height = 44; #top = 0; #stuck = 0; #width = 0;
   #stop = null;                                  // the topic at which Tab stops
-  #colours = {}; #ratio = 1; #made = 0;
+  #colours = {}; #ratio = 1; #made = 0; #arranging = 0;
   sort = "name"; descending = false; needle = ""; frozen = false;
 
   /** open(topic): it was chosen. wanted(topic): it came into sight. */
@@ -85,6 +86,7 @@ export class Table {
   /** All rows go, as for other topics. */
   clear() {
     for (const topic of [...this.#shown.keys()]) this.#drop(topic);
+    for (const node of this.#free) node.remove();
     this.#order = []; this.#dirty.length = 0; this.#stop = null;
   }
 
@@ -120,7 +122,8 @@ export class Table {
     let moved = false;
     for (let i = from; i < to; i++) moved = this.#show(this.#order[i]) || moved;
     if (focused?.node) moved = this.#show(focused) || moved;
-    if (moved) this.#arrangeNodes(focused?.node ?? null);
+    for (const node of this.#free) if (node.isConnected) node.remove();      // what found no use in another place
+    if (moved) this.#arrangeSoon();
     if (!this.#stop || !this.#stop.node) {
       const first = this.#order[Math.min(this.#order.length - 1, Math.max(0, Math.ceil((scrollY + this.#stuck - this.#top) / this.#height)))];
       if (first?.node && !focused) this.#stopAt(first);
@@ -135,7 +138,8 @@ export class Table {
       node.topic = topic; node.painted = false; node.paintedAt = -1e9; node.flashedAt = -1e9; node.place = -1; node.shown = ""; node.shownValue = null; node.epoch = topic.epoch;
       node.tabIndex = topic === this.#stop ? 0 : -1;
       put(node.text.before, topic.before); put(node.text.last, topic.last); node.sym.title = topic.name;
-      this.#shown.set(topic, node); this.#body.append(node);
+      this.#shown.set(topic, node);
+      if (!node.isConnected) this.#body.append(node);
       this.touch(topic); this.#wanted(topic);
       made = true;
     }
@@ -147,8 +151,15 @@ export class Table {
     return true;
   }
 
-  /* A reader of the page follows its order; the row that has the focus would lose it by being moved. */
-  #arrangeNodes(focused) {
+  /* A reader of the page follows its order. Not while one scrolls: moving rows within the page is dear. */
+  #arrangeSoon() {
+    clearTimeout(this.#arranging);
+    this.#arranging = setTimeout(() => this.#arrangeNodes(), ARRANGE_MS);
+  }
+
+  /* The row that has the focus would lose it by being moved: the others move around it. */
+  #arrangeNodes() {
+    const focused = this.#body.contains(document.activeElement) ? document.activeElement.closest(".row") : null;
     const nodes = [...this.#shown.values()].sort((a, b) => a.place - b.place), at = focused ? nodes.indexOf(focused) : -1;
     let previous = null;
     for (let i = 0; i < at; i++) if (nodes[i].nextElementSibling !== nodes[i + 1]) this.#body.insertBefore(nodes[i], focused);
@@ -163,7 +174,8 @@ export class Table {
   #drop(topic) {
     const { node } = topic;
     this.#shown.delete(topic); topic.node = null;
-    node.remove(); node.topic = null; node.flash?.cancel();
+    node.topic = null; node.flash?.cancel();
+    if (node === document.activeElement || this.#free.length >= NODES_FREE_MAX) node.remove();      // another topic must not inherit the focus
     if (this.#free.length < NODES_FREE_MAX) this.#free.push(node);
   }
 

@@ -217,7 +217,7 @@ class BoardTest(GatewayTest):
             head = f"document.querySelector('[role=columnheader][data-sort={column}]')"
             for order, said in ((first, "ascending" if column == "name" else "descending"), (second, "descending" if column == "name" else "ascending")):
                 board.run(f"{head}.firstElementChild.click(); await until(() => rows().map(({{ topic }}) => topic).join() === '{order}'); if ({head}.ariaSort !== '{said}') throw new Error({head}.ariaSort)")
-        self.assertEqual(board.run("return [...$('rows').children].map(row => row.topic.name).join()"), "c,b,a", "the page's order is the screen's")
+        board.run("await until(() => [...$('rows').children].map(row => row.topic.name).join() === 'c,b,a', \"the page's order becomes the screen's\")")
 
     def test_pausing_holds_still_keeps_nothing_and_goes_on_with_the_newest(self):
         topic = self.topic("pause")
