@@ -274,6 +274,7 @@ function tick() {
   say("rate-of", !paused && published > mean * 1.2 + 2 ? "of " + compact(Math.round(published)) + " published" : "");
   drawRates();
   const sample = delays.values.slice(0, Math.min(delays.used, DELAYS)).sort();
+  say("delay-what", view.hz ? "Median delay, waiting for max_hz included" : "Median delay");
   say("delay", sample.length && clock.rttMs < Infinity ? delayText(sample[sample.length >> 1]) : "–");
   say("delay-p99", sample.length && clock.rttMs < Infinity ? `99 %: ${delayText(sample[Math.floor(sample.length * 0.99)])} · ± ${delayText(clock.rttMs / 2).replace("< ", "")}` : "");
   if (!paused) {
@@ -348,6 +349,7 @@ addEventListener("keydown", event => {
   if (event.key === "ArrowDown" && event.target === $("find")) { event.preventDefault(); $("rows").querySelector("[tabindex='0']")?.focus(); }
 });
 addEventListener("hashchange", () => { const before = view.topics.join(); readAddress(); showView(); if (view.topics.join() !== before) chooseTopics(view.topics.join()); else follow(); });
+$("skip").onclick = event => { event.preventDefault(); table.focusStop(); };      // a fragment would be a view
 document.addEventListener("visibilitychange", () => { if (!document.hidden) table.touchAll(); });
 
 /* ---- beginning */

@@ -101,6 +101,7 @@ export class History {
     }
     const body = $("d-rows");
     if (body.dataset.key === rows.map(({ key }) => key).join()) return;
+    $("d-table").dataset.kind = topic.value === null ? "text" : "number";
     body.dataset.key = rows.map(({ key }) => key).join();
     body.replaceChildren(...rows.map(({ cells, gap, trend }) => {
       if (gap) { const cell = Object.assign(element("td", gap), { colSpan: 4 }), row = element("tr", cell); row.className = "hole"; return row; }

@@ -46,7 +46,12 @@ export class Table {
   /** After whatever may move or resize it. */
   measure() {
     const style = getComputedStyle(this.#body);
-    this.#height = parseFloat(style.getPropertyValue("--row")) || 44;
+    const height = parseFloat(style.getPropertyValue("--row")) || 44;
+    if (height !== this.#height) {               // a phone was turned: rows stand elsewhere
+      this.#height = height;
+      for (const topic of this.#shown.keys()) topic.node.place = -1;
+      this.#body.style.height = this.#order.length * height + "px";
+    }
     this.#stuck = parseFloat(style.getPropertyValue("--stuck")) || 0;
     this.#top = this.#body.getBoundingClientRect().top + scrollY;
     this.#width = innerWidth; this.#ratio = devicePixelRatio;
@@ -61,6 +66,9 @@ export class Table {
     topic.dirty = true; this.#dirty.push(topic);
     this.#want();
   }
+
+  /** For who skips what stands before the table. */
+  focusStop() { this.#stop?.node?.focus(); }
 
   touchAll() { for (const topic of this.#shown.keys()) this.touch(topic); }
 
@@ -199,7 +207,9 @@ export class Table {
     node.painted = true; node.paintedAt = now;
     const change = topic.change, none = !topic.seq, price = number => number === null ? "" : format(number, decimals);
     const shown = none ? "no update yet" : value === null ? shortJson(topic.data) : format(value, decimals), kind = none ? "none" : value === null ? "text" : "number";
+    const size = kind !== "number" || shown.length < 11 ? "" : shown.length < 14 ? "long" : "longest";
     if (node.dataset.kind !== kind) node.dataset.kind = kind;
+    if (node.dataset.size !== size) node.dataset.size = size;
     if (shown !== node.shown || topic.epoch !== node.epoch) {
       let same = 0;                              // only the digits that moved take the colour
       if (shown.length === node.shown.length && value !== null) while (shown[same] === node.shown[same] && same < shown.length) same++;

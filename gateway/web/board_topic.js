@@ -19,7 +19,7 @@ export class Topic {
     this.epoch = epoch; this.seq = 0; this.ts = 0; this.at = 0; this.data = undefined; this.reading = readingOf(null);
     this.value = null; this.decimals = 0; this.label ??= "";
     this.first = null; this.firstTs = 0; this.firstSeq = 0; this.points = []; this.pointTs = 0; this.historyAsked = false;
-    this.received = 0; this.receivedBefore = 0; this.seqBefore = 0; this.rate = 0; this.published = 0;
+    this.received = 0; this.receivedBefore = 0; this.seqBefore = 0; this.rate = 0; this.published = 0; this.ticks = 0;
     this.skipped = 0; this.lost = 0;
   }
 
@@ -30,7 +30,7 @@ export class Topic {
     const missing = this.seq ? seq - this.seq - 1 : 0;
     if (gap) this.lost += gap.to - gap.from + 1;
     else this.skipped += missing;
-    if (!this.received) this.seqBefore = seq;
+    if (!this.received) { this.seqBefore = seq; this.receivedBefore = 1; }      // a snapshot is no rate
     this.seq = seq; this.ts = ts; this.at = now; this.data = data; this.received++;
     const reading = this.reading = readingOf(data);
     this.value = reading.value; this.label = reading.label || reading.field;
@@ -69,7 +69,8 @@ export class Topic {
   tick(seconds) {
     const received = (this.received - this.receivedBefore) / seconds, published = (this.seq - this.seqBefore) / seconds;
     this.receivedBefore = this.received; this.seqBefore = this.seq;
-    this.rate += (received - this.rate) * RATE_SHARE; this.published += (published - this.published) * RATE_SHARE;
+    const share = Math.max(RATE_SHARE, 1 / ++this.ticks);
+    this.rate += (received - this.rate) * share; this.published += (published - this.published) * share;
     if (this.rate < 0.02) this.rate = 0;
     if (this.published < 0.02) this.published = 0;
     return published;
