@@ -10,7 +10,7 @@ import { capital, compact, count, delayText, quoted, sentence, spanText } from "
 const TOPICS_MAX = 20000;                        // beyond it the page says that it shows a part
 const RATES = [0, 10, 4, 1, 0.2], SORTS = ["name", "change", "volume", "rate"];
 const HISTORY_MAX = 240, HISTORIES_AT_ONCE = 4, PAYLOAD_CHARS_MAX = 1000;      // for a spark line's beginning; not of large payloads
-const CLOCK_MS = 15000, CLOCK_AGE_MS = 300000, DELAYS = 1024, SECONDS = 60;
+const CLOCK_MS = 15000, CLOCK_SOON_MS = 2000, CLOCK_FIRST_MS = 8000, CLOCK_AGE_MS = 300000, DELAYS = 1024, SECONDS = 60;
 const TOKEN = "ringcast.token", THEME = "ringcast.theme";
 
 const $ = id => document.getElementById(id);
@@ -140,7 +140,7 @@ function get(path) { return fetch(path, { headers: token ? { Authorization: "Bea
 
 let received = 0;
 const delays = { values: new Float64Array(DELAYS), used: 0 };
-const clock = { aheadMs: 0, rttMs: Infinity, readAt: 0 };
+const clock = { aheadMs: 0, rttMs: Infinity, readAt: 0, askedAt: 0 };
 
 function known(name) {
   let topic = topics.get(name);
@@ -169,6 +169,7 @@ function show(update, now) {
 /* The least disturbed of some pings tells how the clocks stand. */
 async function readClock() {
   const mine = rc;
+  clock.askedAt = performance.now();
   for (let i = 0; i < 4; i++) {
     try {
       const { aheadMs, rttMs } = await mine.clock();
@@ -178,7 +179,8 @@ async function readClock() {
     await new Promise(resolve => setTimeout(resolve, 150));
   }
 }
-setInterval(() => { if (phase === "live" && !document.hidden) readClock(); }, CLOCK_MS);
+/* Soon again while the page is still busy with its beginning; then now and then, since clocks drift. */
+setInterval(() => { if (phase === "live" && !document.hidden && (Date.now() - openedAt < CLOCK_FIRST_MS || performance.now() - clock.askedAt > CLOCK_MS)) readClock(); }, CLOCK_SOON_MS);
 
 /* A spark line need not begin empty: the topic's window holds what came before. Only for rows in sight, a few at a time. */
 const histories = []; let historiesRunning = 0;
@@ -275,8 +277,9 @@ function tick() {
   drawRates();
   const sample = delays.values.slice(0, Math.min(delays.used, DELAYS)).sort();
   say("delay-what", view.hz ? "Median delay, waiting for max_hz included" : "Median delay");
-  say("delay", sample.length && clock.rttMs < Infinity ? delayText(sample[sample.length >> 1]) : "–");
-  say("delay-p99", sample.length && clock.rttMs < Infinity ? `99 %: ${delayText(sample[Math.floor(sample.length * 0.99)])} · ± ${delayText(clock.rttMs / 2).replace("< ", "")}` : "");
+  const measured = sample.length > 0 && clock.rttMs < Infinity, median = sample[sample.length >> 1], error = clock.rttMs / 2;
+  say("delay", !measured ? "–" : median < error ? "< " + delayText(error).replace("< ", "") : delayText(median));
+  say("delay-p99", measured ? `99 %: ${delayText(sample[Math.floor(sample.length * 0.99)])} · ± ${delayText(error).replace("< ", "")}` : "");
   if (!paused) {
     say("n-up", "▲ " + count(up)); say("n-down", "▼ " + count(downs));
     for (const [id, share] of [["b-up", up], ["b-flat", topics.size - up - downs], ["b-down", downs]]) { $(id).style.flexGrow = share; $(id).hidden = !share; }

@@ -143,7 +143,7 @@ export class Table {
     let made = false, { node } = topic;
     if (!node) {
       node = topic.node = this.#free.pop() ?? this.#make();
-      node.topic = topic; node.painted = false; node.paintedAt = -1e9; node.flashedAt = -1e9; node.place = -1; node.shown = ""; node.shownValue = null; node.epoch = topic.epoch;
+      node.topic = topic; node.painted = false; node.paintedAt = -1e9; node.flashedAt = -1e9; node.flashDir = ""; node.place = -1; node.shown = ""; node.shownValue = null; node.epoch = topic.epoch;
       node.tabIndex = topic === this.#stop ? 0 : -1;
       put(node.text.before, topic.before); put(node.text.last, topic.last); node.sym.title = topic.name;
       this.#shown.set(topic, node);
@@ -217,8 +217,8 @@ export class Table {
       const fresh = !node.shown || value === null || node.shownValue === null || topic.epoch !== node.epoch;
       const dir = fresh || node.shownValue === value ? "" : value > node.shownValue ? "up" : "down";
       if (node.dataset.dir !== dir) node.dataset.dir = dir;
-      if (node.shown && !none && !calm.matches && now - node.flashedAt > FLASH_MS) {
-        node.flashedAt = now; node.flash?.cancel();
+      if (node.shown && !none && !calm.matches && (now - node.flashedAt > FLASH_MS || dir !== node.flashDir)) {
+        node.flashedAt = now; node.flashDir = dir; node.flash?.cancel();
         node.flash = node.price.animate({ backgroundColor: [`var(--${dir || "accent"}-bg)`, "transparent"] }, { duration: FLASH_MS, easing: "steps(5)" });      // a smooth fade would paint every frame
       }
       node.shown = shown; node.shownValue = value; node.epoch = topic.epoch;
