@@ -6,6 +6,7 @@
 #include "core/base/random.h"
 #include "gateway/cpus.h"
 #include "gateway/pending.h"
+#include "gateway/web.h"
 
 static int connect_all(struct gateway *gateway, const struct settings *settings)
 {
@@ -33,6 +34,7 @@ int gateway_init(struct gateway *gateway, const struct settings *settings, char 
     *gateway = (struct gateway){ .shards_count = (uint32_t)settings->shards };
     if (inherited_read(&gateway->inherited, gateway->shards_count, why, (size_t)why_size)) return -1;
     random_fill(hash_key, sizeof hash_key);
+    web_init();
     gateway->shards = aligned_alloc(_Alignof(struct shard), gateway->shards_count * sizeof *gateway->shards);
     if (!gateway->shards || wake_init(&gateway->main_wake)) {
         snprintf(why, (size_t)why_size, "no memory for %u shards, or too few files", gateway->shards_count);

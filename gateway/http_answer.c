@@ -8,9 +8,9 @@ void http_answer(struct shard *shard, struct conn *conn, const struct http_answe
 {
     struct text head = { 0 };
     bool draining = shard->state != SHARD_OPEN;
-    bool close = answer->close || draining;
+    bool close = answer->close || draining, bodiless = answer->status == 204 || answer->status == 304;
     text_print(&head, "HTTP/1.1 %u %s\r\n", answer->status, http_status_text(answer->status));
-    if (answer->status != 204) {
+    if (!bodiless) {
         text_print(&head, "Content-Type: %s\r\nContent-Length: %zu\r\n", answer->type ? answer->type : "application/json", answer->body.size);
         if (!answer->type) text_add_string(&head, "Cache-Control: no-store\r\n");
     }
@@ -19,7 +19,7 @@ void http_answer(struct shard *shard, struct conn *conn, const struct http_answe
     if (answer->headers) text_add_string(&head, answer->headers);
     if (close) text_add_string(&head, "Connection: close\r\n");
     text_add_string(&head, "\r\n");
-    if (!answer->head_only && answer->status != 204) text_add(&head, answer->body);
+    if (!answer->head_only && !bodiless) text_add(&head, answer->body);
     conn_add(shard, conn, text_span(&head));
     text_free(&head);
     if (close) conn_linger(shard, conn);

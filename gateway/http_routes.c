@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "core/base/check.h"
 #include "core/proto/topic_name.h"
 #include "gateway/http_answer.h"
 #include "gateway/http_call.h"
@@ -217,18 +218,27 @@ static void get_ready(const struct http_call *call)
     else call_refuse(call, 503, "shutting_down", "the gateway is draining", "Retry-After: 10\r\n");
 }
 
-static void get_board(const struct http_call *call)
+/* A browser that has this very page gets 304 (9110, 13.1.2). */
+static bool has_page(const struct http_call *call, const char *etag)
 {
-    static const char headers[] = "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self' ws: wss:; "
-                                  "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n"
-                                  "X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\nCache-Control: no-cache\r\n";
-    call_answer(call, 200, "text/html; charset=utf-8", headers, web_board());
+    uint32_t at = call->request->headers_at;
+    struct span name, list, element;
+    while (http_header_next(call->head, &at, &name, &list)) {
+        if (!http_token_is(name, "if-none-match")) continue;
+        while (http_list_next(&list, &element)) {
+            if (element.size > 2 && element.bytes[0] == 'W' && element.bytes[1] == '/') element = span_skip(element, 2);
+            if (span_is(element, etag) || span_is(element, "*")) return true;
+        }
+    }
+    return false;
 }
 
-static void get_client(const struct http_call *call)
+static void get_page(const struct http_call *call)
 {
-    static const char headers[] = "X-Content-Type-Options: nosniff\r\nCache-Control: no-cache\r\n";
-    call_answer(call, 200, "text/javascript; charset=utf-8", headers, web_client());
+    const struct web_page *page = web_page(call->request->path);
+    CHECK(page); /* each route to here has one */
+    bool has = has_page(call, page->etag);
+    call_answer(call, has ? 304 : 200, page->type, page->headers, has ? SPAN_NONE : page->body);
 }
 
 static void upgrade_session(const struct http_call *call)
@@ -261,8 +271,14 @@ static const struct route {
     { "/healthz", get_health, NULL, NULL, true },
     { "/readyz", get_ready, NULL, NULL, true },
     { "/metrics", http_get_metrics, NULL, NULL, false },
-    { "/", get_board, NULL, NULL, true },
-    { "/ringcast.js", get_client, NULL, NULL, true },
+    { "/", get_page, NULL, NULL, true },
+    { "/board.css", get_page, NULL, NULL, true },
+    { "/board.js", get_page, NULL, NULL, true },
+    { "/board_table.js", get_page, NULL, NULL, true },
+    { "/board_history.js", get_page, NULL, NULL, true },
+    { "/board_topic.js", get_page, NULL, NULL, true },
+    { "/board_values.js", get_page, NULL, NULL, true },
+    { "/ringcast.js", get_page, NULL, NULL, true },
 };
 enum { ROUTES_COUNT = sizeof routes / sizeof *routes };
 

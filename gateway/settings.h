@@ -36,7 +36,7 @@ enum { AT_START = 0, UP_TO_START = 1, UP_TO_TWICE = 2, ANY_TIME = 255 };
     X(COUNT, topics_window, "topics.window", "1000", 1, 1000000000, ANY_TIME, "updates that a topic keeps at least, as far as bytes and age allow") \
     X(BYTES, topics_window_bytes, "topics.window-bytes", "1M", 1024, 64 * KIB * MIB, ANY_TIME, "bytes that a topic keeps at most, give or take a segment") \
     X(TIME, topics_window_age_ms, "topics.window-age", "5m", 1000, 24 * 365 * HOURS, ANY_TIME, "age after which an update need not be kept") \
-    X(TIME, topics_ttl_ms, "topics.ttl", "24h", 1000, 24 * 365 * HOURS, ANY_TIME, "a topic that nobody follows is forgotten so long after its newest update") \
+    X(TIME, topics_ttl_ms, "topics.ttl", "24h", 1000, 24 * 365 * HOURS, ANY_TIME, "a topic is forgotten so long after its newest update and its last follower") \
     X(COUNT, limits_connections, "limits.connections", "16000", 1, 1000000, UP_TO_TWICE, "connections in all, also bounded by the limit of open files") \
     X(COUNT, limits_topics, "limits.topics", "1000000", 1, 10000000, AT_START, "topics in all") \
     X(COUNT, limits_subscriptions, "limits.subscriptions", "10000", 1, 1000000, ANY_TIME, "subscriptions of one connection, those that its patterns cover among them") \

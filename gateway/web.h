@@ -1,10 +1,20 @@
-/* The pages that are part of the binary. */
+/* The pages that are part of the binary: the live board's and the browser client (gateway/web). */
 #ifndef GATEWAY_WEB_H
 #define GATEWAY_WEB_H
 
 #include "core/base/span.h"
 
-struct span web_board(void);  /* gateway/web/index.html */
-struct span web_client(void); /* gateway/web/ringcast.js */
+struct web_page {
+    const char *type;
+    struct span body; /* lives as long as the program, as all of this */
+    char        etag[24];
+    char        headers[640]; /* each ended by CRLF */
+};
+
+/* Once, by the main thread, before there are shards: from then on the pages are only read. */
+void web_init(void);
+
+/* The page at a path as it stands in the request; NULL where there is none. Any thread. */
+const struct web_page *web_page(struct span path);
 
 #endif

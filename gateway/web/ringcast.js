@@ -340,6 +340,15 @@ export class Ringcast {
     return now() - begin;
   }
 
+  /** Asks for the gateway's time: by how much its clock is ahead of this one's, right to half of the round trip.
+   *  @returns {Promise<{ aheadMs: number, rttMs: number }>} this one's: performance.timeOrigin + performance.now() */
+  async clock() {
+    const begin = now();
+    const { ts } = await this.#request("ping", "", this.#options.timeoutMs ?? TIMEOUT_MS);
+    const rttMs = now() - begin;
+    return { aheadMs: ts / 1000 - (performance.timeOrigin + begin + rttMs / 2), rttMs };
+  }
+
   /** Ends everything: subscriptions, waiting publishes, the connection. */
   close() { this.#end(null); }
 

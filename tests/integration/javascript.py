@@ -136,10 +136,16 @@ class Chromium:
         raise TooLate("Chromium does not start: " + os.pread(self.stderr.fileno(), 1 << 14, 0).decode("utf-8", "replace"))
 
     def page(self, url):
+        return Page(self.port, self.target(), url)
+
+    def tab(self):
+        """An empty one, to be driven by ask()."""
+        return Tab(self.port, self.target())
+
+    def target(self):
         with Http(self.port) as http:
             http.request("PUT", "/json/new?about:blank")
-            target = http.response(3 * PATIENCE).json()
-        return Page(self.port, target["webSocketDebuggerUrl"], url)
+            return http.response(3 * PATIENCE).json()["webSocketDebuggerUrl"]
 
     def close(self):
         self.process.kill()
@@ -152,11 +158,46 @@ class Chromium:
             time.sleep(0.1)
 
 
-class Page:
+class Tab:
+    """A tab of the browser. events: what it told unasked, as far as its domains were enabled."""
+
+    def __init__(self, port, debugger_url):
+        self.ws = Ws(port, "/" + debugger_url.split("/", 3)[3])
+        self.events = []
+
+    def ask(self, method, **params):
+        self.ws.last_id += 1
+        asked = self.ws.last_id
+        self.ws.send_json({"id": asked, "method": method, "params": params})
+        deadline = time.monotonic() + 3 * PATIENCE
+        while True:
+            try:
+                message = json.loads(self.ws.read_message(deadline - time.monotonic())[1])
+            except (Closed, Ended) as error:
+                raise Failed(f"the browser has gone: {error}") from None
+            if "method" in message:
+                self.events.append(message)
+            if message.get("id") == asked:
+                if "error" in message:
+                    raise Failed(f"{method}: {message['error']}")
+                return message["result"]
+
+    def run(self, code):
+        result = self.ask("Runtime.evaluate", expression="(async () => {" + code + "\n})().then(value => JSON.stringify(value ?? null))", awaitPromise=True, returnByValue=True)
+        if "exceptionDetails" in result:
+            details = result["exceptionDetails"]
+            raise Failed(f"{details.get('exception', {}).get('description', details)}\nin: {code}")
+        return json.loads(result["result"]["value"])
+
+    def close(self):
+        self.ws.close()
+
+
+class Page(Tab):
     """A page whose document is the gateway's /healthz, and which has loaded /ringcast.js from there as a module."""
 
     def __init__(self, port, debugger_url, url):
-        self.ws = Ws(port, "/" + debugger_url.split("/", 3)[3])
+        super().__init__(port, debugger_url)
         self.ask("Page.enable")
         self.ask("Page.navigate", url=url.replace("ws://", "http://") + "/healthz")
         deadline = time.monotonic() + 3 * PATIENCE
@@ -175,28 +216,3 @@ class Page:
         with open(KIT, encoding="utf-8") as kit:
             self.ask("Runtime.evaluate", expression=kit.read())
         self.run(f"globalThis.url = {json.dumps(url)}; globalThis.patience_ms = {PATIENCE * 1000};")
-
-    def ask(self, method, **params):
-        self.ws.last_id += 1
-        asked = self.ws.last_id
-        self.ws.send_json({"id": asked, "method": method, "params": params})
-        deadline = time.monotonic() + 3 * PATIENCE
-        while True:
-            try:
-                message = json.loads(self.ws.read_message(deadline - time.monotonic())[1])
-            except (Closed, Ended) as error:
-                raise Failed(f"the browser has gone: {error}") from None
-            if message.get("id") == asked:
-                if "error" in message:
-                    raise Failed(f"{method}: {message['error']}")
-                return message["result"]
-
-    def run(self, code):
-        result = self.ask("Runtime.evaluate", expression="(async () => {" + code + "\n})().then(value => JSON.stringify(value ?? null))", awaitPromise=True, returnByValue=True)
-        if "exceptionDetails" in result:
-            details = result["exceptionDetails"]
-            raise Failed(f"{details.get('exception', {}).get('description', details)}\nin: {code}")
-        return json.loads(result["result"]["value"])
-
-    def close(self):
-        self.ws.close()

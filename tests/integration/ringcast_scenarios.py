@@ -54,12 +54,13 @@ class Scenarios:
             await until(() => kept.updates.length === 1);
             const published = await rc.publish(%s, { p: [1, null] });
             await until(() => kept.updates.length === 2);
-            return { ready, published, updates: kept.updates, last: rc.last(%s), state: rc.state, round: await rc.ping() };
+            return { ready, published, updates: kept.updates, last: rc.last(%s), state: rc.state, round: await rc.ping(), clock: await rc.clock() };
             """ % (json.dumps(KEY), *[json.dumps(topic)] * 3))
         self.assertEqual([(u["topic"], u["seq"], u["data"]) for u in got["updates"]], [(topic, 1, 1), (topic, 2, {"p": [1, None]})])
         self.assertEqual({u["epoch"] for u in got["updates"]}, {got["published"]["epoch"]})
         self.assertEqual((got["ready"], got["published"]["seq"], got["last"], got["state"]), (True, 2, got["updates"][1], "open"))
         self.assertGreaterEqual(got["round"], 0)
+        self.assertLessEqual(abs(got["clock"]["aheadMs"]), got["clock"]["rttMs"] / 2 + 50, "one machine has one clock, but for what time has been set back or forth since the start")
         ended = js.run("""
             rc.close(); rc.close();
             const late = await outcome(rc.publish("x", 1));

@@ -169,6 +169,28 @@ class ReadingTest(GatewayTest):
         self.assertIn("text/html", response.header("Content-Type"))
         self.assertIn(b"<html", response.body.lower())
 
+    def test_a_page_that_the_browser_has_is_304(self):
+        types = {"/": "text/html", ".js": "text/javascript", "css": "text/css"}
+        for path in ("/", "/board.css", "/board.js", "/board_table.js", "/board_history.js", "/board_topic.js", "/board_values.js", "/ringcast.js"):
+            with self.subTest(path):
+                whole = self.fetch("GET", path)
+                self.assertEqual((whole.status, whole.header("Content-Type")), (200, types[path[-3:]] + "; charset=utf-8"))
+                etag, policy = whole.header("ETag"), whole.header("Content-Security-Policy")
+                self.assertRegex(etag, '^"[0-9a-f]{16}"$')
+                self.assertIn("default-src 'none'", policy)
+                self.assertNotIn("unsafe", policy)
+                for asked in (etag, "W/" + etag, f'"other", {etag}', "*"):
+                    again = self.fetch("GET", path, [("If-None-Match", asked)])
+                    self.assertEqual((again.status, again.body, again.header("ETag")), (304, b"", etag), asked)
+                for asked in ('"other"', etag.strip('"'), etag[:-2] + 'x"', ""):
+                    self.assertEqual(self.fetch("GET", path, [("If-None-Match", asked)]).status, 200, asked)
+        with self.subTest("with a body, which is read first"):
+            self.assertEqual(self.fetch("GET", "/", [("If-None-Match", self.fetch("GET", "/").header("ETag"))], b"body").status, 304)
+        with self.subTest("what follows a 304 on the connection"):
+            http = self.http()
+            http.request("GET", "/", [("If-None-Match", "*")]).request("GET", "/healthz")
+            self.assertEqual([http.response().status, http.response().status], [304, 200])
+
     def test_head_is_answered_where_get_is_without_a_body(self):
         topic = self.topic()
         self.publish(topic, '{"n":1}')
