@@ -80,9 +80,7 @@ void conn_accepted(struct shard *shard, uint32_t file)
     counter_add(&shard->counters, COUNTER_CONNECTIONS_OPEN, 1);
     if (shard->conns.used > shard->connections_max || shard_total(shard, COUNTER_CONNECTIONS_OPEN) > shard->settings->limits_connections) {
         counter_add(&shard->counters, COUNTER_CONNECTIONS_REFUSED, 1);
-        counter_add(&shard->counters, COUNTER_LIMIT_CONNECTIONS, 1);
-        log_number(&shard->logger, EVENT_CONNECTIONS_FULL, "limit", shard->connections_max);
-        http_refuse_full(shard, conn);
+        http_refuse(shard, conn, LIMIT_CONNECTIONS);
     }
     conn_arm_recv(shard, conn);
 }

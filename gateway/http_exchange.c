@@ -6,6 +6,7 @@
 #include "gateway/http_answer.h"
 #include "gateway/http_gather.h"
 #include "gateway/http_routes.h"
+#include "gateway/limits.h"
 #include "gateway/pending.h"
 #include "gateway/publish.h"
 #include "gateway/publish_lines.h"
@@ -37,9 +38,10 @@ static void refuse(struct shard *shard, struct conn *conn, uint16_t status, cons
     text_free(&body);
 }
 
-void http_refuse_full(struct shard *shard, struct conn *conn)
+void http_refuse(struct shard *shard, struct conn *conn, enum limit limit)
 {
-    refuse(shard, conn, 503, "busy", "limits.connections is reached", "Retry-After: 5\r\n");
+    const char *why = limit_hit(shard, conn, limit);
+    refuse(shard, conn, http_status_of(limit_code(limit)), limit_code(limit), why, "Retry-After: 5\r\n");
 }
 
 void http_on_deadline(struct shard *shard, struct conn *conn)
@@ -212,9 +214,7 @@ static void take_body(struct shard *shard, struct conn *conn, struct span piece,
     exchange->body_bytes += piece.size;
     uint64_t most = exchange->use == BODY_PUBLISH ? shard->settings->limits_payload + PUBLISH_SPACE_MAX : shard->settings->limits_body;
     if (exchange->body_bytes > most) { /* only where it is chunked: a length was judged before */
-        counter_add(&shard->counters, exchange->use == BODY_PUBLISH ? COUNTER_LIMIT_PAYLOAD : COUNTER_LIMIT_BODY, 1);
-        log_event(&shard->logger, exchange->use == BODY_PUBLISH ? EVENT_PAYLOAD_TOO_LARGE : EVENT_BODY_TOO_LARGE);
-        refuse(shard, conn, 413, "too_large", exchange->use == BODY_PUBLISH ? "the payload is larger than limits.payload" : "the body is larger than limits.body", NULL);
+        refuse(shard, conn, 413, "too_large", limit_hit(shard, conn, exchange->use == BODY_PUBLISH ? LIMIT_PAYLOAD : LIMIT_BODY), NULL);
         return;
     }
     if (exchange->use == BODY_LINES) {
@@ -261,8 +261,7 @@ static void serve(struct shard *shard, struct conn *conn, struct span head, cons
 static void refuse_head(struct shard *shard, struct conn *conn, const struct http_fault *fault)
 {
     bool too_large = fault->status == 414 || fault->status == 431;
-    if (too_large) log_number(&shard->logger, EVENT_HEAD_TOO_LARGE, "limit", shard->settings->limits_head);
-    counter_add(&shard->counters, COUNTER_LIMIT_HEAD, too_large);
+    if (too_large) limit_hit(shard, conn, LIMIT_HEAD);
     refuse(shard, conn, fault->status, too_large ? "too_large" : "bad_request", fault->why, NULL);
 }
 

@@ -145,9 +145,7 @@ static void post(const struct http_call *call, enum body_use use, bool key)
     }
     uint64_t most = use == BODY_PUBLISH ? settings->limits_payload + PUBLISH_SPACE_MAX : settings->limits_body;
     if (request->has_length && request->content_length > most) {
-        counter_add(&call->shard->counters, use == BODY_PUBLISH ? COUNTER_LIMIT_PAYLOAD : COUNTER_LIMIT_BODY, 1);
-        log_number(&call->shard->logger, use == BODY_PUBLISH ? EVENT_PAYLOAD_TOO_LARGE : EVENT_BODY_TOO_LARGE, "bytes", request->content_length);
-        declared_too_large(call, use == BODY_PUBLISH ? "the payload is larger than limits.payload" : "the body is larger than limits.body");
+        declared_too_large(call, limit_hit(call->shard, call->conn, use == BODY_PUBLISH ? LIMIT_PAYLOAD : LIMIT_BODY));
         return;
     }
     if (use == BODY_PUBLISH && call->topic.size > sizeof(((struct http_exchange *)0)->topic)) {

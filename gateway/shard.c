@@ -8,6 +8,7 @@
 #include "core/base/random.h"
 #include "gateway/conn.h"
 #include "gateway/fanout.h"
+#include "gateway/limits.h"
 #include "gateway/metrics.h"
 #include "gateway/pending.h"
 #include "gateway/shard_settings.h"
@@ -177,7 +178,7 @@ static void arm_accept(struct shard *shard)
 static void accept_failed(struct shard *shard, int error)
 {
     counter_add(&shard->counters, COUNTER_ACCEPT_FAILED, 1);
-    if (error == ENFILE && is_full(shard)) log_number(&shard->logger, EVENT_CONNECTIONS_FULL, "limit", shard->connections_max);
+    if (error == ENFILE && is_full(shard)) limit_hit(shard, NULL, LIMIT_CONNECTIONS);
     else log_text(&shard->logger, EVENT_ACCEPT_FAILED, "error", strerrorname_np(error));
 }
 

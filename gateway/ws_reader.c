@@ -5,6 +5,7 @@
 #include "core/base/check.h"
 #include "core/proto/mask.h"
 #include "core/proto/utf8.h"
+#include "gateway/limits.h"
 #include "gateway/session.h"
 
 /* What is known of an incomplete frame or message. */
@@ -129,9 +130,7 @@ static bool header_fits(struct shard *shard, struct conn *conn, const struct ws_
     }
     uint64_t before = in_message ? reader->message.size : 0, most = message_bytes_max(shard, conn);
     if (header->payload_bytes > most || before + header->payload_bytes > most) {
-        counter_add(&shard->counters, conn->kind == CONN_KIND_ECHO ? COUNTER_LIMIT_ECHO_MESSAGE : COUNTER_LIMIT_MESSAGE, 1);
-        log_number(&shard->logger, EVENT_MESSAGE_TOO_LARGE, "limit", message_bytes_max(shard, conn));
-        conn_fail(shard, conn, WS_CLOSE_TOO_BIG, conn->kind == CONN_KIND_ECHO ? "the message is larger than limits.echo-message" : "the message is larger than limits.message");
+        conn_fail(shard, conn, WS_CLOSE_TOO_BIG, limit_hit(shard, conn, conn->kind == CONN_KIND_ECHO ? LIMIT_ECHO_MESSAGE : LIMIT_MESSAGE));
         return false;
     }
     return true;
