@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "core/base/check.h"
+#include "core/proto/proxy_protocol.h"
 #include "gateway/http_answer.h"
 #include "gateway/http_gather.h"
 #include "gateway/http_routes.h"
@@ -42,6 +43,24 @@ void http_refuse(struct shard *shard, struct conn *conn, enum limit limit)
 {
     const char *why = limit_hit(shard, conn, limit);
     refuse(shard, conn, http_status_of(limit_code(limit)), limit_code(limit), why, "Retry-After: 5\r\n");
+}
+
+void http_admit(struct shard *shard, struct conn *conn)
+{
+    if (shard->settings->proxy_protocol == PROXY_PROTOCOL_REQUIRE && !conn->proxy)
+        refuse(shard, conn, 400, "bad_request", "this port is for proxies.trusted alone: listen.proxy-protocol is require", NULL);
+    else if (shard->shedding) http_refuse(shard, conn, LIMIT_MEMORY);
+    else if (!admission_count(shard, conn)) http_refuse(shard, conn, LIMIT_CONNECTIONS_PER_ADDRESS);
+    else return;
+    counter_add(&shard->counters, COUNTER_CONNECTIONS_REFUSED, 1);
+}
+
+size_t http_exchange_bytes(const struct conn *conn)
+{
+    const struct http_exchange *exchange = conn->exchange;
+    if (!exchange) return 0;
+    size_t bytes = sizeof *exchange + exchange->head.capacity + exchange->answer.capacity + exchange->body.capacity + exchange->rest.capacity;
+    return bytes + (exchange->gather ? gather_bytes(exchange->gather) : 0);
 }
 
 void http_on_deadline(struct shard *shard, struct conn *conn)
@@ -289,9 +308,44 @@ static size_t feed_head(struct shard *shard, struct conn *conn, struct span byte
     return request.head_bytes - before;
 }
 
+/* What a trusted proxy says before its client's first byte. */
+static size_t feed_greeting(struct shard *shard, struct conn *conn, struct span bytes)
+{
+    struct http_exchange *exchange = exchange_of(conn);
+    struct proxy_header header;
+    const char *why;
+    size_t before = exchange->head.size;
+    text_add(&exchange->head, bytes);
+    enum decode verdict = proxy_header_decode(text_span(&exchange->head), &header, &why);
+    if (verdict == DECODE_MORE) return bytes.size;
+    conn->greets = false;
+    if (verdict == DECODE_DONE && header.version == 0 && shard->settings->proxy_protocol == PROXY_PROTOCOL_REQUIRE) {
+        verdict = DECODE_BAD;
+        why = "the connection must begin with the header of the PROXY protocol: listen.proxy-protocol is require";
+    }
+    if (verdict == DECODE_BAD) {
+        refuse(shard, conn, 400, "bad_request", why, NULL);
+        return bytes.size;
+    }
+    if (header.version == 0) { /* they are a request's */
+        exchange->head.size = before;
+        if (before == 0) http_exchange_free(conn);
+        return http_feed(shard, conn, (char *)(uintptr_t)bytes.bytes, bytes.size);
+    }
+    http_exchange_free(conn);
+    if (!header.proxied) return header.bytes - before;
+    conn->address = header.source;
+    conn->proxy = admission_trusts(shard, &conn->address);
+    if (admission_count(shard, conn)) return header.bytes - before;
+    counter_add(&shard->counters, COUNTER_CONNECTIONS_REFUSED, 1);
+    http_refuse(shard, conn, LIMIT_CONNECTIONS_PER_ADDRESS);
+    return bytes.size;
+}
+
 size_t http_feed(struct shard *shard, struct conn *conn, char *bytes, size_t size)
 {
     struct span all = span_of(bytes, size);
+    if (conn->greets) return feed_greeting(shard, conn, all);
     if (conn->exchange && conn->exchange->in_body) return feed_body(shard, conn, all);
     if (conn->exchange) return feed_head(shard, conn, all);
     struct http_request request;

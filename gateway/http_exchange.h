@@ -53,6 +53,10 @@ void   http_exchange_end(struct shard *shard, struct conn *conn, struct http_ans
 void http_on_deadline(struct shard *shard, struct conn *conn);
 /* A limit is reached by the connection as such: it is told so, and goodbye. */
 void http_refuse(struct shard *shard, struct conn *conn, enum limit limit);
+/* Its address is known: refuses it where it may not come in. */
+void http_admit(struct shard *shard, struct conn *conn);
+/* Memory that its exchange holds. */
+size_t http_exchange_bytes(const struct conn *conn);
 
 /* Its answer waits for other shards: nothing more of the connection is to be consumed. */
 bool http_awaits(const struct conn *conn);

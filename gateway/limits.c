@@ -32,10 +32,30 @@ const char *limit_hit(struct shard *shard, const struct conn *conn, enum limit l
 {
     struct log_line line;
     if (begin(shard, limit, &line)) {
+        char room[ADDRESS_TEXT_BYTES];
         if (conn) log_line_number(&line, "conn", conn_index(shard, conn));
+        if (conn && conn_address(conn)) log_line_string(&line, "address", address_write(conn_address(conn), room));
         log_end(&shard->logger, &line);
     }
     return limits[limit].why;
+}
+
+#define REQUESTS_BURST_US (10 * RATE_SECOND_US)
+
+enum request_verdict limit_request(struct shard *shard, struct conn *conn, uint64_t count)
+{
+    uint64_t per_second = shard->settings->limits_requests_per_second, now_us = shard->clock.mono_us;
+    if (per_second == 0) return REQUEST_FINE;
+    if (conn->requests.due_us <= now_us) conn->excess = 0;
+    if (rate_take(&conn->requests, now_us, per_second, REQUESTS_BURST_US, count)) return REQUEST_FINE;
+    limit_hit(shard, conn, LIMIT_REQUESTS_PER_SECOND);
+    return ++conn->excess > per_second ? REQUEST_ABUSE : REQUEST_EXCESS;
+}
+
+void limit_request_back(const struct shard *shard, struct conn *conn, uint64_t count)
+{
+    uint64_t per_second = shard->settings->limits_requests_per_second;
+    if (per_second > 0) rate_give(&conn->requests, per_second, count);
 }
 
 const char *limit_hit_by(struct shard *shard, enum limit limit, struct span topic, size_t bytes)

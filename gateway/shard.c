@@ -8,7 +8,7 @@
 #include "core/base/random.h"
 #include "gateway/conn.h"
 #include "gateway/fanout.h"
-#include "gateway/limits.h"
+#include "gateway/memory.h"
 #include "gateway/metrics.h"
 #include "gateway/pending.h"
 #include "gateway/shard_settings.h"
@@ -42,8 +42,10 @@ int shard_init(struct shard *shard, uint32_t index, struct gateway *gateway, con
     wheel_init(&shard->wheel, shard_now_ms(shard));
     int error = pool_init(&shard->conns, sizeof(struct conn), files_max);
     if (error) goto undo_listener;
-    error = bitset_init(&shard->ready, files_max);
+    error = admission_init(shard, files_max);
     if (error) goto undo_conns;
+    error = bitset_init(&shard->ready, files_max);
+    if (error) goto undo_admission;
     error = bitset_init(&shard->live, files_max);
     if (error) goto undo_ready;
     error = bitset_init(&shard->stalled, files_max);
@@ -74,6 +76,7 @@ undo_pendings: pendings_deinit(shard);
 undo_stalled:  bitset_deinit(&shard->stalled);
 undo_live:     bitset_deinit(&shard->live);
 undo_ready:    bitset_deinit(&shard->ready);
+undo_admission: admission_deinit(shard);
 undo_conns:    pool_deinit(&shard->conns);
 undo_listener: listener_close(&shard->listener);
     snprintf(why, (size_t)why_size, "can't set up a shard: %s%s", strerror(-error), error == -ENOMEM ? " (address ranges are reserved for limits.topics and limits.connections: see vm.overcommit_memory and RLIMIT_AS)" : "");
@@ -92,6 +95,7 @@ void shard_deinit(struct shard *shard)
     bitset_deinit(&shard->stalled);
     bitset_deinit(&shard->live);
     bitset_deinit(&shard->ready);
+    admission_deinit(shard);
     pool_deinit(&shard->conns);
     listener_close(&shard->listener);
     text_free(&shard->scratch);
@@ -162,39 +166,12 @@ static void arm_wake(struct shard *shard)
     ring_read(&shard->ring, wake_fd(&shard->wake), &shard->wake_count, sizeof shard->wake_count, token_make(OP_WAKE, 0, 0));
 }
 
-/* The ring's table may have more slots, for a limit that is raised: ring_limit_files(). */
-static bool is_full(const struct shard *shard)
-{
-    return shard->conns.used >= shard_files_now(shard);
-}
-
-static void arm_accept(struct shard *shard)
-{
-    if (shard->listener.accepting || is_full(shard)) return;
-    shard->listener.accepting = true;
-    ring_accept(&shard->ring, shard->listener.descriptor, token_make(OP_ACCEPT, 0, 0));
-}
-
-static void accept_failed(struct shard *shard, int error)
-{
-    counter_add(&shard->counters, COUNTER_ACCEPT_FAILED, 1);
-    if (error == ENFILE && is_full(shard)) limit_hit(shard, NULL, LIMIT_CONNECTIONS);
-    else log_text(&shard->logger, EVENT_ACCEPT_FAILED, "error", strerrorname_np(error));
-}
-
-static void on_accept(struct shard *shard, const struct completion *completion)
-{
-    if (completion->result >= 0) conn_accepted(shard, (uint32_t)completion->result);
-    else accept_failed(shard, -completion->result);
-    if (!completion_more(completion)) shard->listener.accepting = false; /* armed again when the turn is over */
-}
-
 static void on_completion(struct shard *shard, const struct completion *completion)
 {
     enum operation operation = token_operation(completion->token);
     if (operation == OP_NONE) return;
     if (operation == OP_ACCEPT) {
-        on_accept(shard, completion);
+        admission_on_accept(shard, completion);
         return;
     }
     if (operation == OP_WAKE) {
@@ -209,6 +186,7 @@ static void on_completion(struct shard *shard, const struct completion *completi
     struct conn *conn = conn_at(shard, token_index(completion->token));
     CHECK(conn->generation == token_generation(completion->token)); /* it is not freed before its last completion */
     if (operation == OP_RECV) conn_on_recv(shard, conn, completion);
+    else if (operation == OP_PEER) conn_on_peer(shard, conn, completion);
     else if (operation == OP_ROOM) conn_on_room(shard, conn, completion);
     else conn_on_over(shard, conn, operation);
 }
@@ -251,6 +229,8 @@ static int64_t sleep_ms(struct shard *shard, bool busy)
     int64_t engine_ms = due_us == UINT64_MAX ? -1 : due_us > shard->clock.mono_us ? (int64_t)((due_us - shard->clock.mono_us) / 1000 + 1) : 0;
     if (shard->stalled.members > 0 && (engine_ms < 0 || engine_ms > STALLED_LOOK_MS)) engine_ms = STALLED_LOOK_MS;
     if (engine_ms >= 0 && (timer_ms < 0 || engine_ms < timer_ms)) timer_ms = engine_ms;
+    int64_t accept_ms = admission_wait_ms(shard);
+    if (accept_ms >= 0 && (timer_ms < 0 || accept_ms < timer_ms)) timer_ms = accept_ms;
     int64_t drain_ms = shard->state == SHARD_DRAINING && shard->drain_until_ms > now_ms ? (int64_t)(shard->drain_until_ms - now_ms) : -1;
     if (drain_ms >= 0 && (timer_ms < 0 || drain_ms < timer_ms)) return drain_ms;
     return timer_ms;
@@ -265,7 +245,7 @@ static void wait_for_something(struct shard *shard, int64_t timeout_ms)
 
 static bool turn(struct shard *shard, bool busy)
 {
-    arm_accept(shard);
+    admission_arm(shard);
     wait_for_something(shard, sleep_ms(shard, busy));
     clock_tick(&shard->clock);
     counter_add(&shard->counters, COUNTER_TURNS, 1);
@@ -278,7 +258,8 @@ static bool turn(struct shard *shard, bool busy)
     conns_unstall(shard);
     engine_tick(&shard->engine);
     engine_tell(&shard->engine);
-    busy = fanout_flush(shard);
+    bool sheds = memory_look(shard);
+    busy = fanout_flush(shard) || sheds;
     engine_trim(&shard->engine);
     metrics_look(shard);
     check_drain(shard);

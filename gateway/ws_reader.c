@@ -32,6 +32,18 @@ void ws_reader_free(struct conn *conn)
     conn->reader = NULL;
 }
 
+void ws_reader_drop(struct conn *conn)
+{
+    if (!conn->reader) return;
+    text_free(&conn->reader->message);
+    text_free(&conn->reader->lines);
+}
+
+size_t ws_reader_bytes(const struct conn *conn)
+{
+    return conn->reader ? sizeof *conn->reader + conn->reader->message.capacity + conn->reader->lines.capacity : 0;
+}
+
 static uint64_t message_bytes_max(const struct shard *shard, const struct conn *conn)
 {
     return conn->kind == CONN_KIND_ECHO ? shard->settings->limits_echo_message : shard->settings->limits_message;
@@ -51,10 +63,19 @@ static void on_close(struct shard *shard, struct conn *conn, struct span payload
     else conn_closed_by_peer(shard, conn, code);
 }
 
+static void on_ping(struct shard *shard, struct conn *conn, struct span payload)
+{
+    switch (limit_request(shard, conn, 1)) {
+    case REQUEST_FINE: conn_add_pong(shard, conn, payload); break;
+    case REQUEST_EXCESS: break; /* one pong may answer several pings (RFC 6455, 5.5.3) */
+    case REQUEST_ABUSE: conn_close(shard, conn, WS_CLOSE_RATE_LIMITED, limit_why(LIMIT_REQUESTS_PER_SECOND)); break;
+    }
+}
+
 static void on_control(struct shard *shard, struct conn *conn, uint8_t opcode, struct span payload)
 {
     if (opcode == WS_CLOSE) on_close(shard, conn, payload);
-    else if (opcode == WS_PING && conn->state == CONN_OPEN) conn_add_pong(shard, conn, payload);
+    else if (opcode == WS_PING && conn->state == CONN_OPEN) on_ping(shard, conn, payload);
     /* A pong was noted when its bytes came. */
 }
 

@@ -35,7 +35,7 @@ enum counter_kind { COUNTS, COUNTS_EACH, TIME_EACH, LEVEL, LEVEL_EACH, BUCKET, S
     X(LOANS, "loans", "", LEVEL, "Segments that this shard has on loan from others now") \
     X(ACCEPTED, "connections_accepted_total", "", COUNTS, "Connections accepted") \
     X(ACCEPT_FAILED, "accept_failures_total", "", COUNTS, "Accepts that failed, for want of files or memory") \
-    X(CONNECTIONS_REFUSED, "connections_refused_total", "", COUNTS, "Connections answered 503 because the limit was reached") \
+    X(CONNECTIONS_REFUSED, "connections_refused_total", "", COUNTS, "Connections answered 503 or 429 because a limit was reached") \
     X(UPDATES_IN, "updates_published_total", "", COUNTS_EACH, "Updates taken into a log") \
     X(PUBLISH_REFUSED, "publish_refused_total", "", COUNTS, "Publish requests answered with an error") \
     X(PUBLISH_BUSY, "publish_busy_total", "", COUNTS, "Publish requests answered busy for want of memory") \
@@ -62,6 +62,7 @@ enum counter_kind { COUNTS, COUNTS_EACH, TIME_EACH, LEVEL, LEVEL_EACH, BUCKET, S
     X(CLOSED_SLOW, "closed_write_deadline_total", "", COUNTS, "Connections ended because they took nothing for the write deadline") \
     X(CLOSED_SILENT, "closed_silent_total", "", COUNTS, "Connections ended because they gave no sign of life") \
     X(CLOSED_DEADLINE, "closed_deadline_total", "", COUNTS, "Connections ended by the deadline for a request head, body or close") \
+    X(CLOSED_SHED, "closed_shed_total", "", COUNTS, "Connections ended because limits.memory was reached") \
     X(TURNS, "turns_total", "", COUNTS_EACH, "Turns of the shard") \
     X(IDLE_US, "shard_idle_seconds_total", "", TIME_EACH, "Time spent asleep in the kernel waiting for something to do") \
     X(ENTERS, "ring_enters_total", "", COUNTS, "Times that the ring was entered") \
@@ -92,6 +93,7 @@ enum counter_kind { COUNTS, COUNTS_EACH, TIME_EACH, LEVEL, LEVEL_EACH, BUCKET, S
     CLOSE_ROW(X, 4429, "4429") \
     CLOSE_ROW(X, OTHER, "other") \
     LIMITS(LIMIT_ROW, X) \
+    MEMORY_ROW(X, CLIENTS, "clients") \
     MEMORY_ROW(X, CONNECTIONS, "connections") \
     MEMORY_ROW(X, SUBSCRIPTIONS, "subscriptions") \
     MEMORY_ROW(X, TOPICS, "topics") \

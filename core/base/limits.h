@@ -7,6 +7,10 @@
 
 #define LIMITS(ROW, X) \
     ROW(X, CONNECTIONS, connections, "connections", "a connection was refused", "busy", "limits.connections is reached") \
+    ROW(X, CONNECTIONS_PER_ADDRESS, connections_per_address, "connections-per-address", "a connection was refused", "rate_limited", "this address has as many connections as limits.connections-per-address allows") \
+    ROW(X, ACCEPTS_PER_SECOND, accepts_per_second, "accepts-per-second", "accepting pauses", "", "") \
+    ROW(X, REQUESTS_PER_SECOND, requests_per_second, "requests-per-second", "a request was refused", "rate_limited", "more requests than limits.requests-per-second allows") \
+    ROW(X, MEMORY, memory, "memory", "connections are shed", "busy", "the gateway has no memory for this now: limits.memory is reached") \
     ROW(X, HEAD, head, "head", "a request head was refused", "too_large", "the request's head is larger than limits.head") \
     ROW(X, BODY, body, "body", "a request body was refused", "too_large", "the body is larger than limits.body") \
     ROW(X, MESSAGE, message, "message", "a message was refused", "too_large", "the message is larger than limits.message") \
