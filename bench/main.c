@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bench/fanout.h"
+#include "bench/flood.h"
 #include "bench/floor.h"
 #include "bench/follow.h"
 #include "bench/idle.h"
@@ -23,6 +24,7 @@ static const struct command {
     { "follow", follow_main, "subscribers that check a replay against its file, row by row and byte for byte" },
     { "fanout", fanout_main, "many subscribers and one publisher: delivered updates a second, delay, loss and order" },
     { "floor", floor_main, "the same bytes with no protocol: what the machine charges for sending them" },
+    { "flood", flood_main, "some clients misbehave as fast as they can: what the others and the memory notice" },
     { "idle", idle_main, "connections that do nothing: what each costs the gateway" },
 };
 #define COMMANDS (sizeof commands / sizeof *commands)
