@@ -107,10 +107,10 @@ int flood_main(int argc, char **argv)
     struct fanout_plan *plan = &self.fanout.plan;
     *plan = (struct fanout_plan){ .url = "ws://127.0.0.1:8080", .topic = "bench", .subscribers = 200, .topics = 1, .each = 1, .bytes = 100, .batch = 16, .rate = 1000, .seconds = 3, .cpu = -1 };
     const struct flag flags[] = {
-        { "kind", FLAG_CHOICE, &self.kind, FLOOD_KINDS, "who floods: heads that never end, 20,000 subscriptions, pings or lists without reading, illegal messages (slowloris)", 0, 0 },
+        { "kind", FLAG_CHOICE, &self.kind, FLOOD_KINDS, "who floods: heads that never end, 20,000 subscriptions, pings or lists without reading, illegal messages, messages of 1 MB that never end (slowloris)", 0, 0 },
         { "url", FLAG_TEXT, &plan->url, "URL", "the gateway (ws://127.0.0.1:8080)", 0, 0 },
         { "key", FLAG_TEXT, &plan->key, "KEY", "a key that may publish", 0, 0 },
-        { "connections", FLAG_COUNT, &self.connections, "N", "that flood (5000, 1, 4, 4, 8)", 1, 20000 },
+        { "connections", FLAG_COUNT, &self.connections, "N", "that flood (5000, 1, 4, 4, 8, 500)", 1, 20000 },
         { "subscribers", FLAG_COUNT, &plan->subscribers, "N", "ordinary ones (200)", 1, 100000 },
         { "rate", FLAG_REAL, &plan->rate, "R", "updates a second (1000)", 1, 1e6 },
         { "rounds", FLAG_COUNT, &self.rounds, "N", "each undisturbed and flooded (5)", 1, ROUNDS_MAX },
@@ -121,7 +121,7 @@ int flood_main(int argc, char **argv)
         { "json", FLAG_YES, &plan->json, NULL, "one JSON object instead of a table", 0, 0 },
         { 0 },
     };
-    static const char *const names[] = { "slowloris", "subscribe", "pings", "lists", "illegal" };
+    static const char *const names[] = { "slowloris", "subscribe", "pings", "lists", "illegal", "incomplete" };
     enum flags_result read = flags_read("flood", flags, argc, argv, NULL, 0);
     if (read == FLAGS_HELP) {
         printf("usage: ringcast-bench flood --key KEY [flags]\nOrdinary subscribers' delay and the gateway's memory while others flood it.\n\n");

@@ -8,8 +8,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum flood_kind { FLOOD_SLOWLORIS, FLOOD_SUBSCRIBE, FLOOD_PINGS, FLOOD_LISTS, FLOOD_ILLEGAL };
-#define FLOOD_KINDS "slowloris|subscribe|pings|lists|illegal"
+enum flood_kind { FLOOD_SLOWLORIS, FLOOD_SUBSCRIBE, FLOOD_PINGS, FLOOD_LISTS, FLOOD_ILLEGAL, FLOOD_INCOMPLETE };
+#define FLOOD_KINDS "slowloris|subscribe|pings|lists|illegal|incomplete"
 
 int flood_main(int argc, char **argv);
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -31,6 +32,7 @@ struct item {
     struct text first;     /* sent once, before */
     struct text bytes;     /* sent over and over */
     uint32_t    times;     /* then the connection is closed; 0: never by us */
+    bool        hold;      /* instead it is held, and nothing more is sent */
 };
 
 struct attacker {
@@ -140,12 +142,27 @@ static void make_illegal(void)
     attack.reads = true;
 }
 
+static void make_incomplete(void)
+{
+    enum { BYTES = 1000000, LEFT_OUT = 1000 };
+    struct item *item = new_item(true, 0);
+    char *payload = malloc(BYTES);
+    if (!payload) return;
+    memset(payload, ' ', BYTES);
+    add_frame(&item->bytes, 0x81, span_of(payload, BYTES));
+    item->bytes.size -= LEFT_OUT;
+    item->hold = true;
+    attack.reads = true;
+    free(payload);
+}
+
 static const struct {
     void (*make)(void);
     uint32_t connections;
 } kinds[] = {
     [FLOOD_SLOWLORIS] = { make_slowloris, 5000 }, [FLOOD_SUBSCRIBE] = { make_subscribe, 1 }, [FLOOD_PINGS] = { make_pings, 4 },
     [FLOOD_LISTS] = { make_lists, 4 },            [FLOOD_ILLEGAL] = { make_illegal, 8 },
+    [FLOOD_INCOMPLETE] = { make_incomplete, 500 },
 };
 
 /* ---- sending ----------------------------------------------------------------------------------------------------- */
@@ -198,12 +215,14 @@ static bool push(struct attacker *one, uint32_t index)
         const struct item *item = &attack.item[one->item];
         size_t size = item->bytes.size - one->at;
         if (attack.step && size > attack.step) size = attack.step;
-        ssize_t sent = send(one->fd, item->bytes.bytes + one->at, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+        bool held = item->hold && one->times > 0;
+        ssize_t sent = held ? 0 : send(one->fd, item->bytes.bytes + one->at, size, MSG_DONTWAIT | MSG_NOSIGNAL);
         ssize_t got = attack.reads ? recv(one->fd, away, sizeof away, MSG_DONTWAIT) : 1;
         bool gone = (sent < 0 && errno != EAGAIN) || got == 0;
         if (sent > 0) one->at += (size_t)sent, some = true;
         bool whole = one->at == item->bytes.size;
         if (whole) one->at = 0, one->times++;
+        if (!gone && held) break;
         if (!gone && !(whole && item->times && one->times == item->times)) {
             if (sent < 0) break;
             continue;
@@ -240,6 +259,7 @@ pid_t flood_attack(enum flood_kind kind, const char *url, uint32_t connections)
     if (child != 0) return child;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) _exit(1);
+    setpriority(PRIO_PROCESS, 0, 19); /* all that is left of the processors: else the ordinary ones' reader waits for us, not for the gateway */
     run();
 }
 

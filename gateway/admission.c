@@ -71,7 +71,7 @@ void admission_arm(struct shard *shard)
         return;
     }
     for (uint32_t i = 0; i < ACCEPTS_AT_ONCE; i++)
-        if (!(admission->accepting & 1u << i)) ring_accept_one(&shard->ring, shard->listener.descriptor, &admission->peers[i], token_make(OP_ACCEPT, 0, i));
+        if (!(admission->accepting & 1u << i)) ring_accept_one(&shard->ring, shard->listener.descriptor, &admission->peers[i], &admission->sizes[i], token_make(OP_ACCEPT, 0, i));
     admission->accepting = (1u << ACCEPTS_AT_ONCE) - 1;
 }
 

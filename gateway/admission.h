@@ -30,6 +30,7 @@ struct admission {
     bool             paused;    /* more came in than limits.accepts-per-second allows: the others wait in the listener's backlog */
     uint32_t         accepting; /* a bit for each accept in the kernel's hands */
     struct ring_peer peers[ACCEPTS_AT_ONCE];
+    uint32_t         sizes[ACCEPTS_AT_ONCE];
 };
 
 /* 0 or -ENOMEM. */

@@ -68,6 +68,7 @@ const struct address *conn_address(const struct conn *conn)
 /* Who it is is known: whether it may stay. */
 static void admit(struct shard *shard, struct conn *conn, const struct ring_peer *peer)
 {
+    conn->requests = (struct rate){ 0 }; /* it stood where the peer was told */
     conn->address = ring_peer_address(peer);
     conn->proxy = admission_trusts(shard, &conn->address);
     conn->greets = conn->proxy && shard->settings->proxy_protocol != PROXY_PROTOCOL_OFF;

@@ -35,17 +35,19 @@ struct conn {
                                      is under way and nothing is sent */
     struct timer      timer;
     struct text       out;        /* the rest of a frame that was cut (carry), then control bytes: replies, pongs, gaps, close */
+    uint64_t          weight;     /* memory that it holds: memory.h */
     uint32_t          out_sent;   /* of it */
     uint32_t          pong_at;    /* where the pong stands that ends `out`, so that a newer one takes its place; NO_PONG */
     uint32_t          file;       /* slot in the ring's table */
     union {
         struct ring_peer peer;    /* while OP_PEER is under way */
-        struct address   address; /* whose connection it is: the peer's, or whom a trusted proxy speaks for; see conn_address() */
+        struct {
+            struct address address;  /* whose connection it is: the peer's, or whom a trusted proxy speaks for; see conn_address() */
+            struct rate    requests; /* limits.requests-per-second */
+        };
     };
     uint32_t          counted;    /* where it is counted at its address, POOL_NONE; by admission.h alone */
     uint32_t          excess;     /* requests beyond limits.requests-per-second since it last kept to it */
-    struct rate       requests;
-    uint64_t          weight;     /* memory that it holds: memory.h */
     uint32_t          generation; /* of this place in the pool, for tokens */
     uint8_t           state;      /* enum conn_state; changed by conn_set_state() alone */
     uint8_t           kind;       /* enum conn_kind, from OPEN on */

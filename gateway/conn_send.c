@@ -80,7 +80,7 @@ void conn_on_sent(struct shard *shard, struct conn *conn)
             return;
         }
     }
-    memory_weigh(shard, conn);
+    if (conn->weight > 0) memory_weigh(shard, conn);
     if (conn->paused && !conn_must_wait(conn)) conn_resume_receiving(shard, conn);
 }
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -134,20 +135,20 @@ void ring_accept(struct ring *ring, int listener, uint64_t token)
     sqe->user_data = token;
 }
 
-void ring_accept_one(struct ring *ring, int listener, struct ring_peer *peer, uint64_t token)
+void ring_accept_one(struct ring *ring, int listener, struct ring_peer *peer, uint32_t *size, uint64_t token)
 {
     struct io_uring_sqe *sqe = ring_sqe(ring);
-    static_assert(sizeof peer->size == sizeof(socklen_t), "the kernel writes it");
-    peer->size = sizeof peer->bytes;
-    io_uring_prep_accept_direct(sqe, listener, (struct sockaddr *)peer->bytes, &peer->size, 0, 0);
+    static_assert(sizeof *size == sizeof(socklen_t), "the kernel writes it");
+    *size = sizeof peer->bytes;
+    io_uring_prep_accept_direct(sqe, listener, (struct sockaddr *)peer->bytes, size, 0, 0);
     sqe->file_index = UINT32_MAX; /* any free slot: liburing 2.3 would add one to it */
     sqe->user_data = token;
 }
 
 void ring_peer(struct ring *ring, uint32_t file, int family, struct ring_peer *peer, uint64_t token)
 {
-    peer->size = family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6); /* not more than there is: else EINVAL */
-    on_file(socket_option(ring, (int)file, SO_PEERNAME, peer->bytes, peer->size), token);
+    uint32_t size = family == AF_INET ? sizeof(struct sockaddr_in) : sizeof peer->bytes; /* not more than there is: else EINVAL */
+    on_file(socket_option(ring, (int)file, SO_PEERNAME, peer->bytes, size), token);
 }
 
 struct address ring_peer_address(const struct ring_peer *peer)
@@ -155,8 +156,9 @@ struct address ring_peer_address(const struct ring_peer *peer)
     struct address address = { { 0 } };
     struct sockaddr_in v4;
     struct sockaddr_in6 v6;
+    static_assert(offsetof(struct sockaddr_in6, sin6_addr) + sizeof v6.sin6_addr <= sizeof peer->bytes, "its address is there");
     memcpy(&v4, peer->bytes, sizeof v4);
-    memcpy(&v6, peer->bytes, sizeof v6);
+    memcpy(&v6, peer->bytes, sizeof peer->bytes);
     if (v4.sin_family == AF_INET) return address_of_v4((const uint8_t *)&v4.sin_addr);
     if (v6.sin6_family == AF_INET6) memcpy(address.bytes, &v6.sin6_addr, sizeof address.bytes);
     return address;

@@ -21,8 +21,7 @@ struct completion {
 
 /* A peer's address as the kernel writes it; it must stay where it is until the operation is over. */
 struct ring_peer {
-    uint32_t size; /* in and out */
-    char     bytes[28]; /* struct sockaddr_in or sockaddr_in6 */
+    char bytes[24]; /* struct sockaddr_in, or what matters of sockaddr_in6 */
 };
 
 struct ring_settings {
@@ -49,7 +48,7 @@ void ring_limit_files(struct ring *ring, uint32_t files);
 
 /* Stages. Each is in the kernel's hands from the next submit on, and may be earlier where the queue is full. */
 void ring_accept(struct ring *ring, int listener, uint64_t token);             /* multishot: results are files */
-void ring_accept_one(struct ring *ring, int listener, struct ring_peer *peer, uint64_t token); /* one, and who it is */
+void ring_accept_one(struct ring *ring, int listener, struct ring_peer *peer, uint32_t *size, uint64_t token); /* one, and who it is */
 /* Who a file's peer is (the socket option SO_PEERNAME, by a socket command). Where ring->tells_peers.  family: the listener's */
 void ring_peer(struct ring *ring, uint32_t file, int family, struct ring_peer *peer, uint64_t token);
 void ring_recv(struct ring *ring, uint32_t file, uint16_t group, uint64_t token); /* once, into a provided buffer */

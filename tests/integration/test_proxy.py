@@ -139,6 +139,11 @@ class AcceptTest(Proxied):
         self.assertTooMany(v1("127.0.0.1"), [("X-Forwarded-For", "203.0.113.77")])
         self.open(v1("203.0.113.78"), [("X-Forwarded-For", "203.0.113.77")])  # a client: its header is not looked at
 
+    def test_a_header_that_does_not_end_meets_the_deadline(self):
+        with Gateway("--proxies.trusted", "127.0.0.1", "--listen.proxy-protocol", "accept", "--deadline.head-ms", "200") as gateway, Tcp(gateway.port) as tcp:
+            tcp.send(v2("203.0.113.7")[:20])
+            self.assertIn(b" 408 ", tcp.read_to_end().split(b"\r\n", 1)[0])
+
     def test_malformed(self):
         for start in (b"PROXY TCP4 203.0.113.7 198.51.100.1 1\r\n", b"PROXY TCP4 203.0.113.256 198.51.100.1 1 2\r\n", b"PROXY TCP6 203.0.113.7 198.51.100.1 1 2\r\n", b"PROXY TCP4 203.0.113.7 198.51.100.1 1 65536\r\n",
                       b"PROXY UDP4 1.1.1.1 2.2.2.2 1 2\r\n", b"PROXY UNKNOWN\n", b"PROXY " + b"x" * 200, v2("203.0.113.7", 0x22), v2("203.0.113.7", 0x11), v2("203.0.113.7")[:15] + b"\x04" + bytes(4),
