@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/base/check.h"
 #include "core/base/random.h"
 #include "core/base/siphash.h"
 #include "core/proto/http.h"
@@ -41,7 +42,7 @@ void admission_adopt(struct shard *shard)
 {
     struct span fault;
     shard->admission.trusted_count = networks_read(span_of_string(shard->settings->proxies_trusted), shard->admission.trusted, NETWORKS_MAX, &fault);
-    if (shard->admission.trusted_count < 0) shard->admission.trusted_count = 0; /* lines of the file that are too many only together */
+    CHECK(shard->admission.trusted_count >= 0); /* the settings were judged */
 }
 
 /* ---- accepting --------------------------------------------------------------------------------------------------------- */

@@ -137,6 +137,18 @@ static bool refuse(int index, const char *given, char *why, size_t why_size)
     return false;
 }
 
+/* A list goes on in further lines: all of it is judged. */
+static bool networks_fit(const char *before, const char *given)
+{
+    struct text whole = { 0 };
+    struct network networks[NETWORKS_MAX];
+    struct span fault;
+    text_print(&whole, "%s,%s", before, given);
+    bool fit = networks_read(text_span(&whole), networks, NETWORKS_MAX, &fault) >= 0;
+    text_free(&whole);
+    return fit;
+}
+
 static bool read_text(struct settings *settings, int index, const char *given, bool more, char *why, size_t why_size)
 {
     const struct setting *setting = &settings_table[index];
@@ -144,9 +156,7 @@ static bool read_text(struct settings *settings, int index, const char *given, b
     size_t before = more ? strlen(field) : 0, comma = before > 0, size = strlen(given);
     bool right = before + comma + size <= setting->most && (setting->kind != KIND_ADDRESS || listener_address_valid(given));
     for (size_t i = 0; right && i < size; i++) right = (unsigned char)given[i] >= ' ' && given[i] != 0x7f;
-    struct network networks[NETWORKS_MAX];
-    struct span fault;
-    if (right && setting->kind == KIND_NETWORKS) right = networks_read(span_of(given, size), networks, NETWORKS_MAX, &fault) >= 0;
+    if (right && setting->kind == KIND_NETWORKS) right = networks_fit(more ? field : "", given);
     if (!right) return refuse(index, given, why, why_size);
     if (comma) field[before] = ',';
     memcpy(field + before + comma, given, size);

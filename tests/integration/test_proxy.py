@@ -103,6 +103,18 @@ class ForwardedTest(Proxied):
             self.assertEqual(self.status(start + HEALTH)[0], 400)
 
 
+class ShardsTest(Proxied):
+    flags = ("--shards", "2", "--proxies.trusted", "127.0.0.1", "--limits.connections-per-address", "16")
+
+    def test_each_counts_its_own_and_none_is_refused_early(self):
+        """Half of it, an eighth of that and eight more: 17 for each, but no shard more than the whole."""
+        held = []
+        with self.assertRaises(Refused):
+            for _ in range(16 * 2 + 1):
+                held.append(self.open(add=[("X-Forwarded-For", "203.0.113.7")]))
+        self.assertGreaterEqual(len(held), 16)
+
+
 class UntrustedTest(Proxied):
     flags = ("--shards", "1", "--proxies.trusted", "192.0.2.0/24", "--listen.proxy-protocol", "accept", "--limits.connections-per-address", "1")
 
