@@ -5,6 +5,7 @@
 
 #include "bench/engine.h"
 #include "bench/fanout.h"
+#include "bench/flood.h"
 #include "bench/floor.h"
 #include "bench/follow.h"
 #include "bench/idle.h"
@@ -26,6 +27,7 @@ static const struct command {
     { "fanout", fanout_main, "many subscribers and one publisher: delivered updates a second, delay, loss and order" },
     { "floor", floor_main, "the same bytes with no protocol: what the machine charges for sending them" },
     { "engine", engine_main, "the pubsub engine without sockets: what it does in one thread, and in several" },
+    { "flood", flood_main, "some clients misbehave as fast as they can: what the others and the memory notice" },
     { "idle", idle_main, "connections that do nothing: what each costs the gateway" },
     { "subscribe", subscribe_main, "very many subscriptions to very many topics: how fast, and what each costs the gateway" },
 };

@@ -2,6 +2,7 @@
 
 #include "core/base/check.h"
 #include "gateway/http_exchange.h"
+#include "gateway/memory.h"
 #include "gateway/messages.h"
 #include "gateway/stream.h"
 #include "gateway/ws_reader.h"
@@ -59,7 +60,31 @@ void conn_deadline(struct shard *shard, struct conn *conn, uint64_t after_ms)
     conn_arm_timer(shard, conn, conn->deadline_ms);
 }
 
-void conn_accepted(struct shard *shard, uint32_t file)
+const struct address *conn_address(const struct conn *conn)
+{
+    return conn_op_held(conn, OP_PEER) || !address_known(&conn->address) ? NULL : &conn->address;
+}
+
+/* Who it is is known: whether it may stay. */
+static void admit(struct shard *shard, struct conn *conn, const struct ring_peer *peer)
+{
+    conn->requests = (struct rate){ 0 }; /* it stood where the peer was told */
+    conn->address = ring_peer_address(peer);
+    conn->proxy = admission_trusts(shard, &conn->address);
+    conn->greets = conn->proxy && shard->settings->proxy_protocol != PROXY_PROTOCOL_OFF;
+    if (conn->state == CONN_HTTP) http_admit(shard, conn);
+    conn_arm_recv(shard, conn);
+}
+
+void conn_on_peer(struct shard *shard, struct conn *conn, const struct completion *completion)
+{
+    struct ring_peer peer = conn->peer;
+    conn_on_over(shard, conn, OP_PEER);
+    if (completion->result < 0) peer = (struct ring_peer){ 0 }; /* it has gone already */
+    if (conn->state != CONN_JOINING && conn->state != CONN_FREE) admit(shard, conn, &peer);
+}
+
+void conn_accepted(struct shard *shard, uint32_t file, const struct ring_peer *peer)
 {
     uint32_t index = pool_take(&shard->conns);
     if (index == POOL_NONE) { /* a slot of the table is free before we are told that its last connection is gone */
@@ -68,7 +93,7 @@ void conn_accepted(struct shard *shard, uint32_t file)
         return;
     }
     struct conn *conn = conn_at(shard, index);
-    *conn = (struct conn){ .file = file, .generation = ++shard->generation & TOKEN_GENERATION_MASK, .buffer = NO_BUFFER, .pong_at = NO_PONG };
+    *conn = (struct conn){ .file = file, .generation = ++shard->generation & TOKEN_GENERATION_MASK, .buffer = NO_BUFFER, .pong_at = NO_PONG, .counted = POOL_NONE };
     subscriber_init(&conn->subscriber);
     timer_init(&conn->timer);
     conn->heartbeat_ms = (uint32_t)shard->settings->heartbeat_ms;
@@ -80,11 +105,12 @@ void conn_accepted(struct shard *shard, uint32_t file)
     counter_add(&shard->counters, COUNTER_CONNECTIONS_OPEN, 1);
     if (shard->conns.used > shard->connections_max || shard_total(shard, COUNTER_CONNECTIONS_OPEN) > shard->settings->limits_connections) {
         counter_add(&shard->counters, COUNTER_CONNECTIONS_REFUSED, 1);
-        counter_add(&shard->counters, COUNTER_LIMIT_CONNECTIONS, 1);
-        log_number(&shard->logger, EVENT_CONNECTIONS_FULL, "limit", shard->connections_max);
-        http_refuse_full(shard, conn);
+        http_refuse(shard, conn, LIMIT_CONNECTIONS);
+        conn_arm_recv(shard, conn);
+        return;
     }
-    conn_arm_recv(shard, conn);
+    if (peer) admit(shard, conn, peer);
+    else ring_peer(&shard->ring, file, shard->listener.family, &conn->peer, conn_op_begin(shard, conn, OP_PEER));
 }
 
 /* Joining. */
@@ -92,6 +118,7 @@ void conn_accepted(struct shard *shard, uint32_t file)
 static void retire(struct shard *shard, struct conn *conn)
 {
     conn_set_state(conn, CONN_FREE);
+    admission_uncount(shard, conn);
     counter_sub(&shard->counters, COUNTER_CONNECTIONS_OPEN, 1);
     bitset_remove(&shard->live, conn_index(shard, conn));
     pool_give(&shard->conns, conn_index(shard, conn));
@@ -108,7 +135,7 @@ static void count_end(struct shard *shard, enum why_joined why)
     static const enum counter counters[] = {
         [WHY_PEER_LEFT] = COUNTER_CLOSED_BY_PEER,   [WHY_DONE] = COUNTER_CLOSED_BY_US,      [WHY_RECV_FAILED] = COUNTER_CLOSED_BY_PEER,
         [WHY_SEND_FAILED] = COUNTER_CLOSED_BY_PEER, [WHY_DEADLINE] = COUNTER_CLOSED_DEADLINE, [WHY_TOO_SLOW] = COUNTER_CLOSED_SLOW,
-        [WHY_SILENT] = COUNTER_CLOSED_SILENT,       [WHY_ENDED] = COUNTER_CLOSED_BY_US,
+        [WHY_SILENT] = COUNTER_CLOSED_SILENT,       [WHY_ENDED] = COUNTER_CLOSED_BY_US,     [WHY_SHED] = COUNTER_CLOSED_BY_US,
     };
     counter_add(&shard->counters, counters[why], 1);
 }
@@ -116,7 +143,8 @@ static void count_end(struct shard *shard, enum why_joined why)
 static void log_end_of(struct shard *shard, const struct conn *conn, enum why_joined why)
 {
     static const char *const words[] = { [WHY_RECV_FAILED] = "receiving failed", [WHY_SEND_FAILED] = "sending failed", [WHY_DEADLINE] = "a deadline passed",
-                                         [WHY_TOO_SLOW] = "it took nothing for deadline.write-ms", [WHY_SILENT] = "it was silent", [WHY_ENDED] = NULL };
+                                         [WHY_TOO_SLOW] = "it took nothing for deadline.write-ms", [WHY_SILENT] = "it was silent", [WHY_ENDED] = NULL,
+                                         [WHY_SHED] = "limits.memory is reached" };
     if (words[why]) conn_log_closed(shard, conn, 0, words[why]);
 }
 
@@ -142,6 +170,7 @@ void conn_join(struct shard *shard, struct conn *conn, enum why_joined why)
     }
     conn_give_buffer(shard, conn);
     text_free(&conn->out);
+    memory_forget(shard, conn);
     conn->out_sent = 0;
     bitset_remove(&shard->ready, conn_index(shard, conn));
     bitset_remove(&shard->stalled, conn_index(shard, conn));

@@ -23,7 +23,7 @@ enum conn_state {
 
 enum conn_kind { CONN_KIND_SESSION, CONN_KIND_ECHO, CONN_KIND_STREAM };
 
-enum why_joined { WHY_PEER_LEFT, WHY_DONE, WHY_RECV_FAILED, WHY_SEND_FAILED, WHY_DEADLINE, WHY_TOO_SLOW, WHY_SILENT, WHY_ENDED };
+enum why_joined { WHY_PEER_LEFT, WHY_DONE, WHY_RECV_FAILED, WHY_SEND_FAILED, WHY_DEADLINE, WHY_TOO_SLOW, WHY_SILENT, WHY_ENDED, WHY_SHED };
 
 /* What a credential allows. */
 enum rights { RIGHT_PUBLISH = 1, RIGHT_ADMIN = 2 };
@@ -35,9 +35,19 @@ struct conn {
                                      is under way and nothing is sent */
     struct timer      timer;
     struct text       out;        /* the rest of a frame that was cut (carry), then control bytes: replies, pongs, gaps, close */
+    uint64_t          weight;     /* memory that it holds: memory.h */
     uint32_t          out_sent;   /* of it */
     uint32_t          pong_at;    /* where the pong stands that ends `out`, so that a newer one takes its place; NO_PONG */
     uint32_t          file;       /* slot in the ring's table */
+    union {
+        struct ring_peer peer;    /* while OP_PEER is under way */
+        struct {
+            struct address address;  /* whose connection it is: the peer's, or whom a trusted proxy speaks for; see conn_address() */
+            struct rate    requests; /* limits.requests-per-second */
+        };
+    };
+    uint32_t          counted;    /* where it is counted at its address, POOL_NONE; by admission.h alone */
+    uint32_t          excess;     /* requests beyond limits.requests-per-second since it last kept to it */
     uint32_t          generation; /* of this place in the pool, for tokens */
     uint8_t           state;      /* enum conn_state; changed by conn_set_state() alone */
     uint8_t           kind;       /* enum conn_kind, from OPEN on */
@@ -45,6 +55,8 @@ struct conn {
     uint8_t           rights;     /* enum rights */
     bool              asked;      /* its first request was read whole */
     bool              credential; /* some credential was shown and was right */
+    bool              proxy;      /* its peer is one of proxies.trusted */
+    bool              greets;     /* it may begin with the header of the PROXY protocol */
     bool              paused;     /* its replies wait for room: nothing of it is consumed until they went out */
     bool              stalled;    /* a link to another shard was full: its requests wait for room */
     bool              settles;    /* a request waits until all that was asked for the connection is answered */
@@ -91,10 +103,13 @@ static inline size_t conn_out_waiting(const struct conn *conn)
     return conn->out.size - conn->out_sent;
 }
 
-/* A connection was accepted in this slot. */
-void conn_accepted(struct shard *shard, uint32_t file);
+/* A connection was accepted in this slot; peer: who it is, or NULL: to be asked. */
+void conn_accepted(struct shard *shard, uint32_t file, const struct ring_peer *peer);
+/* Whose it is; NULL: not known yet. */
+const struct address *conn_address(const struct conn *conn);
 
 /* Completions. */
+void conn_on_peer(struct shard *shard, struct conn *conn, const struct completion *completion);
 void conn_on_recv(struct shard *shard, struct conn *conn, const struct completion *completion);
 void conn_on_room(struct shard *shard, struct conn *conn, const struct completion *completion); /* or an error, which shows in the next send */
 void conn_on_over(struct shard *shard, struct conn *conn, enum operation operation);

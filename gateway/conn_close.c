@@ -41,6 +41,8 @@ void conn_log_closed(struct shard *shard, const struct conn *conn, uint16_t code
     if (!log_begin(&shard->logger, EVENT_CLOSED, &line)) return;
     log_line_number(&line, "conn", conn_index(shard, conn));
     if (code) log_line_number(&line, "code", code);
+    char room[ADDRESS_TEXT_BYTES];
+    if (conn_address(conn)) log_line_string(&line, "address", address_write(conn_address(conn), room));
     log_line_string(&line, "why", why);
     log_end(&shard->logger, &line);
 }

@@ -5,6 +5,7 @@
 #include "core/base/check.h"
 #include "gateway/conn_parts.h"
 #include "gateway/http_exchange.h"
+#include "gateway/memory.h"
 #include "gateway/pending.h"
 #include "gateway/ws_reader.h"
 
@@ -149,6 +150,7 @@ static size_t consume(struct shard *shard, struct conn *conn)
     if (conn_must_wait(conn)) pause_receiving(shard, conn); /* not re-arming is pausing */
     else if (more || ws_lines_wait(conn) || http_rest_waits(conn)) list_push(shard, &shard->input, conn); /* the others first */
     else conn_arm_recv(shard, conn);
+    memory_weigh(shard, conn);
     return consumed;
 }
 

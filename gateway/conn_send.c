@@ -2,6 +2,7 @@
 #include <poll.h>
 
 #include "gateway/conn_parts.h"
+#include "gateway/memory.h"
 
 void conn_add(struct shard *shard, struct conn *conn, struct span bytes)
 {
@@ -79,6 +80,7 @@ void conn_on_sent(struct shard *shard, struct conn *conn)
             return;
         }
     }
+    if (conn->weight > 0) memory_weigh(shard, conn);
     if (conn->paused && !conn_must_wait(conn)) conn_resume_receiving(shard, conn);
 }
 
@@ -86,6 +88,7 @@ void conn_on_full(struct shard *shard, struct conn *conn, bool progress)
 {
     if (conn->state == CONN_JOINING) return;
     if (progress || conn->blocked_ms == 0) conn->blocked_ms = shard_now_ms(shard);
+    memory_weigh(shard, conn);
     counter_add(&shard->counters, COUNTER_CONNECTIONS_BLOCKED, !conn->subscriber.blocked);
     conn->subscriber.blocked = true;
     conn->subscriber.behind = true;

@@ -2,10 +2,14 @@
 #ifndef GATEWAY_EVENTS_H
 #define GATEWAY_EVENTS_H
 
+#include "core/base/limits.h"
 #include "core/proto/log_line.h"
 
 #define OFTEN 10   /* kinds that clients or the kernel can cause */
 #define BOUNDED 1000 /* kinds that are bounded by what causes them: the number of settings, of shards, of signals */
+
+/* A limit that was reached: "a message was refused: limits.message". */
+#define LIMIT_EVENT(X, name, field, limit, what, code, why) X(LIMIT_##name, WARN, OFTEN, what ": limits." limit)
 
 #define EVENTS(X) \
     /* the program; by the main thread */ \
@@ -26,15 +30,8 @@
     X(LINES_LOST, WARN, BOUNDED, "lines of the log were lost: standard error did not take them") \
     X(DEMO_FAILED, WARN, OFTEN, "the demo feed can't publish") \
     /* limits that were reached */ \
-    X(CONNECTIONS_FULL, WARN, OFTEN, "connections are refused: limits.connections is reached") \
-    X(TOPICS_FULL, WARN, OFTEN, "a new topic was refused: limits.topics is reached") \
-    X(SUBSCRIPTIONS_FULL, WARN, OFTEN, "a subscription was refused") \
-    X(PAYLOAD_TOO_LARGE, WARN, OFTEN, "an update was refused: limits.payload") \
-    X(MESSAGE_TOO_LARGE, WARN, OFTEN, "a message was refused: limits.message") \
-    X(BODY_TOO_LARGE, WARN, OFTEN, "a request body was refused: limits.body") \
-    X(HEAD_TOO_LARGE, WARN, OFTEN, "a request head was refused: limits.head") \
+    LIMITS(LIMIT_EVENT, X) \
     /* shortage */ \
-    X(LOG_MEMORY_FULL, WARN, OFTEN, "an update was answered busy: limits.log-bytes is reached") \
     X(LINK_FULL, WARN, OFTEN, "a request was answered busy: its topic's shard had no room for a second") \
     X(RECEIVE_STARVED, WARN, OFTEN, "receiving waits: no receive buffer is free") \
     /* the kernel */ \

@@ -27,6 +27,9 @@ void call_refuse(const struct http_call *call, uint16_t status, const char *code
  * (one given twice, a broken percent sign). The values lie in the shard's query text until the next request. */
 const char *call_parameters(const struct http_call *call, const char *const *names, struct span *values, uint32_t count);
 
+/* Who stays is counted at its address, also where a proxy brought it. False: there are too many from there, and that was answered. */
+bool call_admitted(const struct http_call *call);
+
 /* WebSocket endpoints. */
 void http_upgrade(const struct http_call *call, enum conn_kind kind);
 

@@ -3,9 +3,11 @@
 #include <stdlib.h>
 
 #include "core/base/check.h"
+#include "core/proto/proxy_protocol.h"
 #include "gateway/http_answer.h"
 #include "gateway/http_gather.h"
 #include "gateway/http_routes.h"
+#include "gateway/limits.h"
 #include "gateway/pending.h"
 #include "gateway/publish.h"
 #include "gateway/publish_lines.h"
@@ -37,9 +39,28 @@ static void refuse(struct shard *shard, struct conn *conn, uint16_t status, cons
     text_free(&body);
 }
 
-void http_refuse_full(struct shard *shard, struct conn *conn)
+void http_refuse(struct shard *shard, struct conn *conn, enum limit limit)
 {
-    refuse(shard, conn, 503, "busy", "limits.connections is reached", "Retry-After: 5\r\n");
+    const char *why = limit_hit(shard, conn, limit);
+    refuse(shard, conn, http_status_of(limit_code(limit)), limit_code(limit), why, "Retry-After: 5\r\n");
+}
+
+void http_admit(struct shard *shard, struct conn *conn)
+{
+    if (shard->settings->proxy_protocol == PROXY_PROTOCOL_REQUIRE && !conn->proxy)
+        refuse(shard, conn, 400, "bad_request", "this port is for proxies.trusted alone: listen.proxy-protocol is require", NULL);
+    else if (shard->shedding) http_refuse(shard, conn, LIMIT_MEMORY);
+    else if (!admission_count(shard, conn)) http_refuse(shard, conn, LIMIT_CONNECTIONS_PER_ADDRESS);
+    else return;
+    counter_add(&shard->counters, COUNTER_CONNECTIONS_REFUSED, 1);
+}
+
+size_t http_exchange_bytes(const struct conn *conn)
+{
+    const struct http_exchange *exchange = conn->exchange;
+    if (!exchange) return 0;
+    size_t bytes = sizeof *exchange + exchange->head.capacity + exchange->answer.capacity + exchange->body.capacity + exchange->rest.capacity;
+    return bytes + (exchange->gather ? gather_bytes(exchange->gather) : 0);
 }
 
 void http_on_deadline(struct shard *shard, struct conn *conn)
@@ -212,9 +233,7 @@ static void take_body(struct shard *shard, struct conn *conn, struct span piece,
     exchange->body_bytes += piece.size;
     uint64_t most = exchange->use == BODY_PUBLISH ? shard->settings->limits_payload + PUBLISH_SPACE_MAX : shard->settings->limits_body;
     if (exchange->body_bytes > most) { /* only where it is chunked: a length was judged before */
-        counter_add(&shard->counters, exchange->use == BODY_PUBLISH ? COUNTER_LIMIT_PAYLOAD : COUNTER_LIMIT_BODY, 1);
-        log_event(&shard->logger, exchange->use == BODY_PUBLISH ? EVENT_PAYLOAD_TOO_LARGE : EVENT_BODY_TOO_LARGE);
-        refuse(shard, conn, 413, "too_large", exchange->use == BODY_PUBLISH ? "the payload is larger than limits.payload" : "the body is larger than limits.body", NULL);
+        refuse(shard, conn, 413, "too_large", limit_hit(shard, conn, exchange->use == BODY_PUBLISH ? LIMIT_PAYLOAD : LIMIT_BODY), NULL);
         return;
     }
     if (exchange->use == BODY_LINES) {
@@ -262,8 +281,7 @@ static void serve(struct shard *shard, struct conn *conn, struct span head, cons
 static void refuse_head(struct shard *shard, struct conn *conn, const struct http_fault *fault)
 {
     bool too_large = fault->status == 414 || fault->status == 431;
-    if (too_large) log_number(&shard->logger, EVENT_HEAD_TOO_LARGE, "limit", shard->settings->limits_head);
-    counter_add(&shard->counters, COUNTER_LIMIT_HEAD, too_large);
+    if (too_large) limit_hit(shard, conn, LIMIT_HEAD);
     refuse(shard, conn, fault->status, too_large ? "too_large" : "bad_request", fault->why, NULL);
 }
 
@@ -291,9 +309,44 @@ static size_t feed_head(struct shard *shard, struct conn *conn, struct span byte
     return request.head_bytes - before;
 }
 
+/* What a trusted proxy says before its client's first byte. */
+static size_t feed_greeting(struct shard *shard, struct conn *conn, struct span bytes)
+{
+    struct http_exchange *exchange = exchange_of(conn);
+    struct proxy_header header;
+    const char *why;
+    size_t before = exchange->head.size;
+    text_add(&exchange->head, bytes);
+    enum decode verdict = proxy_header_decode(text_span(&exchange->head), &header, &why);
+    if (verdict == DECODE_MORE) return bytes.size;
+    conn->greets = false;
+    if (verdict == DECODE_DONE && header.version == 0 && shard->settings->proxy_protocol == PROXY_PROTOCOL_REQUIRE) {
+        verdict = DECODE_BAD;
+        why = "the connection must begin with the header of the PROXY protocol: listen.proxy-protocol is require";
+    }
+    if (verdict == DECODE_BAD) {
+        refuse(shard, conn, 400, "bad_request", why, NULL);
+        return bytes.size;
+    }
+    if (header.version == 0) { /* they are a request's */
+        exchange->head.size = before;
+        if (before == 0) http_exchange_free(conn);
+        return http_feed(shard, conn, (char *)(uintptr_t)bytes.bytes, bytes.size);
+    }
+    http_exchange_free(conn);
+    if (!header.proxied) return header.bytes - before;
+    conn->address = header.source;
+    conn->proxy = admission_trusts(shard, &conn->address);
+    if (admission_count(shard, conn)) return header.bytes - before;
+    counter_add(&shard->counters, COUNTER_CONNECTIONS_REFUSED, 1);
+    http_refuse(shard, conn, LIMIT_CONNECTIONS_PER_ADDRESS);
+    return bytes.size;
+}
+
 size_t http_feed(struct shard *shard, struct conn *conn, char *bytes, size_t size)
 {
     struct span all = span_of(bytes, size);
+    if (conn->greets) return feed_greeting(shard, conn, all);
     if (conn->exchange && conn->exchange->in_body) return feed_body(shard, conn, all);
     if (conn->exchange) return feed_head(shard, conn, all);
     struct http_request request;

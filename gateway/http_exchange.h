@@ -6,6 +6,7 @@
 #include "core/proto/http.h"
 #include "core/proto/topic_name.h"
 #include "gateway/conn.h"
+#include "gateway/limits.h"
 
 /* What a body is for. */
 enum body_use {
@@ -50,8 +51,12 @@ void   http_exchange_end(struct shard *shard, struct conn *conn, struct http_ans
 
 /* The deadline for a head, a body or the next request has passed. */
 void http_on_deadline(struct shard *shard, struct conn *conn);
-/* limits.connections is reached: 503 and goodbye. */
-void http_refuse_full(struct shard *shard, struct conn *conn);
+/* A limit is reached by the connection as such: it is told so, and goodbye. */
+void http_refuse(struct shard *shard, struct conn *conn, enum limit limit);
+/* Its address is known: refuses it where it may not come in. */
+void http_admit(struct shard *shard, struct conn *conn);
+/* Memory that its exchange holds. */
+size_t http_exchange_bytes(const struct conn *conn);
 
 /* Its answer waits for other shards: nothing more of the connection is to be consumed. */
 bool http_awaits(const struct conn *conn);

@@ -5,6 +5,7 @@
 #include "core/base/check.h"
 #include "gateway/http_answer.h"
 #include "gateway/http_exchange.h"
+#include "gateway/memory.h"
 #include "gateway/pending.h"
 
 struct gather *gather_make(enum gather_kind kind, uint32_t count)
@@ -25,6 +26,13 @@ void gather_free(struct gather *gather)
     free(gather->parts);
     text_free(&gather->names);
     free(gather);
+}
+
+size_t gather_bytes(const struct gather *gather)
+{
+    size_t bytes = sizeof *gather + gather->count * sizeof *gather->parts + gather->names.capacity;
+    for (uint32_t i = 0; i < gather->count; i++) bytes += gather->parts[i].text.capacity;
+    return bytes;
 }
 
 void gather_topic(struct gather *gather, uint32_t part, struct span topic)
@@ -178,4 +186,5 @@ void http_part_answered(struct shard *shard, struct conn *conn, uint32_t part, c
     if (!conn->exchange || !conn->exchange->gather) return; /* it was answered busy meanwhile */
     take_part(conn->exchange->gather, &conn->exchange->gather->parts[part], reply, text);
     gather_go_on(shard, conn);
+    memory_weigh(shard, conn);
 }

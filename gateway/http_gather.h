@@ -30,6 +30,8 @@ struct gather {
 /* Makes one with `count` parts. The caller fills in what is asked. */
 struct gather *gather_make(enum gather_kind kind, uint32_t count);
 void           gather_free(struct gather *gather);
+/* Memory that it holds. */
+size_t         gather_bytes(const struct gather *gather);
 /* Names a part's topic. */
 void gather_topic(struct gather *gather, uint32_t part, struct span topic);
 

@@ -7,6 +7,7 @@
 #include "gateway/http_answer.h"
 #include "gateway/http_call.h"
 #include "gateway/http_exchange.h"
+#include "gateway/limits.h"
 #include "gateway/messages.h"
 #include "gateway/origin.h"
 #include "gateway/pending.h"
@@ -80,6 +81,14 @@ void call_error(const struct http_call *call, const char *code, const char *why)
     call_refuse(call, status, code, why, status == 503 ? "Retry-After: 1\r\n" : status == 401 ? "WWW-Authenticate: Bearer\r\n" : NULL);
 }
 
+bool call_admitted(const struct http_call *call)
+{
+    if (admission_forwarded(call->shard, call->conn, call->head, call->request)) return true;
+    counter_add(&call->shard->counters, COUNTER_CONNECTIONS_REFUSED, 1);
+    call_refuse(call, 429, limit_code(LIMIT_CONNECTIONS_PER_ADDRESS), limit_hit(call->shard, call->conn, LIMIT_CONNECTIONS_PER_ADDRESS), "Retry-After: 5\r\n");
+    return false;
+}
+
 const char *call_parameters(const struct http_call *call, const char *const *names, struct span *values, uint32_t count)
 {
     struct text *room = &call->shard->query;
@@ -104,7 +113,7 @@ const char *call_parameters(const struct http_call *call, const char *const *nam
     return NULL;
 }
 
-/* Who asks: a credential in a header that is not right is refused whatever is asked for. */
+/* Who asks. False: the credential in a header is not right, which is refused whatever is asked for. */
 static bool authorize(struct http_call *call)
 {
     const struct http_request *request = call->request;
@@ -117,7 +126,6 @@ static bool authorize(struct http_call *call)
     }
     if (!token.bytes) return true;
     call->credential = session_authorize(call->shard->settings, token, &call->rights);
-    if (!call->credential) call_error(call, "unauthorized", publish_is_on(call->shard->settings) ? "the key is not right" : PUBLISH_OFF_WHY);
     return call->credential;
 }
 
@@ -147,9 +155,7 @@ static void post(const struct http_call *call, enum body_use use, bool key)
     }
     uint64_t most = use == BODY_PUBLISH ? settings->limits_payload + PUBLISH_SPACE_MAX : settings->limits_body;
     if (request->has_length && request->content_length > most) {
-        counter_add(&call->shard->counters, use == BODY_PUBLISH ? COUNTER_LIMIT_PAYLOAD : COUNTER_LIMIT_BODY, 1);
-        log_number(&call->shard->logger, use == BODY_PUBLISH ? EVENT_PAYLOAD_TOO_LARGE : EVENT_BODY_TOO_LARGE, "bytes", request->content_length);
-        declared_too_large(call, use == BODY_PUBLISH ? "the payload is larger than limits.payload" : "the body is larger than limits.body");
+        declared_too_large(call, limit_hit(call->shard, call->conn, use == BODY_PUBLISH ? LIMIT_PAYLOAD : LIMIT_BODY));
         return;
     }
     if (use == BODY_PUBLISH && call->topic.size > sizeof(((struct http_exchange *)0)->topic)) {
@@ -331,6 +337,18 @@ static void dispatch(struct http_call *call, const struct route *route)
     else call_refuse(call, 405, "bad_request", "this path does not know that method", methods->allow);
 }
 
+/* Publishing with a right is not measured, and a proxy's connection carries many clients' requests. */
+static bool asks_too_often(const struct http_call *call)
+{
+    if (call->conn->proxy || (call->request->method == HTTP_POST && call->rights & RIGHT_PUBLISH)) return false;
+    switch (limit_request(call->shard, call->conn, 1)) {
+    case REQUEST_FINE: return false;
+    case REQUEST_EXCESS: call_refuse(call, 429, limit_code(LIMIT_REQUESTS_PER_SECOND), limit_why(LIMIT_REQUESTS_PER_SECOND), "Retry-After: 1\r\n"); return true;
+    case REQUEST_ABUSE: http_refuse(call->shard, call->conn, LIMIT_REQUESTS_PER_SECOND); return true;
+    }
+    return true;
+}
+
 void http_route(struct shard *shard, struct conn *conn, struct span head, const struct http_request *request)
 {
     struct http_call call = { .shard = shard, .conn = conn, .head = head, .request = request };
@@ -347,10 +365,13 @@ void http_route(struct shard *shard, struct conn *conn, struct span head, const 
             }
             call.topic = span_of(room, (size_t)size);
         }
-        if (!routes[i].open && !authorize(&call)) return;
-        dispatch(&call, &routes[i]);
+        bool right = routes[i].open || authorize(&call);
+        if (asks_too_often(&call)) return;
+        if (right) dispatch(&call, &routes[i]);
+        else call_error(&call, "unauthorized", publish_is_on(shard->settings) ? "the key is not right" : PUBLISH_OFF_WHY);
         return;
     }
+    if (asks_too_often(&call)) return;
     if (request->method == HTTP_OPTIONS && span_is(request->path, "*")) call_answer(&call, 204, NULL, "Allow: GET, HEAD, POST, OPTIONS\r\n", SPAN_NONE);
     else call_error(&call, "not_found", "there is nothing at this path");
 }

@@ -73,7 +73,7 @@ void http_upgrade(const struct http_call *call, enum conn_kind kind)
 {
     static const char *const names[] = { "topics", "mode", "format", "snapshot", "batch", "max_hz", "heartbeat_ms", "token" };
     struct span values[8];
-    if (refuse_handshake(call)) return;
+    if (refuse_handshake(call) || !call_admitted(call)) return;
     struct shard *shard = call->shard;
     struct conn *conn = call->conn;
     struct offers offers = read_offers(call);

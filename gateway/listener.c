@@ -66,6 +66,7 @@ static int open_at(struct listener *listener, const struct addrinfo *info, uint3
     int on = 1, lowat = (int)backlog_bytes;
     listener->descriptor = socket(info->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (listener->descriptor < 0) return -errno;
+    listener->family = info->ai_family;
     listener->loopback = is_loopback(info->ai_addr);
     if (setsockopt(listener->descriptor, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on)
         || setsockopt(listener->descriptor, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on)

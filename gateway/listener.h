@@ -8,7 +8,7 @@
 struct listener {
     int  descriptor;
     bool loopback; /* nobody from outside can reach it */
-    bool accepting; /* an accept is in the kernel's hands */
+    int  family;   /* AF_INET or AF_INET6 */
 };
 
 /* Binds and listens at "host:port" or "[host]:port". TCP_NODELAY and TCP_NOTSENT_LOWAT (`backlog_bytes`) are set on it, so that

@@ -107,6 +107,7 @@ static void set_memory(struct shard *shard)
     const struct segment_store *store = &engine->home.store;
     uint64_t kept = 0;
     for (uint32_t i = 0; i < SEGMENT_CLASSES; i++) kept += (uint64_t)store->kept_count[i] * (SEGMENT_BYTES_MIN << i);
+    counter_set(counters, COUNTER_MEMORY_CLIENTS, shard->clients_bytes);
     counter_set(counters, COUNTER_MEMORY_CONNECTIONS, (uint64_t)shard->conns.touched * shard->conns.item_bytes);
     counter_set(counters, COUNTER_MEMORY_SUBSCRIPTIONS, (uint64_t)engine->locals.subscriptions.touched * engine->locals.subscriptions.item_bytes
                                                         + (uint64_t)engine->by_pair.buckets * sizeof *engine->by_pair.heads);

@@ -1,6 +1,7 @@
 #include "gateway/publish.h"
 
 #include "gateway/conn.h"
+#include "gateway/limits.h"
 
 #define PAYLOAD_DEPTH_MAX 64
 
@@ -50,15 +51,7 @@ static void refuse(struct shard *shard, struct publish_outcome *outcome, const c
 
 static void refuse_too_large(struct shard *shard, struct publish_outcome *outcome, size_t bytes)
 {
-    struct log_line line;
-    if (log_begin(&shard->logger, EVENT_PAYLOAD_TOO_LARGE, &line)) {
-        log_line_text(&line, "topic", outcome->topic);
-        log_line_number(&line, "bytes", bytes);
-        log_line_number(&line, "limit", shard->settings->limits_payload);
-        log_end(&shard->logger, &line);
-    }
-    counter_add(&shard->counters, COUNTER_LIMIT_PAYLOAD, 1);
-    refuse(shard, outcome, "too_large", "the payload is larger than limits.payload");
+    refuse(shard, outcome, limit_code(LIMIT_PAYLOAD), limit_hit_by(shard, LIMIT_PAYLOAD, outcome->topic, bytes));
 }
 
 /* NULL, or what is wrong with the name. */
@@ -72,16 +65,8 @@ static const char *name_fault(struct span topic)
 void publish_judge(struct shard *shard, struct publish_outcome *outcome)
 {
     outcome->code = NULL;
-    if (outcome->reply.verdict == PUBLISH_BUSY) {
-        log_number(&shard->logger, EVENT_LOG_MEMORY_FULL, "limit", shard->settings->limits_log_bytes);
-        counter_add(&shard->counters, COUNTER_LIMIT_LOG_BYTES, 1);
-        refuse(shard, outcome, "busy", "no memory for another update: limits.log-bytes is reached");
-    }
-    if (outcome->reply.verdict == PUBLISH_TOPICS_FULL) {
-        log_number(&shard->logger, EVENT_TOPICS_FULL, "limit", shard->settings->limits_topics);
-        counter_add(&shard->counters, COUNTER_LIMIT_TOPICS, 1);
-        refuse(shard, outcome, "too_many_topics", "limits.topics is reached");
-    }
+    if (outcome->reply.verdict == PUBLISH_BUSY) refuse(shard, outcome, limit_code(LIMIT_LOG_BYTES), limit_hit(shard, NULL, LIMIT_LOG_BYTES));
+    if (outcome->reply.verdict == PUBLISH_TOPICS_FULL) refuse(shard, outcome, limit_code(LIMIT_TOPICS), limit_hit(shard, NULL, LIMIT_TOPICS));
 }
 
 static void append(struct shard *shard, struct span data, bool line_break, bool key, uint32_t ticket, struct publish_outcome *outcome)

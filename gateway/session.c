@@ -5,6 +5,7 @@
 
 #include "core/base/check.h"
 #include "gateway/conn_parts.h"
+#include "gateway/limits.h"
 #include "gateway/messages.h"
 #include "gateway/pending.h"
 #include "gateway/publish.h"
@@ -233,37 +234,58 @@ static bool on_publish(struct shard *shard, struct conn *conn, const struct aski
     }
     conn_unstall(conn);
     message_published(shard, conn, request->id, asking->line, &outcome);
+    /* Publishing is not measured; being refused is, but for want of room. */
+    bool fault = outcome.code && strcmp(outcome.code, "busy") != 0;
+    if (fault && limit_request(shard, conn, 1) == REQUEST_ABUSE) conn_close(shard, conn, WS_CLOSE_RATE_LIMITED, limit_why(LIMIT_REQUESTS_PER_SECOND));
     return true;
 }
 
 /* Requests. */
 
+static const struct op {
+    const char *name;
+    bool (*serve)(struct shard *, struct conn *, const struct asking *);
+} ops[] = {
+    { "publish", on_publish }, { "subscribe", on_subscribe }, { "unsubscribe", on_unsubscribe },
+    { "ping", on_ping },       { "list", on_list },           { "auth", on_auth },
+};
+
+/* It came too often: told so; who goes on is sent away. */
+static void refuse_excess(struct shard *shard, struct conn *conn, const struct asking *asking, enum request_verdict verdict)
+{
+    refuse(shard, conn, asking, limit_code(LIMIT_REQUESTS_PER_SECOND), limit_why(LIMIT_REQUESTS_PER_SECOND));
+    if (verdict == REQUEST_ABUSE) conn_close(shard, conn, WS_CLOSE_RATE_LIMITED, limit_why(LIMIT_REQUESTS_PER_SECOND));
+}
+
+/* Any other than a publish. */
+static bool serve_measured(struct shard *shard, struct conn *conn, const struct asking *asking, const struct op *op)
+{
+    enum { LISTED_AT_ONCE = 64 }; /* a long list is as much work as many requests */
+    uint64_t count = op && op->serve == on_list ? 1 + conn->subscriber.subscriptions_count / LISTED_AT_ONCE : 1;
+    enum request_verdict verdict = limit_request(shard, conn, count);
+    const struct request *request = asking->request;
+    if (verdict != REQUEST_FINE) refuse_excess(shard, conn, asking, verdict);
+    else if (request->code) refuse(shard, conn, asking, request->code, request->why);
+    else if (!request_has(request, KEY_OP) || request->values[KEY_OP].kind != JSON_STRING) refuse(shard, conn, asking, "bad_request", "\"op\" is missing or not a string");
+    else if (!op) refuse(shard, conn, asking, "unknown_op", "\"op\" must be one of subscribe, unsubscribe, publish, auth, list, ping");
+    else if (!op->serve(shard, conn, asking)) {
+        limit_request_back(shard, conn, count);
+        return false;
+    }
+    return true;
+}
+
 /* False: it waits for other shards, and is to come again as a whole. */
 static bool on_request(struct shard *shard, struct conn *conn, const struct asking *asking)
 {
-    static const struct {
-        const char *op;
-        bool (*serve)(struct shard *, struct conn *, const struct asking *);
-    } ops[] = {
-        { "publish", on_publish }, { "subscribe", on_subscribe }, { "unsubscribe", on_unsubscribe },
-        { "ping", on_ping },       { "list", on_list },           { "auth", on_auth },
-    };
     const struct request *request = asking->request;
     counter_add(&shard->counters, COUNTER_REQUESTS, 1);
-    if (request->code) {
-        refuse(shard, conn, asking, request->code, request->why);
-        return true;
+    bool named = !request->code && request_has(request, KEY_OP) && request->values[KEY_OP].kind == JSON_STRING;
+    for (size_t i = 0; named && i < sizeof ops / sizeof *ops; i++) {
+        if (!json_string_is(&request->values[KEY_OP], ops[i].name)) continue;
+        return ops[i].serve == on_publish ? on_publish(shard, conn, asking) : serve_measured(shard, conn, asking, &ops[i]);
     }
-    const struct json_value *op = &request->values[KEY_OP];
-    if (!request_has(request, KEY_OP) || op->kind != JSON_STRING) {
-        refuse(shard, conn, asking, "bad_request", "\"op\" is missing or not a string");
-        return true;
-    }
-    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
-        if (json_string_is(op, ops[i].op)) return ops[i].serve(shard, conn, asking);
-    }
-    refuse(shard, conn, asking, "unknown_op", "\"op\" must be one of subscribe, unsubscribe, publish, auth, list, ping");
-    return true;
+    return serve_measured(shard, conn, asking, NULL);
 }
 
 static size_t line_bytes(struct span text)

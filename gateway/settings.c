@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/base/check.h"
+#include "core/proto/address.h"
 #include "core/proto/log_line.h"
 #include "gateway/listener.h"
 
@@ -19,15 +20,16 @@ const struct setting settings_table[SETTINGS_COUNT] = { SETTINGS(ROW) };
 /* What a word of these kinds may be; its number is its place. */
 static const char *const level_words[] = { LOG_LEVEL_WORDS, NULL };
 static const char *const format_words[] = { LOG_FORMAT_WORDS, NULL };
+static const char *const proxy_protocol_words[] = { "off", "accept", "require", NULL };
 
 static const char *const *words_of(enum setting_kind kind)
 {
-    return kind == KIND_LOG_LEVEL ? level_words : kind == KIND_LOG_FORMAT ? format_words : NULL;
+    return kind == KIND_LOG_LEVEL ? level_words : kind == KIND_LOG_FORMAT ? format_words : kind == KIND_PROXY_PROTOCOL ? proxy_protocol_words : NULL;
 }
 
 static bool is_text(enum setting_kind kind)
 {
-    return kind == KIND_ADDRESS || kind == KIND_TEXT || kind == KIND_LIST || kind == KIND_SECRET;
+    return kind == KIND_ADDRESS || kind == KIND_TEXT || kind == KIND_LIST || kind == KIND_NETWORKS || kind == KIND_SECRET;
 }
 
 static char *field_of(const struct settings *settings, int index)
@@ -113,7 +115,8 @@ static bool read_value(const struct setting *setting, const char *text, uint64_t
     case KIND_BYTES: return read_bytes(text, number);
     case KIND_TIME: return read_time(text, name_ends_in_ms(setting->name), number);
     case KIND_LOG_LEVEL:
-    case KIND_LOG_FORMAT: return read_word(text, words_of(setting->kind), number);
+    case KIND_LOG_FORMAT:
+    case KIND_PROXY_PROTOCOL: return read_word(text, words_of(setting->kind), number);
     default: return false;
     }
 }
@@ -134,6 +137,18 @@ static bool refuse(int index, const char *given, char *why, size_t why_size)
     return false;
 }
 
+/* A list goes on in further lines: all of it is judged. */
+static bool networks_fit(const char *before, const char *given)
+{
+    struct text whole = { 0 };
+    struct network networks[NETWORKS_MAX];
+    struct span fault;
+    text_print(&whole, "%s,%s", before, given);
+    bool fit = networks_read(text_span(&whole), networks, NETWORKS_MAX, &fault) >= 0;
+    text_free(&whole);
+    return fit;
+}
+
 static bool read_text(struct settings *settings, int index, const char *given, bool more, char *why, size_t why_size)
 {
     const struct setting *setting = &settings_table[index];
@@ -141,6 +156,7 @@ static bool read_text(struct settings *settings, int index, const char *given, b
     size_t before = more ? strlen(field) : 0, comma = before > 0, size = strlen(given);
     bool right = before + comma + size <= setting->most && (setting->kind != KIND_ADDRESS || listener_address_valid(given));
     for (size_t i = 0; right && i < size; i++) right = (unsigned char)given[i] >= ' ' && given[i] != 0x7f;
+    if (right && setting->kind == KIND_NETWORKS) right = networks_fit(more ? field : "", given);
     if (!right) return refuse(index, given, why, why_size);
     if (comma) field[before] = ',';
     memcpy(field + before + comma, given, size);
@@ -218,10 +234,12 @@ void setting_right(int index, struct text *text)
     case KIND_TIME: write_range(setting, "a time", name_ends_in_ms(setting->name) ? ", such as 500ms or 10s; a bare number is in ms" : ", such as 500ms, 10s, 5m or 1h; a bare number is in s", text); break;
     case KIND_ADDRESS: text_add_string(text, "an address and a port, from 1 to 65535, as in 127.0.0.1:8080 or [::1]:8080"); break;
     case KIND_LIST: text_print(text, "a list with commas, of at most %llu bytes in all and no control characters", (unsigned long long)setting->most); break;
+    case KIND_NETWORKS: text_print(text, "a list of at most %d networks, such as 10.0.0.0/8, 2001:db8::/32 or 192.0.2.7, with no bits behind the prefix", NETWORKS_MAX); break;
     case KIND_TEXT:
     case KIND_SECRET: text_print(text, "a text of at most %llu bytes without control characters", (unsigned long long)setting->most); break;
     case KIND_LOG_LEVEL:
     case KIND_LOG_FORMAT:
+    case KIND_PROXY_PROTOCOL:
         for (uint32_t i = 0; words[i]; i++) text_print(text, "%s%s", i == 0 ? "" : words[i + 1] ? ", " : " or ", words[i]);
         break;
     }

@@ -11,8 +11,12 @@
 
 #include "core/base/text.h"
 
-/* A secret is a text that is never printed. A list is a text with commas. */
-enum setting_kind { KIND_FLAG, KIND_ADDRESS, KIND_TEXT, KIND_LIST, KIND_SECRET, KIND_COUNT, KIND_BYTES, KIND_TIME, KIND_LOG_LEVEL, KIND_LOG_FORMAT };
+/* A secret is a text that is never printed. A list is a text with commas; networks are one of networks in CIDR form. */
+enum setting_kind { KIND_FLAG, KIND_ADDRESS, KIND_TEXT, KIND_LIST, KIND_NETWORKS, KIND_SECRET, KIND_COUNT, KIND_BYTES, KIND_TIME, KIND_LOG_LEVEL, KIND_LOG_FORMAT, KIND_PROXY_PROTOCOL };
+
+/* Whether connections from trusted proxies begin with the header of the PROXY protocol. */
+enum proxy_protocol { PROXY_PROTOCOL_OFF, PROXY_PROTOCOL_ACCEPT, PROXY_PROTOCOL_REQUIRE };
+#define NETWORKS_MAX 64 /* of one setting */
 
 /* Whether a reload takes it: not before a restart; up to so many times its value at the start; always. */
 enum { AT_START = 0, UP_TO_START = 1, UP_TO_TWICE = 2, ANY_TIME = 255 };
@@ -31,6 +35,8 @@ enum { AT_START = 0, UP_TO_START = 1, UP_TO_TWICE = 2, ANY_TIME = 255 };
     X(FLAG, echo, "echo", "false", 0, 0, AT_START, "serve /v1/echo, for conformance tests") \
     X(LIST, origins, "origins", "", 0, 1023, ANY_TIME, "foreign origins whose pages may connect, separated by commas") \
     X(TIME, heartbeat_ms, "heartbeat-ms", "25s", 1000, 60000, ANY_TIME, "silence after which a heartbeat is sent, unless the client names its own") \
+    X(PROXY_PROTOCOL, proxy_protocol, "listen.proxy-protocol", "off", 0, 0, ANY_TIME, "whether proxies.trusted begin with a PROXY header: they may (accept), or all must and nobody else may connect (require)") \
+    X(NETWORKS, proxies_trusted, "proxies.trusted", "", 0, 1023, ANY_TIME, "proxies that are believed whom they speak for (X-Forwarded-For, PROXY protocol)") \
     X(SECRET, publish_key, "auth.publish-key", "", 0, 255, ANY_TIME, "the API key that may publish; none: publishing is off") \
     X(SECRET, admin_key, "auth.admin-key", "", 0, 255, ANY_TIME, "the API key that may do all, /metrics included") \
     X(COUNT, topics_window, "topics.window", "1000", 1, 1000000000, ANY_TIME, "updates that a topic keeps at least, as far as bytes and age allow") \
@@ -38,6 +44,11 @@ enum { AT_START = 0, UP_TO_START = 1, UP_TO_TWICE = 2, ANY_TIME = 255 };
     X(TIME, topics_window_age_ms, "topics.window-age", "5m", 1000, 24 * 365 * HOURS, ANY_TIME, "age after which an update need not be kept") \
     X(TIME, topics_ttl_ms, "topics.ttl", "24h", 1000, 24 * 365 * HOURS, ANY_TIME, "a topic is forgotten so long after its newest update and its last follower") \
     X(COUNT, limits_connections, "limits.connections", "16000", 1, 1000000, UP_TO_TWICE, "connections in all, also bounded by the limit of open files") \
+    X(COUNT, limits_connections_per_address, "limits.connections-per-address", "1000", 0, 1000000, ANY_TIME, "connections of one address but loopback and trusted proxies; 0: no limit") \
+    X(COUNT, limits_ipv6_prefix, "limits.ipv6-prefix", "64", 1, 128, ANY_TIME, "bits of an IPv6 address that make one address for that limit") \
+    X(COUNT, limits_accepts_per_second, "limits.accepts-per-second", "20000", 0, 1000000, ANY_TIME, "new connections a second, the others wait; 0: no limit") \
+    X(COUNT, limits_requests_per_second, "limits.requests-per-second", "1000", 0, 1000000, ANY_TIME, "requests of one connection but publishing, with bursts of ten seconds' worth; 0: no limit") \
+    X(BYTES, limits_memory, "limits.memory", "256M", MIB, 1024 * KIB * MIB, ANY_TIME, "memory for what clients have not sent or taken whole: messages, bodies, replies") \
     X(COUNT, limits_topics, "limits.topics", "1000000", 1, 10000000, AT_START, "topics in all") \
     X(COUNT, limits_subscriptions, "limits.subscriptions", "10000", 1, 1000000, ANY_TIME, "subscriptions of one connection, those that its patterns cover among them") \
     X(COUNT, limits_patterns, "limits.patterns", "100", 0, 100000, ANY_TIME, "patterns of one connection") \
@@ -62,12 +73,14 @@ enum { AT_START = 0, UP_TO_START = 1, UP_TO_TWICE = 2, ANY_TIME = 255 };
 #define SETTING_FIELD_NUMBER(field, most) uint64_t field;
 #define SETTING_FIELD_ADDRESS SETTING_FIELD_TEXT
 #define SETTING_FIELD_LIST SETTING_FIELD_TEXT
+#define SETTING_FIELD_NETWORKS SETTING_FIELD_TEXT
 #define SETTING_FIELD_SECRET SETTING_FIELD_TEXT
 #define SETTING_FIELD_COUNT SETTING_FIELD_NUMBER
 #define SETTING_FIELD_BYTES SETTING_FIELD_NUMBER
 #define SETTING_FIELD_TIME SETTING_FIELD_NUMBER
 #define SETTING_FIELD_LOG_LEVEL SETTING_FIELD_NUMBER
 #define SETTING_FIELD_LOG_FORMAT SETTING_FIELD_NUMBER
+#define SETTING_FIELD_PROXY_PROTOCOL SETTING_FIELD_NUMBER
 #define SETTING_FIELD(kind, field, name, preset, least, most, change, help) SETTING_FIELD_##kind(field, most)
 struct settings {
     SETTINGS(SETTING_FIELD)

@@ -8,6 +8,7 @@
 #include "core/base/random.h"
 #include "gateway/conn.h"
 #include "gateway/fanout.h"
+#include "gateway/memory.h"
 #include "gateway/metrics.h"
 #include "gateway/pending.h"
 #include "gateway/shard_settings.h"
@@ -49,8 +50,10 @@ int shard_init(struct shard *shard, uint32_t index, struct gateway *gateway, con
     wheel_init(&shard->wheel, shard_now_ms(shard));
     int error = pool_init(&shard->conns, sizeof(struct conn), files_max);
     if (error) goto undo_listener;
-    error = bitset_init(&shard->ready, files_max);
+    error = admission_init(shard, files_max);
     if (error) goto undo_conns;
+    error = bitset_init(&shard->ready, files_max);
+    if (error) goto undo_admission;
     error = bitset_init(&shard->live, files_max);
     if (error) goto undo_ready;
     error = bitset_init(&shard->stalled, files_max);
@@ -81,6 +84,7 @@ undo_pendings: pendings_deinit(shard);
 undo_stalled:  bitset_deinit(&shard->stalled);
 undo_live:     bitset_deinit(&shard->live);
 undo_ready:    bitset_deinit(&shard->ready);
+undo_admission: admission_deinit(shard);
 undo_conns:    pool_deinit(&shard->conns);
 undo_listener: listener_close(&shard->listener);
     snprintf(why, (size_t)why_size, "can't set up a shard: %s%s", strerror(-error), error == -ENOMEM ? " (address ranges are reserved for limits.topics and limits.connections: see vm.overcommit_memory and RLIMIT_AS)" : "");
@@ -99,6 +103,7 @@ void shard_deinit(struct shard *shard)
     bitset_deinit(&shard->stalled);
     bitset_deinit(&shard->live);
     bitset_deinit(&shard->ready);
+    admission_deinit(shard);
     pool_deinit(&shard->conns);
     listener_close(&shard->listener);
     text_free(&shard->scratch);
@@ -142,7 +147,7 @@ static void begin_end(struct shard *shard)
     uint64_t until_ms = shard_now_ms(shard) + LAST_ANSWERS_MS;
     shard->state = SHARD_ENDING;
     if (until_ms < shard->drain_until_ms) shard->drain_until_ms = until_ms;
-    if (shard->listener.accepting) ring_cancel(&shard->ring, token_make(OP_ACCEPT, 0, 0), token_make(OP_NONE, 0, 0));
+    admission_end(shard);
     for_each_conn(shard, say_goodbye);
 }
 
@@ -178,7 +183,7 @@ static void check_drain(struct shard *shard)
 {
     if (shard->state == SHARD_OPEN) return;
     if (shard_now_ms(shard) >= shard->drain_until_ms) for_each_conn(shard, end_now);
-    if (shard->state == SHARD_ENDING && !shard->listener.accepting && shard->conns.used == 0) shard->state = SHARD_ENDED;
+    if (shard->state == SHARD_ENDING && shard->admission.accepting == 0 && shard->conns.used == 0) shard->state = SHARD_ENDED;
     if (shard->state != SHARD_DRAINING || is_busy(shard)) return;
     shard->state = SHARD_DRAINED;
     reports_word(&shard->reports, REPORT_DRAINED, 0);
@@ -191,39 +196,12 @@ static void arm_wake(struct shard *shard)
     ring_read(&shard->ring, wake_fd(&shard->wake), &shard->wake_count, sizeof shard->wake_count, token_make(OP_WAKE, 0, 0));
 }
 
-/* The ring's table may have more slots, for a limit that is raised: ring_limit_files(). */
-static bool is_full(const struct shard *shard)
-{
-    return shard->conns.used >= shard_files_now(shard);
-}
-
-static void arm_accept(struct shard *shard)
-{
-    if (shard->listener.accepting || is_full(shard) || shard->state >= SHARD_ENDING) return;
-    shard->listener.accepting = true;
-    ring_accept(&shard->ring, shard->listener.descriptor, token_make(OP_ACCEPT, 0, 0));
-}
-
-static void accept_failed(struct shard *shard, int error)
-{
-    counter_add(&shard->counters, COUNTER_ACCEPT_FAILED, 1);
-    if (error == ENFILE && is_full(shard)) log_number(&shard->logger, EVENT_CONNECTIONS_FULL, "limit", shard->connections_max);
-    else log_text(&shard->logger, EVENT_ACCEPT_FAILED, "error", strerrorname_np(error));
-}
-
-static void on_accept(struct shard *shard, const struct completion *completion)
-{
-    if (completion->result >= 0) conn_accepted(shard, (uint32_t)completion->result);
-    else if (shard->state < SHARD_ENDING) accept_failed(shard, -completion->result); /* else it was cancelled */
-    if (!completion_more(completion)) shard->listener.accepting = false; /* armed again when the turn is over */
-}
-
 static void on_completion(struct shard *shard, const struct completion *completion)
 {
     enum operation operation = token_operation(completion->token);
     if (operation == OP_NONE) return;
     if (operation == OP_ACCEPT) {
-        on_accept(shard, completion);
+        admission_on_accept(shard, completion);
         return;
     }
     if (operation == OP_WAKE) {
@@ -238,6 +216,7 @@ static void on_completion(struct shard *shard, const struct completion *completi
     struct conn *conn = conn_at(shard, token_index(completion->token));
     CHECK(conn->generation == token_generation(completion->token)); /* it is not freed before its last completion */
     if (operation == OP_RECV) conn_on_recv(shard, conn, completion);
+    else if (operation == OP_PEER) conn_on_peer(shard, conn, completion);
     else if (operation == OP_ROOM) conn_on_room(shard, conn, completion);
     else conn_on_over(shard, conn, operation);
 }
@@ -280,6 +259,8 @@ static int64_t sleep_ms(struct shard *shard, bool busy)
     int64_t engine_ms = due_us == UINT64_MAX ? -1 : due_us > shard->clock.mono_us ? (int64_t)((due_us - shard->clock.mono_us) / 1000 + 1) : 0;
     if (shard->stalled.members > 0 && (engine_ms < 0 || engine_ms > STALLED_LOOK_MS)) engine_ms = STALLED_LOOK_MS;
     if (engine_ms >= 0 && (timer_ms < 0 || engine_ms < timer_ms)) timer_ms = engine_ms;
+    int64_t accept_ms = admission_wait_ms(shard);
+    if (accept_ms >= 0 && (timer_ms < 0 || accept_ms < timer_ms)) timer_ms = accept_ms;
     int64_t drain_ms = (shard->state == SHARD_DRAINING || shard->state == SHARD_ENDING) && shard->drain_until_ms > now_ms ? (int64_t)(shard->drain_until_ms - now_ms) : -1;
     if (drain_ms >= 0 && (timer_ms < 0 || drain_ms < timer_ms)) return drain_ms;
     return timer_ms;
@@ -294,7 +275,7 @@ static void wait_for_something(struct shard *shard, int64_t timeout_ms)
 
 static bool turn(struct shard *shard, bool busy)
 {
-    arm_accept(shard);
+    admission_arm(shard);
     wait_for_something(shard, sleep_ms(shard, busy));
     clock_tick(&shard->clock);
     counter_add(&shard->counters, COUNTER_TURNS, 1);
@@ -307,7 +288,8 @@ static bool turn(struct shard *shard, bool busy)
     conns_unstall(shard);
     engine_tick(&shard->engine);
     engine_tell(&shard->engine);
-    busy = fanout_flush(shard);
+    bool sheds = memory_look(shard);
+    busy = fanout_flush(shard) || sheds;
     engine_trim(&shard->engine);
     metrics_look(shard);
     check_drain(shard);

@@ -20,6 +20,7 @@
 #include "core/pubsub/engine.h"
 #include "core/queue/spsc.h"
 #include "core/queue/wake.h"
+#include "gateway/admission.h"
 #include "gateway/inherited.h"
 #include "gateway/listener.h"
 #include "gateway/logger.h"
@@ -72,6 +73,9 @@ struct shard {
     struct wheel           wheel;
     struct engine          engine;
     struct listener        listener;
+    struct admission       admission;
+    uint64_t               clients_bytes; /* the sum of what connections hold: memory.h */
+    bool                   shedding;      /* it was more than limits.memory allows */
     struct spsc            commands;
     struct spsc_tx         commands_in;  /* the main thread's */
     struct spsc_rx         commands_out; /* the shard's */

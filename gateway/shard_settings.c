@@ -31,8 +31,13 @@ uint32_t shard_files_now(const struct shard *shard)
     return most < shard->conns.items_max ? most : shard->conns.items_max;
 }
 
-/* A shard's part of a limit that is for the whole gateway. */
-static uint64_t part_of(const struct settings *settings, uint64_t limit)
+/* The ring's table may have more slots, for a limit that is raised: ring_limit_files(). */
+bool shard_is_full(const struct shard *shard)
+{
+    return shard->conns.used >= shard_files_now(shard);
+}
+
+uint64_t shard_part_of(const struct settings *settings, uint64_t limit)
 {
     return (limit + settings->shards - 1) / settings->shards;
 }
@@ -41,7 +46,7 @@ static uint64_t part_of(const struct settings *settings, uint64_t limit)
  * over its limit by a quarter. */
 static uint64_t topics_of(const struct settings *settings)
 {
-    uint64_t part = part_of(settings, settings->limits_topics), slack = part / 4 + 64;
+    uint64_t part = shard_part_of(settings, settings->limits_topics), slack = part / 4 + 64;
     return part + slack < settings->limits_topics ? part + slack : settings->limits_topics;
 }
 
@@ -58,7 +63,7 @@ struct engine_settings shard_engine_settings(const struct shard *shard, const ui
         .home = {
             .topics_max = (uint32_t)topics_of(settings),
             .patterns_max = PATTERNS_MAX,
-            .log_bytes_max = part_of(settings, settings->limits_log_bytes),
+            .log_bytes_max = shard_part_of(settings, settings->limits_log_bytes),
             .topic_ttl_us = settings->topics_ttl_ms * 1000,
             .window = { settings->topics_window, settings->topics_window_bytes, settings->topics_window_age_ms * 1000 },
         },
@@ -86,6 +91,7 @@ void shard_adopt(struct shard *shard, const struct settings *settings)
     shard->settings = settings;
     shard->connections_max = shard_connections_max(settings, shard->conns.items_max);
     ring_limit_files(&shard->ring, shard_files_now(shard));
+    admission_adopt(shard);
     logger_adopt(&shard->logger, settings);
     struct engine_settings engine = shard_engine_settings(shard, shard->engine.settings.hash_key);
     engine_change(&shard->engine, &engine);

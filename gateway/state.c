@@ -17,6 +17,8 @@ static void write_connections(struct shard *shard, struct text *text)
     text_print(text, "  connections %u of %u:", shard->conns.used, shard->connections_max);
     for (unsigned state = CONN_HTTP; state <= CONN_JOINING; state++) text_print(text, " %s %u", names[state], counts[state]);
     text_print(text, "; socket full %u, receiving paused %u, stalled on a link %u, in the middle of a message %u, ready to be sent to %u\n", full, paused, shard->stalled.members, reading, shard->ready.members);
+    text_print(text, "  clients: %llu bytes of messages, bodies and replies held%s; addresses counted %u, accepting %s\n", (unsigned long long)shard->clients_bytes, shard->shedding ? ", connections are shed" : "",
+               shard->admission.addresses.used, shard->admission.paused ? "pauses" : "goes on");
 }
 
 static void write_engine(const struct shard *shard, struct text *text)

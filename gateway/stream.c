@@ -177,6 +177,7 @@ void http_stream(const struct http_call *call)
         call_error(call, "shutting_down", "the gateway is draining");
         return;
     }
+    if (!call_admitted(call)) return;
     topics_asked_init(call->shard, &asked);
     serve(call, &asked);
     topics_asked_free(&asked);

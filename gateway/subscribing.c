@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "core/base/check.h"
+#include "gateway/limits.h"
 #include "gateway/messages.h"
 #include "gateway/pending.h"
 
@@ -39,12 +40,6 @@ void subscribing_end(struct shard *shard, struct conn *conn, const struct topic_
     else engine_unsubscribe(&shard->engine, conn_index(shard, conn), name);
 }
 
-static const char *at_limit(struct shard *shard, enum counter limit, const char *why)
-{
-    counter_add(&shard->counters, limit, 1);
-    return why;
-}
-
 #define NO_ROOM_WHY "this gateway has no room for more subscriptions"
 
 /* One name; NULL, or why not. */
@@ -55,14 +50,14 @@ static const char *subscribe_name(struct shard *shard, struct conn *conn, const 
     topics_asked_resume_of(shard, asked, &ask);
     subscribed->resume = ask.resume;
     switch (engine_subscribe(&shard->engine, conn_index(shard, conn), &ask, &subscribed->reply)) {
-    case SUBSCRIBE_TOPICS_FULL: return at_limit(shard, COUNTER_LIMIT_TOPICS, "more topics than limits.topics allows");
+    case SUBSCRIBE_TOPICS_FULL: return limit_hit(shard, conn, LIMIT_TOPICS);
     case SUBSCRIBE_NOT_READY: /* it was refused when it was prepared */
     case SUBSCRIBE_FULL: return NO_ROOM_WHY;
     case SUBSCRIBE_DONE: break;
     }
     subscribed->made = !subscribed->reply.again;
     bool excess = subscribed->made && conn->subscriber.subscriptions_count > shard->settings->limits_subscriptions;
-    return excess ? at_limit(shard, COUNTER_LIMIT_SUBSCRIPTIONS, "more subscriptions than limits.subscriptions allows") : NULL;
+    return excess ? limit_hit(shard, conn, LIMIT_SUBSCRIPTIONS) : NULL;
 }
 
 /* One pattern, without what it covers already; NULL, or why not. */
@@ -71,10 +66,13 @@ static const char *subscribe_pattern(struct shard *shard, struct conn *conn, str
     struct pattern_ask ask = { pattern, options->mode, options->snapshot, options->max_hz };
     bool again;
     uint64_t covers = engine_count_matches(&shard->engine, pattern);
-    if (conn->subscriber.subscriptions_count + covers > shard->settings->limits_subscriptions) return at_limit(shard, COUNTER_LIMIT_SUBSCRIPTIONS, "the pattern covers more topics than limits.subscriptions allows");
+    if (conn->subscriber.subscriptions_count + covers > shard->settings->limits_subscriptions) {
+        limit_hit(shard, conn, LIMIT_SUBSCRIPTIONS);
+        return "the pattern covers more topics than limits.subscriptions allows";
+    }
     if (!engine_subscribe_pattern(&shard->engine, conn_index(shard, conn), &ask, &again)) return NO_ROOM_WHY;
     subscribed->made = !again;
-    return conn->subscriber.patterns_count > shard->settings->limits_patterns ? at_limit(shard, COUNTER_LIMIT_PATTERNS, "more patterns than limits.patterns allows") : NULL;
+    return conn->subscriber.patterns_count > shard->settings->limits_patterns ? limit_hit(shard, conn, LIMIT_PATTERNS) : NULL;
 }
 
 /* A request of many names would else wait for memory at each of them: what is looked at is fetched some names ahead. */
@@ -154,7 +152,6 @@ const char *subscribing_begin(struct shard *shard, struct conn *conn, struct spa
                           subscribed[i].resume ? subscribed[i].reply.resumed : -1);
     if (!*why) cover(shard, conn, asked);
     free(subscribed);
-    if (*why) log_text(&shard->logger, EVENT_SUBSCRIPTIONS_FULL, "why", *why);
     return *why ? "too_many_topics" : NULL;
 }
 
@@ -173,8 +170,7 @@ static enum readiness prepare_one(struct shard *shard, struct conn *conn, struct
     if (result == LINK_DONE) return READY;
     if (result == LINK_FULL && !conn_stall(shard, conn)) return NOT_READY;
     *code = result == LINK_FULL ? "busy" : "too_many_topics";
-    *why = result == LINK_FULL ? "the topic's shard has had no room for another request for a second" : pattern ? NO_ROOM_WHY : "more topics than limits.topics allows";
-    if (result != LINK_FULL) log_text(&shard->logger, EVENT_SUBSCRIPTIONS_FULL, "why", *why);
+    *why = result == LINK_FULL ? "the topic's shard has had no room for another request for a second" : pattern ? NO_ROOM_WHY : limit_hit(shard, conn, LIMIT_TOPICS);
     return READY_NEVER;
 }
 
@@ -211,8 +207,7 @@ enum readiness subscribing_prepare(struct shard *shard, struct conn *conn, const
 {
     if (asked->count - asked->patterns_count > shard->settings->limits_subscriptions) {
         *code = "too_many_topics";
-        *why = at_limit(shard, COUNTER_LIMIT_SUBSCRIPTIONS, "more subscriptions than limits.subscriptions allows");
-        log_text(&shard->logger, EVENT_SUBSCRIPTIONS_FULL, "why", *why);
+        *why = limit_hit(shard, conn, LIMIT_SUBSCRIPTIONS);
         return READY_NEVER;
     }
     enum readiness readiness = READY;

@@ -5,6 +5,7 @@
 #include "core/base/check.h"
 #include "core/proto/mask.h"
 #include "core/proto/utf8.h"
+#include "gateway/limits.h"
 #include "gateway/session.h"
 
 /* What is known of an incomplete frame or message. */
@@ -31,6 +32,18 @@ void ws_reader_free(struct conn *conn)
     conn->reader = NULL;
 }
 
+void ws_reader_drop(struct conn *conn)
+{
+    if (!conn->reader) return;
+    text_free(&conn->reader->message);
+    text_free(&conn->reader->lines);
+}
+
+size_t ws_reader_bytes(const struct conn *conn)
+{
+    return conn->reader ? sizeof *conn->reader + conn->reader->message.capacity + conn->reader->lines.capacity : 0;
+}
+
 static uint64_t message_bytes_max(const struct shard *shard, const struct conn *conn)
 {
     return conn->kind == CONN_KIND_ECHO ? shard->settings->limits_echo_message : shard->settings->limits_message;
@@ -50,10 +63,19 @@ static void on_close(struct shard *shard, struct conn *conn, struct span payload
     else conn_closed_by_peer(shard, conn, code);
 }
 
+static void on_ping(struct shard *shard, struct conn *conn, struct span payload)
+{
+    switch (limit_request(shard, conn, 1)) {
+    case REQUEST_FINE: conn_add_pong(shard, conn, payload); break;
+    case REQUEST_EXCESS: break; /* one pong may answer several pings (RFC 6455, 5.5.3) */
+    case REQUEST_ABUSE: conn_close(shard, conn, WS_CLOSE_RATE_LIMITED, limit_why(LIMIT_REQUESTS_PER_SECOND)); break;
+    }
+}
+
 static void on_control(struct shard *shard, struct conn *conn, uint8_t opcode, struct span payload)
 {
     if (opcode == WS_CLOSE) on_close(shard, conn, payload);
-    else if (opcode == WS_PING && conn->state == CONN_OPEN) conn_add_pong(shard, conn, payload);
+    else if (opcode == WS_PING && conn->state == CONN_OPEN) on_ping(shard, conn, payload);
     /* A pong was noted when its bytes came. */
 }
 
@@ -129,9 +151,7 @@ static bool header_fits(struct shard *shard, struct conn *conn, const struct ws_
     }
     uint64_t before = in_message ? reader->message.size : 0, most = message_bytes_max(shard, conn);
     if (header->payload_bytes > most || before + header->payload_bytes > most) {
-        counter_add(&shard->counters, conn->kind == CONN_KIND_ECHO ? COUNTER_LIMIT_ECHO_MESSAGE : COUNTER_LIMIT_MESSAGE, 1);
-        log_number(&shard->logger, EVENT_MESSAGE_TOO_LARGE, "limit", message_bytes_max(shard, conn));
-        conn_fail(shard, conn, WS_CLOSE_TOO_BIG, conn->kind == CONN_KIND_ECHO ? "the message is larger than limits.echo-message" : "the message is larger than limits.message");
+        conn_fail(shard, conn, WS_CLOSE_TOO_BIG, limit_hit(shard, conn, conn->kind == CONN_KIND_ECHO ? LIMIT_ECHO_MESSAGE : LIMIT_MESSAGE));
         return false;
     }
     return true;

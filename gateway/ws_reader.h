@@ -17,5 +17,9 @@ bool ws_lines_wait(const struct conn *conn);
 size_t ws_feed_lines(struct shard *shard, struct conn *conn);
 
 void ws_reader_free(struct conn *conn);
+/* Of a WebSocket that is being closed: what of its messages came is not needed any more. */
+void ws_reader_drop(struct conn *conn);
+/* Memory that it holds. */
+size_t ws_reader_bytes(const struct conn *conn);
 
 #endif

@@ -8,13 +8,15 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "core/base/limits.h"
+
 /* What a cell is: a count that only grows, a level, or one bucket of a histogram, which counts what falls into it alone (the page adds
  * up). SUM and SUM_US end a histogram. TIME_EACH and SUM_US: microseconds, shown as seconds. _EACH: the page shows each shard's; of the others the sum. */
 enum counter_kind { COUNTS, COUNTS_EACH, TIME_EACH, LEVEL, LEVEL_EACH, BUCKET, SUM, SUM_US };
 
 /* Families: rows of one name, told apart by a label. */
 #define CLOSE_ROW(X, name, code) X(CLOSE_##name, "closes_total", "code=\"" code "\"", COUNTS, "Close frames sent, by code")
-#define LIMIT_ROW(X, name, limit) X(LIMIT_##name, "limit_hits_total", "limit=\"" limit "\"", COUNTS, "Times that a limit was reached, by the setting limits.*")
+#define LIMIT_ROW(X, name, field, limit, what, code, why) X(LIMIT_##name, "limit_hits_total", "limit=\"" limit "\"", COUNTS, "Times that a limit was reached, by the setting limits.*")
 #define MEMORY_ROW(X, name, of) \
     X(MEMORY_##name, "memory_bytes", "kind=\"" of "\"", LEVEL, "Memory in use, by kind, as counted; process_resident_memory_bytes has all of it")
 #define DELAY_ROW(X, name, most) \
@@ -33,7 +35,7 @@ enum counter_kind { COUNTS, COUNTS_EACH, TIME_EACH, LEVEL, LEVEL_EACH, BUCKET, S
     X(LOANS, "loans", "", LEVEL, "Segments that this shard has on loan from others now") \
     X(ACCEPTED, "connections_accepted_total", "", COUNTS, "Connections accepted") \
     X(ACCEPT_FAILED, "accept_failures_total", "", COUNTS, "Accepts that failed, for want of files or memory") \
-    X(CONNECTIONS_REFUSED, "connections_refused_total", "", COUNTS, "Connections answered 503 because the limit was reached") \
+    X(CONNECTIONS_REFUSED, "connections_refused_total", "", COUNTS, "Connections answered 503 or 429 because a limit was reached") \
     X(UPDATES_IN, "updates_published_total", "", COUNTS_EACH, "Updates taken into a log") \
     X(PUBLISH_REFUSED, "publish_refused_total", "", COUNTS, "Publish requests answered with an error") \
     X(PUBLISH_BUSY, "publish_busy_total", "", COUNTS, "Publish requests answered busy for want of memory") \
@@ -61,6 +63,7 @@ enum counter_kind { COUNTS, COUNTS_EACH, TIME_EACH, LEVEL, LEVEL_EACH, BUCKET, S
     X(CLOSED_SLOW, "closed_write_deadline_total", "", COUNTS, "Connections ended because they took nothing for the write deadline") \
     X(CLOSED_SILENT, "closed_silent_total", "", COUNTS, "Connections ended because they gave no sign of life") \
     X(CLOSED_DEADLINE, "closed_deadline_total", "", COUNTS, "Connections ended by the deadline for a request head, body or close") \
+    X(CLOSED_SHED, "closed_shed_total", "", COUNTS, "Connections ended because limits.memory was reached") \
     X(TURNS, "turns_total", "", COUNTS_EACH, "Turns of the shard") \
     X(IDLE_US, "shard_idle_seconds_total", "", TIME_EACH, "Time spent asleep in the kernel waiting for something to do") \
     X(ENTERS, "ring_enters_total", "", COUNTS, "Times that the ring was entered") \
@@ -90,16 +93,8 @@ enum counter_kind { COUNTS, COUNTS_EACH, TIME_EACH, LEVEL, LEVEL_EACH, BUCKET, S
     CLOSE_ROW(X, 4408, "4408") \
     CLOSE_ROW(X, 4429, "4429") \
     CLOSE_ROW(X, OTHER, "other") \
-    LIMIT_ROW(X, CONNECTIONS, "connections") \
-    LIMIT_ROW(X, HEAD, "head") \
-    LIMIT_ROW(X, BODY, "body") \
-    LIMIT_ROW(X, MESSAGE, "message") \
-    LIMIT_ROW(X, PAYLOAD, "payload") \
-    LIMIT_ROW(X, ECHO_MESSAGE, "echo-message") \
-    LIMIT_ROW(X, TOPICS, "topics") \
-    LIMIT_ROW(X, SUBSCRIPTIONS, "subscriptions") \
-    LIMIT_ROW(X, PATTERNS, "patterns") \
-    LIMIT_ROW(X, LOG_BYTES, "log-bytes") \
+    LIMITS(LIMIT_ROW, X) \
+    MEMORY_ROW(X, CLIENTS, "clients") \
     MEMORY_ROW(X, CONNECTIONS, "connections") \
     MEMORY_ROW(X, SUBSCRIPTIONS, "subscriptions") \
     MEMORY_ROW(X, TOPICS, "topics") \

@@ -1,11 +1,16 @@
 #include "core/io/ring.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include "core/base/check.h"
 #include "core/base/clock.h"
@@ -39,6 +44,32 @@ static const char *explain(int error)
     return "io_uring could not be set up";
 }
 
+/* getsockopt by the ring; liburing 2.3 has neither its name nor its fields. */
+static struct io_uring_sqe *socket_option(struct ring *ring, int file, int option, void *value, uint32_t size)
+{
+    enum { COMMAND_GETSOCKOPT = 2 };
+    struct io_uring_sqe *sqe = ring_sqe(ring);
+    io_uring_prep_rw(IORING_OP_URING_CMD, sqe, file, NULL, 0, 0);
+    sqe->cmd_op = COMMAND_GETSOCKOPT;
+    sqe->addr = (uint64_t)(uint32_t)option << 32 | SOL_SOCKET;
+    sqe->file_index = size;
+    sqe->addr3 = (uintptr_t)value;
+    return sqe;
+}
+
+/* A socket that is not connected has no peer: who knows the question says so. */
+static bool tells_peers(struct ring *ring)
+{
+    struct ring_peer peer;
+    struct completion completion = { .result = 0 };
+    int descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (descriptor < 0) return false;
+    socket_option(ring, descriptor, SO_PEERNAME, peer.bytes, sizeof(struct sockaddr_in))->user_data = token_make(OP_NONE, 0, 0);
+    while (!ring_next_fresh(ring, &completion)) ring_submit(ring);
+    close(descriptor);
+    return completion.result == -ENOTCONN;
+}
+
 int ring_init(struct ring *ring, const struct ring_settings *settings, struct counters *counters, const char **why)
 {
     struct io_uring_params params = {
@@ -60,6 +91,7 @@ int ring_init(struct ring *ring, const struct ring_settings *settings, struct co
     ring->aside = malloc(ring->aside_max * sizeof *ring->aside);
     error = -ENOMEM;
     if (!ring->aside) goto undo_ring;
+    ring->tells_peers = tells_peers(ring);
     return 0;
 undo_ring:
     *why = explain(error);
@@ -101,6 +133,35 @@ void ring_accept(struct ring *ring, int listener, uint64_t token)
     struct io_uring_sqe *sqe = ring_sqe(ring);
     io_uring_prep_multishot_accept_direct(sqe, listener, NULL, NULL, 0);
     sqe->user_data = token;
+}
+
+void ring_accept_one(struct ring *ring, int listener, struct ring_peer *peer, uint32_t *size, uint64_t token)
+{
+    struct io_uring_sqe *sqe = ring_sqe(ring);
+    static_assert(sizeof *size == sizeof(socklen_t), "the kernel writes it");
+    *size = sizeof peer->bytes;
+    io_uring_prep_accept_direct(sqe, listener, (struct sockaddr *)peer->bytes, size, 0, 0);
+    sqe->file_index = UINT32_MAX; /* any free slot: liburing 2.3 would add one to it */
+    sqe->user_data = token;
+}
+
+void ring_peer(struct ring *ring, uint32_t file, int family, struct ring_peer *peer, uint64_t token)
+{
+    uint32_t size = family == AF_INET ? sizeof(struct sockaddr_in) : sizeof peer->bytes; /* not more than there is: else EINVAL */
+    on_file(socket_option(ring, (int)file, SO_PEERNAME, peer->bytes, size), token);
+}
+
+struct address ring_peer_address(const struct ring_peer *peer)
+{
+    struct address address = { { 0 } };
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+    static_assert(offsetof(struct sockaddr_in6, sin6_addr) + sizeof v6.sin6_addr <= sizeof peer->bytes, "its address is there");
+    memcpy(&v4, peer->bytes, sizeof v4);
+    memcpy(&v6, peer->bytes, sizeof peer->bytes);
+    if (v4.sin_family == AF_INET) return address_of_v4((const uint8_t *)&v4.sin_addr);
+    if (v6.sin6_family == AF_INET6) memcpy(address.bytes, &v6.sin6_addr, sizeof address.bytes);
+    return address;
 }
 
 void ring_recv(struct ring *ring, uint32_t file, uint16_t group, uint64_t token)

@@ -11,11 +11,17 @@
 
 #include "core/base/counters.h"
 #include "core/io/token.h"
+#include "core/proto/address.h"
 
 struct completion {
     uint64_t token;
     int32_t  result; /* a count, or -errno */
     uint32_t flags;  /* IORING_CQE_F_MORE, and the buffer of a receive: see completion_buffer() */
+};
+
+/* A peer's address as the kernel writes it; it must stay where it is until the operation is over. */
+struct ring_peer {
+    char bytes[24]; /* struct sockaddr_in, or what matters of sockaddr_in6 */
 };
 
 struct ring_settings {
@@ -30,6 +36,7 @@ struct ring {
     struct completion *aside; /* those met while a batch settled, in order, for the next turn */
     uint32_t           aside_first, aside_count, aside_max;
     uint32_t           files_max;
+    bool               tells_peers; /* ring_peer() works here: Linux 6.7 */
 };
 
 /* 0 or -errno; *why then names the cause in a plain sentence (a literal): an old kernel, kernel.io_uring_disabled, a seccomp
@@ -41,6 +48,9 @@ void ring_limit_files(struct ring *ring, uint32_t files);
 
 /* Stages. Each is in the kernel's hands from the next submit on, and may be earlier where the queue is full. */
 void ring_accept(struct ring *ring, int listener, uint64_t token);             /* multishot: results are files */
+void ring_accept_one(struct ring *ring, int listener, struct ring_peer *peer, uint32_t *size, uint64_t token); /* one, and who it is */
+/* Who a file's peer is (the socket option SO_PEERNAME, by a socket command). Where ring->tells_peers.  family: the listener's */
+void ring_peer(struct ring *ring, uint32_t file, int family, struct ring_peer *peer, uint64_t token);
 void ring_recv(struct ring *ring, uint32_t file, uint16_t group, uint64_t token); /* once, into a provided buffer */
 void ring_poll_room(struct ring *ring, uint32_t file, uint64_t token);         /* once: there is room, an error, or the peer ended its side (the kernel always adds that); the result tells */
 void ring_read(struct ring *ring, int descriptor, void *bytes, uint32_t size, uint64_t token);
@@ -66,6 +76,9 @@ bool ring_next(struct ring *ring, struct completion *completion);
 bool ring_next_fresh(struct ring *ring, struct completion *completion);
 /* Sets one aside, behind the others. */
 void ring_set_aside(struct ring *ring, struct completion completion);
+
+/* What was written there; all zero where it is of no Internet family. */
+struct address ring_peer_address(const struct ring_peer *peer);
 
 static inline bool completion_more(const struct completion *completion)
 {

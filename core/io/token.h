@@ -15,6 +15,7 @@ enum operation {
     OP_WOKEN,  /* that message, in the other's ring */
     OP_RECV,
     OP_ROOM, /* a poll for room in a full socket */
+    OP_PEER, /* asks for the address of an accepted file */
     OP_CANCEL,
     OP_SHUTDOWN,
     OP_CLOSE,

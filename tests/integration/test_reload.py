@@ -99,7 +99,7 @@ class ReloadTest(unittest.TestCase):
                 return True
 
         self.until(refused, "a fourth connection is refused")
-        gateway.await_logged("limits.connections is reached")
+        gateway.await_logged("refused: limits.connections")
         self.reload(gateway, "[limits]\nconnections = 6\n")
         self.until(lambda: not refused(), "a fourth is let in")
         held += [self.ws(gateway) for _ in range(2)]

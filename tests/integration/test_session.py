@@ -661,6 +661,10 @@ class RequestTest(SessionTest):
             ws.send_frame(CLOSE, close_payload(code, b"bye"))
             ws.expect_close(code, reason=False)
 
+
+class FloodTest(SessionTest):
+    flags = ("--limits.requests-per-second", "0")
+
     def test_requests_sent_without_reading_are_all_answered_in_the_end(self):
         ws, count = self.ws(), 50000
         requests = memoryview(b"".join(frame(TEXT, b'{"op":"ping","id":%d}' % n) for n in range(count)))

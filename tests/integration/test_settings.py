@@ -105,7 +105,7 @@ class FileTest(unittest.TestCase):
         """{name: (value, source)} of `ringcast check`."""
         status, told, said = run("check", *words, **variables)
         self.assertEqual((status, said), (0, ""))
-        found = re.findall(r"^(?:; )?([a-z.-]+) = (.*?) *; (\S+)$", told, re.M)
+        found = re.findall(r"^(?:; )?([a-z0-9.-]+) = (.*?) *; (\S+)$", told, re.M)
         self.assertEqual(len(found), len(told.splitlines()), told)
         return {name: (value, source) for name, value, source in found}
 
@@ -113,7 +113,7 @@ class FileTest(unittest.TestCase):
         with open(os.path.join(ROOT, "deploy", "ringcast.ini"), encoding="utf-8") as file:
             example = file.read()
         self.assertEqual(run("check", "--example"), (0, example, ""), "deploy/ringcast.ini is what `ringcast check --example` prints")
-        settings = re.findall(r"^;([a-z-]+) =", example, re.M)
+        settings = re.findall(r"^;([a-z0-9-]+) =", example, re.M)
         defaults = self.check()
         self.assertEqual(len(settings), len(defaults))
         self.write(example)
@@ -140,7 +140,7 @@ class FileTest(unittest.TestCase):
         self.assertEqual(status, 0)
         self.write(told)
         again = self.check("--config", self.path)
-        self.assertEqual({name: value for name, (value, _) in again.items()}, dict(re.findall(r"^(?:; )?([a-z.-]+) = (.*?) *; \S+$", told, re.M)))
+        self.assertEqual({name: value for name, (value, _) in again.items()}, dict(re.findall(r"^(?:; )?([a-z0-9.-]+) = (.*?) *; \S+$", told, re.M)))
 
     def test_check_refuses_what_the_start_refuses(self):
         for text, line, words in [

@@ -48,7 +48,7 @@ static void lines_below_the_level_are_not_made(void **state)
     log_event(&logger, EVENT_RELOADED);
     log_event(&logger, EVENT_CLOSED);
     assert_int_equal(sink.lines, 0);
-    log_event(&logger, EVENT_TOPICS_FULL);
+    log_event(&logger, EVENT_LIMIT_TOPICS);
     log_event(&logger, EVENT_RELOAD_REFUSED);
     assert_int_equal(sink.lines, 2);
     logger_adopt(&logger, &(struct settings){ .log_level = LOG_LEVEL_DEBUG, .log_format = LOG_FORMAT_JSON });
@@ -62,7 +62,7 @@ static void more_than_so_many_in_a_second_are_counted(void **state)
     struct sink sink = { .room = 1000 };
     struct clock clock = { .mono_us = 9000000 };
     struct logger logger = logger_into(&sink, &clock);
-    for (int i = 0; i < 1000; i++, clock.mono_us += 500) log_event(&logger, EVENT_TOPICS_FULL);
+    for (int i = 0; i < 1000; i++, clock.mono_us += 500) log_event(&logger, EVENT_LIMIT_TOPICS);
     assert_int_equal(sink.lines, OFTEN);
     log_event(&logger, EVENT_LINK_FULL); /* another kind has its own measure */
     assert_int_equal(sink.lines, OFTEN + 1);
@@ -76,7 +76,7 @@ static void more_than_so_many_in_a_second_are_counted(void **state)
     assert_true(logger_due_us(&logger) == UINT64_MAX);
     logger_tick(&logger);
     assert_int_equal(sink.lines, OFTEN + 2);
-    for (int i = 0; i < 1000; i++) log_event(&logger, EVENT_TOPICS_FULL); /* a new second, a new measure */
+    for (int i = 0; i < 1000; i++) log_event(&logger, EVENT_LIMIT_TOPICS); /* a new second, a new measure */
     assert_int_equal(sink.lines, 2 * OFTEN + 2);
     text_free(&sink.text);
 }
@@ -88,7 +88,7 @@ static void lost_lines_are_told_when_there_is_room(void **state)
     static struct counters counters;
     struct logger logger = logger_into(&sink, &clock);
     logger.counters = &counters;
-    for (int i = 0; i < 4; i++) log_event(&logger, EVENT_TOPICS_FULL);
+    for (int i = 0; i < 4; i++) log_event(&logger, EVENT_LIMIT_TOPICS);
     assert_int_equal(counter_read(&counters, COUNTER_LOG_LINES_LOST), 3);
     assert_true(logger_due_us(&logger) == 10000000); /* it is tried again, though nothing else is said */
     sink.room = 2;

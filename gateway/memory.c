@@ -1,0 +1,72 @@
+#include "gateway/memory.h"
+
+#include "gateway/conn_parts.h"
+#include "gateway/http_exchange.h"
+#include "gateway/limits.h"
+#include "gateway/shard_settings.h"
+#include "gateway/ws_reader.h"
+
+enum { SHED_AT_ONCE = 8 }; /* for each look at all connections */
+
+static uint64_t weight_of(const struct conn *conn)
+{
+    return conn->out.capacity + (conn->held ? conn->input_size : 0) + ws_reader_bytes(conn) + http_exchange_bytes(conn);
+}
+
+void memory_weigh(struct shard *shard, struct conn *conn)
+{
+    if (conn->state == CONN_JOINING) return;
+    uint64_t weight = weight_of(conn);
+    shard->clients_bytes += weight - conn->weight;
+    conn->weight = weight;
+}
+
+void memory_forget(struct shard *shard, struct conn *conn)
+{
+    shard->clients_bytes -= conn->weight;
+    conn->weight = 0;
+}
+
+/* The heaviest, heaviest first; returns how many. */
+static uint32_t find_heaviest(const struct shard *shard, struct conn *heaviest[SHED_AT_ONCE])
+{
+    uint32_t count = 0;
+    for (uint32_t index = 0; (index = bitset_next(&shard->live, index)) != BITSET_NONE; index++) {
+        struct conn *conn = conn_at(shard, index);
+        if (conn->weight == 0 || (count == SHED_AT_ONCE && conn->weight <= heaviest[count - 1]->weight)) continue;
+        uint32_t at = count < SHED_AT_ONCE ? count++ : count - 1;
+        for (; at > 0 && heaviest[at - 1]->weight < conn->weight; at--) heaviest[at] = heaviest[at - 1];
+        heaviest[at] = conn;
+    }
+    return count;
+}
+
+/* Says why where that can be said; who does not take what waits for it can't be told more. */
+static void shed(struct shard *shard, struct conn *conn)
+{
+    bool deaf = conn_out_waiting(conn) > CONN_OUT_MAX || (conn->state != CONN_HTTP && conn->state != CONN_OPEN);
+    counter_add(&shard->counters, COUNTER_CLOSED_SHED, 1);
+    if (deaf || conn->kind == CONN_KIND_STREAM) {
+        limit_hit(shard, conn, LIMIT_MEMORY);
+        conn_join(shard, conn, WHY_SHED);
+    } else if (conn->state == CONN_HTTP) {
+        http_refuse(shard, conn, LIMIT_MEMORY);
+    } else {
+        conn_close(shard, conn, WS_CLOSE_TRY_LATER, limit_hit(shard, conn, LIMIT_MEMORY));
+        ws_reader_drop(conn);
+    }
+    memory_weigh(shard, conn);
+}
+
+bool memory_look(struct shard *shard)
+{
+    uint64_t most = shard_part_of(shard->settings, shard->settings->limits_memory);
+    if (shard->clients_bytes >= most) shard->shedding = true;
+    if (!shard->shedding) return false;
+    struct conn *heaviest[SHED_AT_ONCE];
+    uint64_t low = most - most / 8;
+    uint32_t count = find_heaviest(shard, heaviest);
+    for (uint32_t i = 0; i < count && shard->clients_bytes >= low; i++) shed(shard, heaviest[i]);
+    shard->shedding = shard->clients_bytes >= low && count > 0;
+    return shard->shedding;
+}

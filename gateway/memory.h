@@ -1,0 +1,19 @@
+/* The memory that clients can make grow, logs apart: what they have not sent whole (messages, heads, bodies) and what they have not taken
+ * (replies, answers). Each connection is weighed when something of it may have changed; the sum of a shard is held against its part of
+ * limits.memory. Beyond it the shard sheds: new connections get 503, those that hold the most are ended, until it is an eighth below.
+ * Its shard's thread only. */
+#ifndef GATEWAY_MEMORY_H
+#define GATEWAY_MEMORY_H
+
+#include "gateway/shard.h"
+
+struct conn;
+
+/* What a connection holds may have changed. */
+void memory_weigh(struct shard *shard, struct conn *conn);
+/* It holds nothing any more. */
+void memory_forget(struct shard *shard, struct conn *conn);
+/* Once a turn: sheds some, where that is due. True: it is, and there may be more to shed. */
+bool memory_look(struct shard *shard);
+
+#endif
