@@ -137,7 +137,7 @@ build/version: always
 -include $(foreach mode,$(MODES),$(patsubst %.c,build/$(mode)/%.d,$(CORE) $(GATEWAY) $(BENCH) $(SUPPORT) $(UNIT) $(SIM) $(FUZZ)))
 
 # What the build lacks is installed first, and never more than the goals need.
-NEEDS := build $(if $(filter-out run release bench build/release/ringcast%,$(MAKECMDGOALS)),test) $(if $(filter format tidy fuzz,$(MAKECMDGOALS)),lint)
+NEEDS := build $(filter run,$(MAKECMDGOALS)) $(if $(filter-out run release bench build/release/ringcast%,$(MAKECMDGOALS)),test) $(if $(filter format tidy fuzz,$(MAKECMDGOALS)),lint)
 deps:
 	@deploy/setup $(NEEDS)
 
