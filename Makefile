@@ -48,7 +48,8 @@ WARNINGS := -Wall -Wextra -Wno-unused-parameter -Wshadow -Wstrict-prototypes -Wm
             -Wvla -Wpointer-arith -Wwrite-strings -Wundef -Wformat=2 -Wimplicit-fallthrough -Wnested-externs $(WERROR)
 COMMON   := -std=gnu17 -I. -D_GNU_SOURCE -g -fPIE -fno-common $(WARNINGS) -MMD -MP
 BRANCHES := $(if $(filter x86_64,$(ARCH)),-fcf-protection)$(if $(filter aarch64,$(ARCH)),-mbranch-protection=standard)
-CHECKED  := -DRINGCAST_DEBUG=1 -fno-omit-frame-pointer -Wno-maybe-uninitialized
+# clang does not know all warnings by name.
+CHECKED  := -DRINGCAST_DEBUG=1 -fno-omit-frame-pointer -Wno-maybe-uninitialized -Wno-unknown-warning-option
 HARD     := -fstack-protector-strong -fstack-clash-protection $(BRANCHES)
 SEALED   := -pie -Wl,-z,relro,-z,now,-z,noexecstack
 
@@ -64,7 +65,7 @@ CFLAGS.debug   := -Og $(HARD) $(CHECKED)
 CFLAGS.asan    := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all $(CHECKED)
 CFLAGS.tsan    := -O1 -fsanitize=thread $(CHECKED)
 CFLAGS.fuzz    := -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all \
-                  -DRINGCAST_DEBUG=1 -fno-omit-frame-pointer -Wno-missing-prototypes -Wno-unknown-warning-option
+                  $(CHECKED) -Wno-missing-prototypes
 
 LDFLAGS.release := -O2 -flto=auto $(HARD) $(SEALED)
 LDFLAGS.debug   := $(SEALED)
