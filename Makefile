@@ -13,8 +13,9 @@ WERROR       ?= -Werror
 ifeq ($(origin CC),default)
 CC := gcc
 endif
+# Each reads the objects of its own link-time optimisation.
 ifeq ($(origin AR),default)
-AR := gcc-ar
+AR := $(if $(findstring clang,$(CC)),ar,gcc-ar)
 endif
 CLANG        ?= clang
 
