@@ -13,8 +13,9 @@ WERROR       ?= -Werror
 ifeq ($(origin CC),default)
 CC := gcc
 endif
+# Each reads the objects of its own link-time optimisation.
 ifeq ($(origin AR),default)
-AR := gcc-ar
+AR := $(if $(findstring clang,$(CC)),ar,gcc-ar)
 endif
 CLANG        ?= clang
 
@@ -48,7 +49,8 @@ WARNINGS := -Wall -Wextra -Wno-unused-parameter -Wshadow -Wstrict-prototypes -Wm
             -Wvla -Wpointer-arith -Wwrite-strings -Wundef -Wformat=2 -Wimplicit-fallthrough -Wnested-externs $(WERROR)
 COMMON   := -std=gnu17 -I. -D_GNU_SOURCE -g -fPIE -fno-common $(WARNINGS) -MMD -MP
 BRANCHES := $(if $(filter x86_64,$(ARCH)),-fcf-protection)$(if $(filter aarch64,$(ARCH)),-mbranch-protection=standard)
-CHECKED  := -DRINGCAST_DEBUG=1 -fno-omit-frame-pointer -Wno-maybe-uninitialized
+# clang does not know all warnings by name.
+CHECKED  := -DRINGCAST_DEBUG=1 -fno-omit-frame-pointer -Wno-maybe-uninitialized -Wno-unknown-warning-option
 HARD     := -fstack-protector-strong -fstack-clash-protection $(BRANCHES)
 SEALED   := -pie -Wl,-z,relro,-z,now,-z,noexecstack
 
@@ -64,7 +66,7 @@ CFLAGS.debug   := -Og $(HARD) $(CHECKED)
 CFLAGS.asan    := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all $(CHECKED)
 CFLAGS.tsan    := -O1 -fsanitize=thread $(CHECKED)
 CFLAGS.fuzz    := -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all \
-                  -DRINGCAST_DEBUG=1 -fno-omit-frame-pointer -Wno-missing-prototypes -Wno-unknown-warning-option
+                  $(CHECKED) -Wno-missing-prototypes
 
 LDFLAGS.release := -O2 -flto=auto $(HARD) $(SEALED)
 LDFLAGS.debug   := $(SEALED)
@@ -137,7 +139,7 @@ build/version: always
 -include $(foreach mode,$(MODES),$(patsubst %.c,build/$(mode)/%.d,$(CORE) $(GATEWAY) $(BENCH) $(SUPPORT) $(UNIT) $(SIM) $(FUZZ)))
 
 # What the build lacks is installed first, and never more than the goals need.
-NEEDS := build $(if $(filter-out run release bench build/release/ringcast%,$(MAKECMDGOALS)),test) $(if $(filter format tidy fuzz,$(MAKECMDGOALS)),lint)
+NEEDS := build $(filter run,$(MAKECMDGOALS)) $(if $(filter-out run release bench build/release/ringcast%,$(MAKECMDGOALS)),test) $(if $(filter format tidy fuzz,$(MAKECMDGOALS)),lint)
 deps:
 	@deploy/setup $(NEEDS)
 

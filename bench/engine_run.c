@@ -96,7 +96,13 @@ static void aim(struct engine_shard *shard, uint64_t updates)
     shard->publish_until = shard->published + updates;
 }
 
-__attribute__((noipa)) void engine_run_measured(struct engine_shard *shards, uint64_t count)
+/* clang has no noipa, and what it does not inline it leaves as it is. */
+#if __has_attribute(noipa)
+__attribute__((noipa))
+#else
+__attribute__((noinline))
+#endif
+void engine_run_measured(struct engine_shard *shards, uint64_t count)
 {
     while (!all_have_all(shards, count))
         for (uint64_t i = 0; i < count; i++) engine_shard_turn(&shards[i]);

@@ -42,9 +42,21 @@ def node_command():
     return None, f"Node {version} has no WebSocket, and Debian's node-ws is not installed"
 
 
+def chromium_path():
+    """(path, None), or (None, why there is none). Ubuntu's package is a script that calls a snap, and a snap sees nothing of our /tmp, where the profile is."""
+    why = "Chromium is not installed (Debian: chromium)"
+    for path in filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))):
+        program = os.path.realpath(path)
+        with open(program, "rb") as file:
+            calls_snap = b"/snap/bin/chromium" in file.read(4096)
+        if not calls_snap and not program.startswith("/snap/") and os.path.basename(program) != "snap":
+            return path, None
+        why = f"{path} is a snap, which sees no profile in /tmp (one that is installed otherwise would do: chromium, google-chrome)"
+    return None, why
+
+
 NODE, WHY_NO_NODE = node_command()
-CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
-WHY_NO_CHROMIUM = None if CHROMIUM else "Chromium is not installed (Debian: chromium)"
+CHROMIUM, WHY_NO_CHROMIUM = chromium_path()
 
 
 class Node:

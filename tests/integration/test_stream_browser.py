@@ -14,8 +14,8 @@ import unittest
 from unittest import mock
 
 from gateway import Gateway, free_port
+from javascript import CHROMIUM, WHY_NO_CHROMIUM
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 PATIENCE_S = 60  # a browser waits some seconds before it tries again
 
 PAGE = """<!doctype html><script>
@@ -117,7 +117,7 @@ class Page:
         self.server.server_close()
 
 
-@unittest.skipUnless(CHROMIUM, "no chromium, chromium-browser or google-chrome is installed")
+@unittest.skipIf(WHY_NO_CHROMIUM, WHY_NO_CHROMIUM or "")
 class BrowserTest(unittest.TestCase):
     def setUp(self):
         self.page = Page()
