@@ -98,6 +98,7 @@ struct gateway {
     uint32_t      shards_count;
     struct wires *wires;
     struct wake   main_wake; /* the main thread's, for reports */
+    struct counters counters; /* the main thread's */
 };
 
 /* By the main thread. 0 or -1 with a plain sentence in `why`. The listener is bound when it returns.
