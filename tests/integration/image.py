@@ -8,11 +8,13 @@ The base is BASE, or debian:bookworm-slim where a registry answers, else a bookw
 import copy
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 import time
 import unittest
 
+import systemd_unit
 from client import PATIENCE, Ended, TooLate, Ws, fetch
 from gateway import API_KEY, KEY, ROOT, free_port
 
@@ -152,6 +154,18 @@ class ImageTest(unittest.TestCase):
     def container_of(self, seccomp, *arguments, **how):
         return Container(self.config, self.rootfs, seccomp, *arguments, **how)
 
+    def does_its_job(self, container):
+        """Publishing, subscribing, and an end by the signal that the image names."""
+        with Ws(container.port, "/v1/ws?topics=in.a.container&mode=every") as ws:
+            self.assertEqual([ws.read()["op"], ws.read()["op"]], ["hello", "subscribed"])
+            for n in range(1, 101):
+                self.assertEqual(fetch(container.port, "POST", "/v1/topics/in.a.container", [API_KEY], str(n).encode()).json()["seq"], n)
+            self.assertEqual(ws.read()["op"], "topic")
+            self.assertEqual([(message["seq"], message["data"]) for message in (ws.read() for _ in range(100))], [(n, n) for n in range(1, 101)])
+        self.assertEqual(container.runc("kill", container.name, self.config["StopSignal"]).returncode, 0)
+        self.assertEqual(container.process.wait(4 * PATIENCE), 0)
+        self.assertIn("msg=ended", container.words())
+
     def test_it_is_small_and_holds_no_shell_and_nothing_to_write(self):
         files = [os.path.join(folder, name) for folder, _, names in os.walk(self.rootfs) for name in names]
         programs = [os.path.relpath(path, self.rootfs) for path in files if os.access(path, os.X_OK) and ".so" not in path]
@@ -181,15 +195,13 @@ class ImageTest(unittest.TestCase):
             self.assertEqual((status["Uid"].split()[0], int(status["CapEff"], 16), int(status["CapBnd"], 16), status["Seccomp"], status["NoNewPrivs"]), ("65532", 0, 0, "2", "1"))
             healthy = container.runc("exec", container.name, *self.config["Healthcheck"]["Test"][1:])
             self.assertEqual((healthy.returncode, healthy.stdout, healthy.stderr), (0, "", ""))
-            with Ws(container.port, "/v1/ws?topics=in.a.container&mode=every") as ws:
-                self.assertEqual([ws.read()["op"], ws.read()["op"]], ["hello", "subscribed"])
-                for n in range(1, 101):
-                    self.assertEqual(fetch(container.port, "POST", "/v1/topics/in.a.container", [API_KEY], str(n).encode()).json()["seq"], n)
-                self.assertEqual(ws.read()["op"], "topic")
-                self.assertEqual([(message["seq"], message["data"]) for message in (ws.read() for _ in range(100))], [(n, n) for n in range(1, 101)])
-            self.assertEqual(container.runc("kill", container.name, self.config["StopSignal"]).returncode, 0)
-            self.assertEqual(container.process.wait(4 * PATIENCE), 0)
-            self.assertIn("msg=ended", container.words())
+            self.does_its_job(container)
+
+    @unittest.skipUnless(shutil.which("systemd-analyze"), "systemd-analyze (package systemd) is not installed")
+    def test_the_system_calls_that_the_systemd_unit_leaves_are_enough(self):
+        with self.container_of({"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 1, "syscalls": [{"names": sorted(systemd_unit.allowed_system_calls()), "action": "SCMP_ACT_ALLOW"}]}) as container:
+            self.assertEqual(container.await_answer().status, 200)
+            self.does_its_job(container)
 
     def test_nothing_can_be_written_there(self):
         with self.container_of(self.seccomp) as container:
