@@ -139,13 +139,13 @@ build/version: always
 -include $(foreach mode,$(MODES),$(patsubst %.c,build/$(mode)/%.d,$(CORE) $(GATEWAY) $(BENCH) $(SUPPORT) $(UNIT) $(SIM) $(FUZZ)))
 
 # What the build lacks is installed first, and never more than the goals need.
-NEEDS := build $(filter run,$(MAKECMDGOALS)) $(if $(filter-out run release bench build/release/ringcast%,$(MAKECMDGOALS)),test) $(if $(filter format tidy fuzz,$(MAKECMDGOALS)),lint)
+NEEDS := build $(filter run,$(MAKECMDGOALS)) $(if $(filter-out run release bench image% build/release/ringcast%,$(MAKECMDGOALS)),test) $(if $(filter format tidy fuzz,$(MAKECMDGOALS)),lint)
 deps:
 	@deploy/setup $(NEEDS)
 
 # ---- what one asks for ---------------------------------------------------------------------------------------------
 
-.PHONY: always deps help all run release debug asan tsan test unit sim integration fuzz bench layers format tidy clean
+.PHONY: always deps help all run release debug asan tsan test unit sim integration fuzz bench image image-test layers format tidy clean
 
 help:
 	@sed -n 's/^#: //p' $(firstword $(MAKEFILE_LIST))
@@ -162,6 +162,8 @@ help:
 #: make tsan         unit and integration tests under the thread sanitizer, gateways with four shards
 #: make fuzz         each fuzzer for FUZZ_SECONDS (10)
 #: make bench        build and list the benchmarks
+#: make image        the container image IMAGE (ringcast) from BASE (debian:bookworm-slim), by docker, podman or buildah
+#: make image-test   the image built by buildah and run by runc under deploy/seccomp.json, and refused without io_uring
 #: make layers       check who includes whom, where atomics stand, how long files are
 #: make format       clang-format over all sources, in place
 #: make tidy         clang-tidy over all sources
@@ -210,6 +212,19 @@ build/demo.key:
 
 bench: $(PROGRAMS.release)
 	@build/release/ringcast-bench --help
+
+IMAGE ?= ringcast
+BASE  ?=
+export BASE
+image:
+	@VERSION='$(VERSION)' deploy/image $(IMAGE)
+# Apart from `make test`: it takes minutes, root, and what deploy/setup image installs.
+image-test: export TEST_TIMEOUT ?= 1800
+image-test:
+	@for tool in buildah runc debootstrap; do \
+	    command -v $$tool >/dev/null || { echo "image-test: skipped, $$tool is not here; \`deploy/setup image\` installs it"; exit 0; }; done; \
+	[ "$$(id -u)" = 0 ] || { echo "image-test: skipped, it needs root to mount and to run the image"; exit 0; }; \
+	tests/run tests/integration/image.py
 
 layers: | deps
 	@tests/layers

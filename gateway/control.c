@@ -118,6 +118,7 @@ static void on_report(struct control *control, const struct report *report, stru
     else if (!outlet_add(&control->outlet, text)) {
         control->logger.lost++;
         control->logger.lost_ever++;
+        counter_add(&control->gateway.counters, COUNTER_LOG_LINES_LOST, 1);
     }
 }
 
@@ -306,7 +307,7 @@ int control_configure(struct control *control, int argc, char **argv, char *why,
         return -1;
     }
     clock_tick(&control->clock);
-    control->logger = (struct logger){ .shard = LOGGER_NO_SHARD, .clock = &control->clock, .context = &control->outlet, .sink = to_outlet };
+    control->logger = (struct logger){ .shard = LOGGER_NO_SHARD, .clock = &control->clock, .counters = &control->gateway.counters, .context = &control->outlet, .sink = to_outlet };
     return configuration_read(&control->running, argc, argv, why, why_size);
 }
 

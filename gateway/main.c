@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "gateway/control.h"
+#include "gateway/health.h"
 #include "gateway/settings_show.h"
 #include "gateway/tail.h"
 
@@ -23,6 +24,7 @@ static int usage(int status)
                "  ringcast check [--config FILE] [settings]     what would be in force, and where it comes from\n"
                "  ringcast check --example                      all settings as a file, with their units and defaults\n"
                "  ringcast tail URL TOPIC...                    a subscriber for the terminal\n"
+               "  ringcast health [--alive] [URL]               whether a gateway is ready, as exit status: for probes\n"
                "  ringcast version\n\n"
                "Settings, as flags (--name value), as variables (RINGCAST_NAME, with _ for . and -) or in an INI file (--config FILE):\n",
                RINGCAST_VERSION);
@@ -84,11 +86,12 @@ int main(int argc, char **argv)
 {
     const char *command = argc > 1 ? argv[1] : "serve";
     if (strcmp(command, "tail") == 0) return tail_main(argc - 1, argv + 1);
+    if (strcmp(command, "health") == 0) return health_main(argc - 1, argv + 1);
     if (strcmp(command, "version") == 0 || strcmp(command, "--version") == 0) return printf("ringcast %s\n", RINGCAST_VERSION), 0;
     if (strcmp(command, "help") == 0) return usage(0);
     if (strcmp(command, "check") == 0) return check(argc - 2, argv + 2);
     if (strcmp(command, "serve") == 0) return serve(argc - (argc > 1 ? 2 : 1), argv + (argc > 1 ? 2 : 1));
     if (command[0] == '-') return serve(argc - 1, argv + 1);
-    fprintf(stderr, "ringcast: unknown command \"%s\"; there are serve, check, tail and version\n", command);
+    fprintf(stderr, "ringcast: unknown command \"%s\"; there are serve, check, tail, health and version\n", command);
     return 2;
 }

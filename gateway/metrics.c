@@ -1,6 +1,7 @@
 #include "gateway/metrics.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -69,6 +70,27 @@ static void write_counters(struct text *page, const struct shard *shard)
     }
 }
 
+/* ---- what is allowed ------------------------------------------------------------------------------------------------- */
+
+/* What the limit of open files leaves may be less than the setting. All shards have the same. */
+static uint64_t connections_allowed(const struct shard *shard)
+{
+    uint64_t most = (uint64_t)shard->connections_max * shard->gateway->shards_count;
+    return most < shard->settings->limits_connections ? most : shard->settings->limits_connections;
+}
+
+/* So that an alert can tell how near a limit is. */
+static void write_limits(struct text *page, const struct shard *shard)
+{
+    text_print(page, "# HELP ringcast_limit The settings limits.* in force; of connections what the limit of open files allows\n# TYPE ringcast_limit gauge\n");
+    for (int i = 0; i < SETTINGS_COUNT; i++) {
+        const char *name = settings_table[i].name;
+        if (strncmp(name, "limits.", 7) != 0) continue;
+        uint64_t value = i == SETTING_limits_connections ? connections_allowed(shard) : setting_number(shard->settings, i);
+        text_print(page, "ringcast_limit{limit=\"%s\"} %llu\n", name + 7, (unsigned long long)value);
+    }
+}
+
 /* ---- the process ----------------------------------------------------------------------------------------------------- */
 
 /* The names that every client library of Prometheus uses. */
@@ -95,6 +117,7 @@ void metrics_write(const struct shard *shard, struct text *page)
 {
     text_reserve(page, 32 * 1024); /* at once: it is some 20 KiB */
     write_counters(page, shard);
+    write_limits(page, shard);
     write_process(page, shard);
 }
 

@@ -321,7 +321,7 @@ void shard_wake_peer(struct shard *shard, uint32_t peer)
 
 uint64_t shard_total(const struct shard *shard, enum counter counter)
 {
-    uint64_t total = 0;
+    uint64_t total = counter_read(&shard->gateway->counters, counter);
     for (uint32_t i = 0; i < shard->gateway->shards_count; i++) total += counter_read(&shard->gateway->shards[i].counters, counter);
     return total;
 }

@@ -104,6 +104,7 @@ struct gateway {
     struct wires *wires;
     struct inherited inherited; /* listening sockets that were handed over */
     struct wake   main_wake; /* the main thread's, for reports */
+    struct counters counters; /* the main thread's */
 };
 
 /* By the main thread. 0 or -1 with a plain sentence in `why`. The listener is bound when it returns.

@@ -77,7 +77,7 @@ enum counter_kind { COUNTS, COUNTS_EACH, TIME_EACH, LEVEL, LEVEL_EACH, BUCKET, S
     X(NOTICES_POSTPONED, "notices_postponed_total", "", COUNTS, "Times that news for another shard had to wait for room on its link") \
     X(QUIET_FAILED, "quiet_publish_failures_total", "", COUNTS, "Publishes that wanted no reply and failed at another shard") \
     X(SEGMENTS_TRIMMED, "segments_trimmed_total", "", COUNTS, "Segments of logs that left their window") \
-    X(LOG_LINES_LOST, "log_lines_lost_total", "", COUNTS, "Lines of the log that the shard could not hand over to be written") \
+    X(LOG_LINES_LOST, "log_lines_lost_total", "", COUNTS, "Lines of the log that were lost because nobody took them") \
     CLOSE_ROW(X, 1000, "1000") \
     CLOSE_ROW(X, 1001, "1001") \
     CLOSE_ROW(X, 1002, "1002") \

@@ -105,7 +105,7 @@ class LogTest(unittest.TestCase):
 
     def test_a_full_pipe_holds_nobody_up_and_what_was_lost_is_told(self):
         reading, writing = os.pipe()
-        gateway = Gateway("--shards", "2", stderr=writing).start()
+        gateway = Gateway("--shards", "2", "--auth.admin-key", KEY + "-admin", stderr=writing).start()
         os.close(writing)
         try:
             ws = Ws(gateway.port, "/v1/ws?topics=a&mode=every")
@@ -130,6 +130,8 @@ class LogTest(unittest.TestCase):
                 lost = re.search(rb"lines of the log were lost: standard error did not take them\" lines=(\d+)", said)
             self.assertIsNotNone(lost, said[-2000:])
             self.assertGreater(int(lost[1]), 0)
+            metrics = gateway.fetch("GET", "/metrics", [("X-API-Key", KEY + "-admin")]).body.decode()
+            self.assertGreaterEqual(int(re.search(r"^ringcast_log_lines_lost_total (\d+)", metrics, re.M)[1]), int(lost[1]))
         finally:
             ws.close()
             gateway.stop()

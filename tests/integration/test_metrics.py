@@ -5,7 +5,7 @@ import subprocess
 import unittest
 
 from client import Ws, frame
-from gateway import GatewayTest
+from gateway import Gateway, GatewayTest
 
 ADMIN_KEY = "admin-key-of-the-metrics-test"
 
@@ -91,6 +91,24 @@ class MetricsTest(GatewayTest):
         after = self.values()
         for key in (("ringcast_closes_total", 'code="1003"'), ("ringcast_closes_total", 'code="1009"'), ("ringcast_limit_hits_total", 'limit="message"')):
             self.assertEqual(after[key] - before[key], 1, key)
+
+    def test_the_limits_in_force_stand_beside_what_they_bound(self):
+        values = self.values()
+        limits = {labels: value for (name, labels), value in values.items() if name == "ringcast_limit"}
+        self.assertEqual(limits['limit="log-bytes"'], 1 << 30)
+        self.assertEqual(limits['limit="payload"'], 64 << 10)
+        self.assertLessEqual(limits['limit="connections"'], 16000)
+        with Gateway("--shards", "1", "--limits.connections", "7", key=None) as few:
+            self.assertIn('ringcast_limit{limit="connections"} 7\n', few.fetch("GET", "/metrics").body.decode())
+
+    def test_neither_topics_nor_clients_add_a_row(self):
+        before = set(self.values())
+        topics = [self.topic("cardinality") for _ in range(300)]
+        self.gateway.publish_many([(topic, "1") for topic in topics])
+        clients = [self.ws(f"/v1/ws?topics={topic}", hello=True) for topic in topics[:50]]
+        for ws in clients:
+            ws.read()
+        self.assertEqual(set(self.values()), before)
 
 
 if __name__ == "__main__":
