@@ -25,9 +25,6 @@ enum conn_kind { CONN_KIND_SESSION, CONN_KIND_ECHO, CONN_KIND_STREAM };
 
 enum why_joined { WHY_PEER_LEFT, WHY_DONE, WHY_RECV_FAILED, WHY_SEND_FAILED, WHY_DEADLINE, WHY_TOO_SLOW, WHY_SILENT, WHY_ENDED };
 
-/* What a credential allows. */
-enum rights { RIGHT_PUBLISH = 1, RIGHT_ADMIN = 2 };
-
 #define NO_BUFFER UINT16_MAX
 
 struct conn {
@@ -42,8 +39,6 @@ struct conn {
     uint8_t           state;      /* enum conn_state; changed by conn_set_state() alone */
     uint8_t           kind;       /* enum conn_kind, from OPEN on */
     uint16_t          ops;        /* operations that the kernel holds: a bit for each enum operation */
-    uint8_t           rights;     /* enum rights */
-    bool              credential; /* some credential was shown and was right */
     bool              paused;     /* its replies wait for room: nothing of it is consumed until they went out */
     bool              stalled;    /* a link to another shard was full: its requests wait for room */
     bool              settles;    /* a request waits until all that was asked for the connection is answered */
@@ -69,6 +64,8 @@ struct conn {
     char             *held;        /* owned copy of input that waits while paused, so that it holds no receive buffer; or NULL */
     struct ws_reader *reader;      /* of an incomplete frame or message; or NULL */
     struct http_exchange *exchange; /* of an incomplete request; or NULL */
+    struct credential *credential; /* owned: what it showed that was right (access.h), in HTTP with the current request; or NULL */
+    uint64_t          auth_due_ms; /* when it is closed unless it shows another; 0: never */
 };
 #define NO_PONG UINT32_MAX
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "core/proto/topic_name.h"
+#include "gateway/access.h"
 #include "gateway/http_answer.h"
 #include "gateway/http_call.h"
 #include "gateway/http_exchange.h"
@@ -103,9 +104,18 @@ const char *call_parameters(const struct http_call *call, const char *const *nam
     return NULL;
 }
 
-/* Who asks: a credential in a header that is not right is refused whatever is asked for. */
-static bool authorize(struct http_call *call)
+/* In the query, where a browser can put it: last of all, and not where it is told after a handshake. */
+static struct span token_in_query(const struct http_call *call, bool told_later)
 {
+    static const char *const names[] = { "token" };
+    struct span token;
+    return told_later || call_parameters(call, names, &token, 1) ? SPAN_NONE : token;
+}
+
+/* Who asks: a credential that is not right is refused whatever is asked for. */
+static bool authorize(const struct http_call *call, bool told_later)
+{
+    const char *why;
     const struct http_request *request = call->request;
     struct span token = request->x_api_key;
     if (request->authorization.bytes) {
@@ -114,10 +124,10 @@ static bool authorize(struct http_call *call)
         token = bearer ? span_skip(token, 7) : span_of("", 0);
         while (token.size > 0 && token.bytes[0] == ' ') token = span_skip(token, 1);
     }
-    if (!token.bytes) return true;
-    call->credential = session_authorize(call->shard->settings, token, &call->rights);
-    if (!call->credential) call_error(call, "unauthorized", publish_is_on(call->shard->settings) ? "the key is not right" : PUBLISH_OFF_WHY);
-    return call->credential;
+    if (!token.bytes) token = token_in_query(call, told_later);
+    if (!token.bytes || access_show(call->shard, call->conn, token, &why)) return true;
+    call_error(call, "unauthorized", why);
+    return false;
 }
 
 /* Publishing. */
@@ -134,9 +144,9 @@ static void post(const struct http_call *call, enum body_use use, bool key)
 {
     const struct http_request *request = call->request;
     const struct settings *settings = call->shard->settings;
-    const char *why;
-    const char *code = publish_forbidden(settings, call->rights, call->credential, &why);
-    if (code && (use == BODY_PUBLISH || !call->credential)) {
+    char why[ACCESS_WHY_BYTES];
+    const char *code = access_publish_fault(call->shard, call->conn->credential, use == BODY_PUBLISH ? call->topic : SPAN_NONE, why);
+    if (code && (use == BODY_PUBLISH || !call->conn->credential)) {
         call_error(call, code, why);
         return;
     }
@@ -156,8 +166,6 @@ static void post(const struct http_call *call, enum body_use use, bool key)
         return;
     }
     struct http_exchange *exchange = http_expect_body(call->shard, call->conn, request, use);
-    exchange->rights = call->rights;
-    exchange->credential = call->credential;
     exchange->key = key;
     if (use != BODY_PUBLISH) return;
     exchange->topic_bytes = (uint32_t)call->topic.size;
@@ -177,8 +185,8 @@ static void post_topic(const struct http_call *call)
 
 static void delete_topic(const struct http_call *call)
 {
-    const char *why;
-    const char *code = publish_forbidden(call->shard->settings, call->rights, call->credential, &why);
+    char room[ACCESS_WHY_BYTES];
+    const char *why = room, *code = access_publish_fault(call->shard, call->conn->credential, call->topic, room);
     if (!code && (why = topic_name_fault(call->topic))) code = "bad_topic";
     if (code) {
         call_error(call, code, why);
@@ -248,21 +256,21 @@ static const struct route {
     void (*get)(const struct http_call *);
     void (*post)(const struct http_call *);
     void (*delete)(const struct http_call *);
-    bool open; /* does not look at credentials */
+    enum { LOOKS, LOOKS_LATER, OPEN } at_credentials; /* LATER: at one in the query when the handshake is over */
 } routes[] = {
-    { "/v1/ws", upgrade_session, NULL, NULL, false },
-    { "/v1/stream", http_stream, NULL, NULL, false },
-    { "/v1/echo", upgrade_echo, NULL, NULL, false },
-    { "/v1/topics", http_get_names, NULL, NULL, false },
-    { "/v1/topics/<topic>", http_get_newest, post_topic, delete_topic, false },
-    { "/v1/topics/<topic>/history", http_get_history, NULL, NULL, false },
-    { "/v1/last", http_get_last, NULL, NULL, false },
-    { "/v1/publish", NULL, post_many, NULL, false },
-    { "/healthz", get_health, NULL, NULL, true },
-    { "/readyz", get_ready, NULL, NULL, true },
-    { "/metrics", http_get_metrics, NULL, NULL, false },
-    { "/", get_board, NULL, NULL, true },
-    { "/ringcast.js", get_client, NULL, NULL, true },
+    { "/v1/ws", upgrade_session, NULL, NULL, LOOKS_LATER },
+    { "/v1/stream", http_stream, NULL, NULL, LOOKS },
+    { "/v1/echo", upgrade_echo, NULL, NULL, LOOKS_LATER },
+    { "/v1/topics", http_get_names, NULL, NULL, LOOKS },
+    { "/v1/topics/<topic>", http_get_newest, post_topic, delete_topic, LOOKS },
+    { "/v1/topics/<topic>/history", http_get_history, NULL, NULL, LOOKS },
+    { "/v1/last", http_get_last, NULL, NULL, LOOKS },
+    { "/v1/publish", NULL, post_many, NULL, LOOKS },
+    { "/healthz", get_health, NULL, NULL, OPEN },
+    { "/readyz", get_ready, NULL, NULL, OPEN },
+    { "/metrics", http_get_metrics, NULL, NULL, LOOKS },
+    { "/", get_board, NULL, NULL, OPEN },
+    { "/ringcast.js", get_client, NULL, NULL, OPEN },
 };
 enum { ROUTES_COUNT = sizeof routes / sizeof *routes };
 
@@ -319,6 +327,7 @@ void http_route(struct shard *shard, struct conn *conn, struct span head, const 
 {
     struct http_call call = { .shard = shard, .conn = conn, .head = head, .request = request };
     origin_judge(shard->settings, request->origin, request->host, &conn->origin);
+    access_forget(conn); /* each request shows its own */
     for (size_t i = 0; i < ROUTES_COUNT; i++) {
         struct span encoded;
         if (!path_matches(routes[i].path, request->path, &encoded)) continue;
@@ -331,7 +340,7 @@ void http_route(struct shard *shard, struct conn *conn, struct span head, const 
             }
             call.topic = span_of(room, (size_t)size);
         }
-        if (!routes[i].open && !authorize(&call)) return;
+        if (routes[i].at_credentials != OPEN && !authorize(&call, routes[i].at_credentials == LOOKS_LATER)) return;
         dispatch(&call, &routes[i]);
         return;
     }

@@ -14,8 +14,8 @@ uint32_t shard_connections_max(const struct settings *settings, uint32_t files_m
 uint32_t shard_files_now(const struct shard *shard);
 struct engine_settings shard_engine_settings(const struct shard *shard, const uint8_t hash_key[16]);
 
-/* On the shard's thread, between two requests: these settings from now on. No connection is closed; those that came in with a key that
- * is no longer right lose what it allowed. */
+/* On the shard's thread, between two requests: these settings from now on. No connection is closed at once; those that came in with a key
+ * or token that is no longer right lose what it allowed (access_adopt()). */
 void shard_adopt(struct shard *shard, const struct settings *settings);
 
 #endif
