@@ -76,7 +76,9 @@ LDFLAGS.fuzz    := -pie -fsanitize=fuzzer,address,undefined
 
 # Kept although nothing calls it by name: it takes the place of malloc.
 JEMALLOC      := -Wl,--no-as-needed -ljemalloc -Wl,--as-needed
-LIBS          := -luring -linih -lz -lpthread -lm
+# Cryptography, of core/io alone.
+WOLFSSL       ?= -lwolfssl
+LIBS          := $(WOLFSSL) -luring -linih -lz -lpthread -lm
 LIBS.release  := $(JEMALLOC) $(LIBS)
 LIBS.debug    := $(JEMALLOC) $(LIBS)
 LIBS.asan     := $(LIBS)

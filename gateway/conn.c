@@ -1,6 +1,7 @@
 #include "gateway/conn_parts.h"
 
 #include "core/base/check.h"
+#include "gateway/access.h"
 #include "gateway/http_exchange.h"
 #include "gateway/memory.h"
 #include "gateway/messages.h"
@@ -171,6 +172,7 @@ void conn_join(struct shard *shard, struct conn *conn, enum why_joined why)
     conn_give_buffer(shard, conn);
     text_free(&conn->out);
     memory_forget(shard, conn);
+    access_forget(conn);
     conn->out_sent = 0;
     bitset_remove(&shard->ready, conn_index(shard, conn));
     bitset_remove(&shard->stalled, conn_index(shard, conn));
@@ -197,6 +199,10 @@ static void check_life(struct shard *shard, struct conn *conn)
         conn_join(shard, conn, WHY_TOO_SLOW); /* its socket is full: no close frame would fit */
         return;
     }
+    if (conn->auth_due_ms && now_ms >= conn->auth_due_ms) {
+        conn_close(shard, conn, WS_CLOSE_UNAUTHORIZED, access_over_why(conn));
+        return;
+    }
     /* What a paused connection sent is waiting for us, and a stream's reader says nothing: silence is no sign then. */
     if (conn->paused || conn->kind == CONN_KIND_STREAM) conn->received_ms = now_ms;
     if (now_ms - conn->received_ms >= 2 * beat) {
@@ -218,6 +224,7 @@ static void check_life(struct shard *shard, struct conn *conn)
     uint64_t position_due_ms = conn->kind == CONN_KIND_STREAM ? stream_tell_position(shard, conn) : UINT64_MAX;
     if (position_due_ms < due_ms) due_ms = position_due_ms;
     if (conn->blocked_ms && conn->blocked_ms + shard->settings->deadline_write_ms < due_ms) due_ms = conn->blocked_ms + shard->settings->deadline_write_ms;
+    if (conn->auth_due_ms && conn->auth_due_ms < due_ms) due_ms = conn->auth_due_ms;
     conn_arm_timer(shard, conn, due_ms > now_ms ? due_ms : now_ms + 1);
 }
 

@@ -25,9 +25,6 @@ enum conn_kind { CONN_KIND_SESSION, CONN_KIND_ECHO, CONN_KIND_STREAM };
 
 enum why_joined { WHY_PEER_LEFT, WHY_DONE, WHY_RECV_FAILED, WHY_SEND_FAILED, WHY_DEADLINE, WHY_TOO_SLOW, WHY_SILENT, WHY_ENDED, WHY_SHED };
 
-/* What a credential allows. */
-enum rights { RIGHT_PUBLISH = 1, RIGHT_ADMIN = 2 };
-
 #define NO_BUFFER UINT16_MAX
 
 struct conn {
@@ -52,9 +49,7 @@ struct conn {
     uint8_t           state;      /* enum conn_state; changed by conn_set_state() alone */
     uint8_t           kind;       /* enum conn_kind, from OPEN on */
     uint16_t          ops;        /* operations that the kernel holds: a bit for each enum operation */
-    uint8_t           rights;     /* enum rights */
     bool              asked;      /* its first request was read whole */
-    bool              credential; /* some credential was shown and was right */
     bool              proxy;      /* its peer is one of proxies.trusted */
     bool              greets;     /* it may begin with the header of the PROXY protocol */
     bool              paused;     /* its replies wait for room: nothing of it is consumed until they went out */
@@ -82,6 +77,8 @@ struct conn {
     char             *held;        /* owned copy of input that waits while paused, so that it holds no receive buffer; or NULL */
     struct ws_reader *reader;      /* of an incomplete frame or message; or NULL */
     struct http_exchange *exchange; /* of an incomplete request; or NULL */
+    struct credential *credential; /* owned: what it showed that was right (access.h), in HTTP with the current request; or NULL */
+    uint64_t          auth_due_ms; /* when it is closed unless it shows another; 0: never */
 };
 #define NO_PONG UINT32_MAX
 

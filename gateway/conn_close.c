@@ -1,6 +1,7 @@
 /* How a WebSocket opens and closes, and how a connection says its last word. See conn.h. */
 #include "core/base/check.h"
 #include "core/proto/utf8.h"
+#include "gateway/access.h"
 #include "gateway/conn_parts.h"
 #include "gateway/http_exchange.h"
 #include "gateway/messages.h"
@@ -12,6 +13,7 @@ void conn_open(struct shard *shard, struct conn *conn, enum conn_kind kind)
     conn->kind = (uint8_t)kind;
     counter_add(&shard->counters, conn_kind_counter(conn), 1);
     conn_arm_timer(shard, conn, shard_now_ms(shard) + conn->heartbeat_ms);
+    access_begin(shard, conn);
 }
 
 static enum counter counter_of(uint16_t code)

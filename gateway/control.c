@@ -11,6 +11,7 @@
 
 #include "core/base/check.h"
 #include "core/base/random.h"
+#include "gateway/auth.h"
 #include "gateway/cpus.h"
 #include "gateway/demo.h"
 #include "gateway/reload.h"
@@ -20,21 +21,32 @@ enum { LAST_WORDS_MS = 500 }; /* how long the end waits for a standard error tha
 
 /* ---- settings ---------------------------------------------------------------------------------------------------------- */
 
-/* The next version: what was read, and what it leaves open. */
-static struct settings *make_version(struct control *control)
+/* The keys that these settings name. The demo feed's own is among them where none is set; NULL with a plain sentence: some file is wrong. */
+static struct auth *read_auth(const struct control *control, const struct settings *settings, char *why, size_t why_size)
+{
+    bool own = control->start.demo && !settings->publish_key[0];
+    return auth_make(settings, own ? control->demo_key : settings->publish_key, why, why_size);
+}
+
+/* The next version: what was read, and what it leaves open. It takes auth. */
+static struct settings *make_version(struct control *control, struct auth *auth)
 {
     struct settings *version = malloc(sizeof *version);
     CHECK(version);
     *version = control->running.settings;
     version->version = control->version ? control->version->version + 1 : 1;
     version->shards = control->gateway.shards_count;
+    version->auth = auth;
     if (version->demo && !version->publish_key[0]) snprintf(version->publish_key, sizeof version->publish_key, "%s", control->demo_key);
     return version;
 }
 
 static void free_version(struct settings *version)
 {
-    if (version) explicit_bzero(version, sizeof *version); /* keys stand in it */
+    if (version) {
+        auth_free((struct auth *)(uintptr_t)version->auth);
+        explicit_bzero(version, sizeof *version); /* keys stand in it */
+    }
     free(version);
 }
 
@@ -77,15 +89,19 @@ static void reload(struct control *control)
     struct log_line line;
     control->reload_again = control->leaving != NULL;
     if (control->reload_again) return;
-    if (configuration_read(&control->fresh, control->argc, control->argv, why, sizeof why)) {
+    struct auth *auth = NULL;
+    if (configuration_read(&control->fresh, control->argc, control->argv, why, sizeof why) || !(auth = read_auth(control, &control->fresh.settings, why, sizeof why))) {
         log_text(&control->logger, EVENT_RELOAD_REFUSED, "why", why);
         return;
     }
     uint32_t changed = reload_merge(&control->running, &control->fresh, &control->start, &control->logger);
-    struct settings *version = changed > 0 ? make_version(control) : NULL;
+    bool others_may = !auth_equals(auth, control->version->auth); /* perhaps by a file alone */
+    struct settings *version = changed > 0 || others_may ? make_version(control, auth) : NULL;
+    if (!version) auth_free(auth);
     if (log_begin(&control->logger, EVENT_RELOADED, &line)) {
         log_line_number(&line, "changed", changed);
         log_line_number(&line, "version", version ? version->version : control->version->version);
+        if (others_may) log_line_string(&line, "keys", "changed");
         log_end(&control->logger, &line);
     }
     if (version) send_around(control, version);
@@ -287,7 +303,7 @@ static void tell_start(struct control *control)
         log_line_string(&line, "version", RINGCAST_VERSION);
         log_line_string(&line, "listen", control->version->listen);
         log_line_number(&line, "shards", gateway->shards_count);
-        log_line_string(&line, "publishing", control->version->publish_key[0] || control->version->admin_key[0] ? "on" : "off (no auth.publish-key)");
+        log_line_string(&line, "publishing", auth_is_on(control->version->auth) ? "on" : "off (no auth.publish-key)");
         if (!exact) log_line_string(&line, "sends", "counted one by one: this kernel can't be trusted to tell of short ones");
         log_end(&control->logger, &line);
     }
@@ -316,7 +332,9 @@ int control_start(struct control *control, char *why, size_t why_size)
     control->start = control->running.settings;
     control->gateway.shards_count = control->to_drain = control->start.shards ? (uint32_t)control->start.shards : cpus_usable();
     make_demo_key(control);
-    control->version = make_version(control);
+    struct auth *auth = read_auth(control, &control->start, why, why_size);
+    if (!auth) return -1;
+    control->version = make_version(control, auth);
     logger_adopt(&control->logger, control->version);
     if (gateway_init(&control->gateway, control->version, why, (int)why_size)) return -1;
     if (reports_init(&control->demo_reports, &control->gateway.main_wake)) {

@@ -12,9 +12,7 @@ struct http_call {
     struct conn               *conn;
     struct span                head;
     const struct http_request *request;
-    struct span                topic;      /* of the path, decoded; SPAN_NONE */
-    uint8_t                    rights;     /* of the credential in a header */
-    bool                       credential; /* there was one, and it is right */
+    struct span                topic; /* of the path, decoded; SPAN_NONE */
 };
 
 /* Answers at once; where the request has a body, after it was read and thrown away. */

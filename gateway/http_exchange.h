@@ -26,8 +26,6 @@ struct http_exchange {
     uint64_t            body_bytes; /* came so far */
     enum body_use       use;
     bool                keep_alive, head_only, key;
-    uint8_t             rights;
-    bool                credential;
     uint16_t            status;    /* DISCARD: of the answer */
     struct text         answer;    /* DISCARD: its body; LINES: the errors */
     const char         *type, *headers; /* DISCARD: of the answer, literals; or NULL */

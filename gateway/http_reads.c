@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "core/proto/topic_name.h"
+#include "gateway/access.h"
 #include "gateway/http_call.h"
 #include "gateway/http_exchange.h"
 #include "gateway/http_gather.h"
@@ -12,9 +13,11 @@
 /* A valid name that may be read; false: refused. */
 static bool topic_readable(const struct http_call *call)
 {
-    const char *why = topic_name_fault(call->topic);
-    if (why) call_error(call, "bad_topic", why);
-    return !why;
+    char room[ACCESS_WHY_BYTES];
+    const char *why = room, *code = access_read_fault(call->shard, call->conn, call->topic, room);
+    if (!code && (why = topic_name_fault(call->topic))) code = "bad_topic";
+    if (code) call_error(call, code, why);
+    return !code;
 }
 
 /* Hands a gathering to the connection's exchange and begins it. */
@@ -58,12 +61,26 @@ void http_get_history(const struct http_call *call)
     else if (topic_readable(call)) answer_one(call, &ask);
 }
 
+/* The names with a prefix are read by who may read all that may have them: those of its whole tokens, and any that go on. */
+static bool may_list(const struct http_call *call, struct span prefix)
+{
+    char why[ACCESS_WHY_BYTES], pattern[TOPIC_NAME_BYTES_MAX + 1];
+    size_t size = prefix.size <= TOPIC_NAME_BYTES_MAX ? prefix.size : 0;
+    while (size > 0 && prefix.bytes[size - 1] != '.') size--;
+    memcpy(pattern, size > 0 ? prefix.bytes : "", size);
+    pattern[size] = '>';
+    const char *code = access_read_fault(call->shard, call->conn, span_of(pattern, size + 1), why);
+    if (code) call_error(call, code, why);
+    return !code;
+}
+
 void http_get_names(const struct http_call *call)
 {
     static const char *const names[] = { "prefix", "after", "limit" };
     struct span values[3];
     struct query_ask ask = { .kind = QUERY_NAMES };
     const char *why = call_parameters(call, names, values, 3);
+    if (!why && !may_list(call, values[0])) return;
     if (!why) why = read_limit(values[2], &ask.limit);
     if (why) {
         call_error(call, "bad_request", why);
@@ -87,8 +104,10 @@ void http_get_last(const struct http_call *call)
     topics_asked_init(call->shard, &asked);
     const char *why = call_parameters(call, names, &topics, 1);
     if (!why && topics.size == 0) why = "topics= must name one topic or several, separated by commas";
+    struct subscribe_options options = { .mode = MODE_LATEST };
+    if (!why) asked.code = access_read_fault(call->shard, call->conn, SPAN_NONE, asked.why);
     if (why) call_error(call, "bad_request", why);
-    else if (!topics_asked_add_list(call->shard, &asked, topics)) call_error(call, asked.code, asked.why);
+    else if (asked.code || !topics_asked_add_list(call->shard, &asked, topics) || !access_subscribe(call->shard, call->conn, &asked, &options)) call_error(call, asked.code, asked.why);
     else if (asked.patterns_count > 0) call_error(call, "bad_topic", "topics= takes names, no patterns");
     else {
         struct gather *gather = gather_make(GATHER_LAST, asked.count);
@@ -101,10 +120,10 @@ void http_get_last(const struct http_call *call)
 
 void http_get_metrics(const struct http_call *call)
 {
-    bool closed = publish_is_on(call->shard->settings) || !call->shard->listener.loopback;
-    if (closed && !(call->rights & RIGHT_ADMIN)) {
-        if (call->credential) call_error(call, "forbidden", "/metrics needs the admin key");
-        else call_error(call, "unauthorized", "/metrics needs the admin key (auth.admin-key), as soon as a key is set or the listener is not loopback");
+    char why[ACCESS_WHY_BYTES];
+    const char *code = access_admin_fault(call->shard, call->conn, "/metrics", why);
+    if (code) {
+        call_error(call, code, why);
         return;
     }
     struct text page = { 0 };

@@ -4,6 +4,7 @@
 
 #include "core/base/check.h"
 #include "core/proto/topic_name.h"
+#include "gateway/access.h"
 #include "gateway/http_answer.h"
 #include "gateway/http_call.h"
 #include "gateway/http_exchange.h"
@@ -113,8 +114,16 @@ const char *call_parameters(const struct http_call *call, const char *const *nam
     return NULL;
 }
 
-/* Who asks. False: the credential in a header is not right, which is refused whatever is asked for. */
-static bool authorize(struct http_call *call)
+/* In the query, where a browser can put it: last of all, and not where it is told after a handshake. */
+static struct span token_in_query(const struct http_call *call, bool told_later)
+{
+    static const char *const names[] = { "token" };
+    struct span token;
+    return told_later || call_parameters(call, names, &token, 1) ? SPAN_NONE : token;
+}
+
+/* Who asks. False: the credential is not right, which is refused whatever is asked for. */
+static bool authorize(const struct http_call *call, bool told_later, const char **why)
 {
     const struct http_request *request = call->request;
     struct span token = request->x_api_key;
@@ -124,9 +133,8 @@ static bool authorize(struct http_call *call)
         token = bearer ? span_skip(token, 7) : span_of("", 0);
         while (token.size > 0 && token.bytes[0] == ' ') token = span_skip(token, 1);
     }
-    if (!token.bytes) return true;
-    call->credential = session_authorize(call->shard->settings, token, &call->rights);
-    return call->credential;
+    if (!token.bytes) token = token_in_query(call, told_later);
+    return !token.bytes || access_show(call->shard, call->conn, token, why);
 }
 
 /* Publishing. */
@@ -143,9 +151,9 @@ static void post(const struct http_call *call, enum body_use use, bool key)
 {
     const struct http_request *request = call->request;
     const struct settings *settings = call->shard->settings;
-    const char *why;
-    const char *code = publish_forbidden(settings, call->rights, call->credential, &why);
-    if (code && (use == BODY_PUBLISH || !call->credential)) {
+    char why[ACCESS_WHY_BYTES];
+    const char *code = access_publish_fault(call->shard, call->conn->credential, use == BODY_PUBLISH ? call->topic : SPAN_NONE, why);
+    if (code && (use == BODY_PUBLISH || !call->conn->credential)) {
         call_error(call, code, why);
         return;
     }
@@ -163,8 +171,6 @@ static void post(const struct http_call *call, enum body_use use, bool key)
         return;
     }
     struct http_exchange *exchange = http_expect_body(call->shard, call->conn, request, use);
-    exchange->rights = call->rights;
-    exchange->credential = call->credential;
     exchange->key = key;
     if (use != BODY_PUBLISH) return;
     exchange->topic_bytes = (uint32_t)call->topic.size;
@@ -184,8 +190,8 @@ static void post_topic(const struct http_call *call)
 
 static void delete_topic(const struct http_call *call)
 {
-    const char *why;
-    const char *code = publish_forbidden(call->shard->settings, call->rights, call->credential, &why);
+    char room[ACCESS_WHY_BYTES];
+    const char *why = room, *code = access_publish_fault(call->shard, call->conn->credential, call->topic, room);
     if (!code && (why = topic_name_fault(call->topic))) code = "bad_topic";
     if (code) {
         call_error(call, code, why);
@@ -264,27 +270,27 @@ static const struct route {
     void (*get)(const struct http_call *);
     void (*post)(const struct http_call *);
     void (*delete)(const struct http_call *);
-    bool open; /* does not look at credentials */
+    enum { LOOKS, LOOKS_LATER, OPEN } at_credentials; /* LATER: at one in the query when the handshake is over */
 } routes[] = {
-    { "/v1/ws", upgrade_session, NULL, NULL, false },
-    { "/v1/stream", http_stream, NULL, NULL, false },
-    { "/v1/echo", upgrade_echo, NULL, NULL, false },
-    { "/v1/topics", http_get_names, NULL, NULL, false },
-    { "/v1/topics/<topic>", http_get_newest, post_topic, delete_topic, false },
-    { "/v1/topics/<topic>/history", http_get_history, NULL, NULL, false },
-    { "/v1/last", http_get_last, NULL, NULL, false },
-    { "/v1/publish", NULL, post_many, NULL, false },
-    { "/healthz", get_health, NULL, NULL, true },
-    { "/readyz", get_ready, NULL, NULL, true },
-    { "/metrics", http_get_metrics, NULL, NULL, false },
-    { "/", get_page, NULL, NULL, true },
-    { "/board.css", get_page, NULL, NULL, true },
-    { "/board.js", get_page, NULL, NULL, true },
-    { "/board_table.js", get_page, NULL, NULL, true },
-    { "/board_history.js", get_page, NULL, NULL, true },
-    { "/board_topic.js", get_page, NULL, NULL, true },
-    { "/board_values.js", get_page, NULL, NULL, true },
-    { "/ringcast.js", get_page, NULL, NULL, true },
+    { "/v1/ws", upgrade_session, NULL, NULL, LOOKS_LATER },
+    { "/v1/stream", http_stream, NULL, NULL, LOOKS },
+    { "/v1/echo", upgrade_echo, NULL, NULL, LOOKS_LATER },
+    { "/v1/topics", http_get_names, NULL, NULL, LOOKS },
+    { "/v1/topics/<topic>", http_get_newest, post_topic, delete_topic, LOOKS },
+    { "/v1/topics/<topic>/history", http_get_history, NULL, NULL, LOOKS },
+    { "/v1/last", http_get_last, NULL, NULL, LOOKS },
+    { "/v1/publish", NULL, post_many, NULL, LOOKS },
+    { "/healthz", get_health, NULL, NULL, OPEN },
+    { "/readyz", get_ready, NULL, NULL, OPEN },
+    { "/metrics", http_get_metrics, NULL, NULL, LOOKS },
+    { "/", get_page, NULL, NULL, OPEN },
+    { "/board.css", get_page, NULL, NULL, OPEN },
+    { "/board.js", get_page, NULL, NULL, OPEN },
+    { "/board_table.js", get_page, NULL, NULL, OPEN },
+    { "/board_history.js", get_page, NULL, NULL, OPEN },
+    { "/board_topic.js", get_page, NULL, NULL, OPEN },
+    { "/board_values.js", get_page, NULL, NULL, OPEN },
+    { "/ringcast.js", get_page, NULL, NULL, OPEN },
 };
 enum { ROUTES_COUNT = sizeof routes / sizeof *routes };
 
@@ -340,7 +346,9 @@ static void dispatch(struct http_call *call, const struct route *route)
 /* Publishing with a right is not measured, and a proxy's connection carries many clients' requests. */
 static bool asks_too_often(const struct http_call *call)
 {
-    if (call->conn->proxy || (call->request->method == HTTP_POST && call->rights & RIGHT_PUBLISH)) return false;
+    char why[ACCESS_WHY_BYTES];
+    bool publishes = call->request->method == HTTP_POST && !access_publish_fault(call->shard, call->conn->credential, SPAN_NONE, why);
+    if (call->conn->proxy || publishes) return false;
     switch (limit_request(call->shard, call->conn, 1)) {
     case REQUEST_FINE: return false;
     case REQUEST_EXCESS: call_refuse(call, 429, limit_code(LIMIT_REQUESTS_PER_SECOND), limit_why(LIMIT_REQUESTS_PER_SECOND), "Retry-After: 1\r\n"); return true;
@@ -353,6 +361,7 @@ void http_route(struct shard *shard, struct conn *conn, struct span head, const 
 {
     struct http_call call = { .shard = shard, .conn = conn, .head = head, .request = request };
     origin_judge(shard->settings, request->origin, request->host, &conn->origin);
+    access_forget(conn); /* each request shows its own */
     for (size_t i = 0; i < ROUTES_COUNT; i++) {
         struct span encoded;
         if (!path_matches(routes[i].path, request->path, &encoded)) continue;
@@ -365,10 +374,11 @@ void http_route(struct shard *shard, struct conn *conn, struct span head, const 
             }
             call.topic = span_of(room, (size_t)size);
         }
-        bool right = routes[i].open || authorize(&call);
+        const char *why = NULL;
+        bool right = routes[i].at_credentials == OPEN || authorize(&call, routes[i].at_credentials == LOOKS_LATER, &why);
         if (asks_too_often(&call)) return;
         if (right) dispatch(&call, &routes[i]);
-        else call_error(&call, "unauthorized", publish_is_on(shard->settings) ? "the key is not right" : PUBLISH_OFF_WHY);
+        else call_error(&call, "unauthorized", why);
         return;
     }
     if (asks_too_often(&call)) return;

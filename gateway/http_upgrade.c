@@ -2,10 +2,10 @@
 #include <stdio.h>
 
 #include "core/proto/ws_handshake.h"
+#include "gateway/access.h"
 #include "gateway/http_call.h"
 #include "gateway/http_exchange.h"
 #include "gateway/origin.h"
-#include "gateway/publish.h"
 #include "gateway/session.h"
 
 #define PROTOCOL_NAME "ringcast.v1"
@@ -81,13 +81,9 @@ void http_upgrade(const struct http_call *call, enum conn_kind kind)
     query.topics = values[0], query.mode = values[1], query.format = values[2], query.snapshot = values[3];
     query.batch = values[4], query.max_hz = values[5], query.heartbeat_ms = values[6];
 
-    conn->rights = call->rights;
-    conn->credential = call->credential;
     struct span token = offers.token.bytes ? offers.token : values[7];
-    if (!call->credential && token.bytes) {
-        conn->credential = session_authorize(shard->settings, token, &conn->rights);
-        query.token_wrong = !conn->credential;
-    }
+    const char *why;
+    if (!conn->credential && token.bytes && !access_show(shard, conn, token, &why)) query.token_fault = why;
     if (kind == CONN_KIND_SESSION && !session_prepare(shard, conn, &query)) {
         http_expect_again(conn, call->head);
         return;

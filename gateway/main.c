@@ -4,10 +4,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "gateway/auth.h"
 #include "gateway/control.h"
 #include "gateway/health.h"
 #include "gateway/settings_show.h"
 #include "gateway/tail.h"
+#include "gateway/token.h"
 
 static void print(struct text *text)
 {
@@ -25,6 +27,7 @@ static int usage(int status)
                "  ringcast check --example                      all settings as a file, with their units and defaults\n"
                "  ringcast tail URL TOPIC...                    a subscriber for the terminal\n"
                "  ringcast health [--alive] [URL]               whether a gateway is ready, as exit status: for probes\n"
+               "  ringcast token key | jwt | secret             makes API keys and tokens (JWT)\n"
                "  ringcast version\n\n"
                "Settings, as flags (--name value), as variables (RINGCAST_NAME, with _ for . and -) or in an INI file (--config FILE):\n",
                RINGCAST_VERSION);
@@ -55,6 +58,9 @@ static int check(int argc, char **argv)
     int result = configuration_read(&configuration, argc, argv, why, sizeof why);
     if (result > 0) return usage(0);
     if (result < 0) return fail(why);
+    struct auth *auth = auth_make(&configuration.settings, configuration.settings.publish_key, why, sizeof why);
+    if (!auth) return fail(why);
+    auth_free(auth);
     configuration_write(&configuration, &text);
     print(&text);
     return 0;
@@ -87,11 +93,12 @@ int main(int argc, char **argv)
     const char *command = argc > 1 ? argv[1] : "serve";
     if (strcmp(command, "tail") == 0) return tail_main(argc - 1, argv + 1);
     if (strcmp(command, "health") == 0) return health_main(argc - 1, argv + 1);
+    if (strcmp(command, "token") == 0) return token_main(argc - 1, argv + 1);
     if (strcmp(command, "version") == 0 || strcmp(command, "--version") == 0) return printf("ringcast %s\n", RINGCAST_VERSION), 0;
     if (strcmp(command, "help") == 0) return usage(0);
     if (strcmp(command, "check") == 0) return check(argc - 2, argv + 2);
     if (strcmp(command, "serve") == 0) return serve(argc - (argc > 1 ? 2 : 1), argv + (argc > 1 ? 2 : 1));
     if (command[0] == '-') return serve(argc - 1, argv + 1);
-    fprintf(stderr, "ringcast: unknown command \"%s\"; there are serve, check, tail, health and version\n", command);
+    fprintf(stderr, "ringcast: unknown command \"%s\"; there are serve, check, tail, health, token and version\n", command);
     return 2;
 }

@@ -1,40 +1,19 @@
 #include "gateway/publish.h"
 
+#include "gateway/access.h"
 #include "gateway/conn.h"
 #include "gateway/limits.h"
 
 #define PAYLOAD_DEPTH_MAX 64
-
-bool publish_is_on(const struct settings *settings)
-{
-    return settings->publish_key[0] || settings->admin_key[0];
-}
-
-bool publish_key_is(struct span token, const char *key)
-{
-    size_t size = strlen(key);
-    if (size == 0) return false;
-    unsigned char differs = token.size != size;
-    for (size_t i = 0; i < token.size; i++) differs |= (unsigned char)(token.bytes[i] ^ key[i % size]);
-    return !differs;
-}
-
-const char *publish_forbidden(const struct settings *settings, uint8_t rights, bool credential, const char **why)
-{
-    if (rights & RIGHT_PUBLISH) return NULL;
-    *why = !publish_is_on(settings) ? PUBLISH_OFF_WHY : credential ? "this key may not publish" : "publishing needs a key: send it as Authorization: Bearer KEY, X-API-Key: KEY or {\"op\":\"auth\",\"token\":\"KEY\"}";
-    return credential ? "forbidden" : "unauthorized";
-}
 
 static const struct json_value *value_of(const struct request *request, enum request_key key)
 {
     return request_has(request, key) ? &request->values[key] : NULL;
 }
 
-struct publish_request publish_request_of(const struct request *request, uint8_t rights, bool credential)
+struct publish_request publish_request_of(const struct request *request, const struct credential *credential)
 {
     return (struct publish_request){
-        .rights = rights,
         .credential = credential,
         .topic = value_of(request, KEY_TOPIC),
         .data = value_of(request, KEY_DATA),
@@ -109,12 +88,12 @@ static bool too_deep(struct span text)
 void publish_one(struct shard *shard, const struct publish_request *request, uint32_t ticket, struct publish_outcome *outcome)
 {
     outcome->full = outcome->sent = false;
-    outcome->code = publish_forbidden(shard->settings, request->rights, request->credential, &outcome->why);
+    const char *why = read_topic(request->topic, outcome);
+    outcome->code = access_publish_fault(shard, request->credential, why ? SPAN_NONE : outcome->topic, outcome->why_room);
     if (outcome->code) {
-        refuse(shard, outcome, outcome->code, outcome->why);
+        refuse(shard, outcome, outcome->code, outcome->why_room);
         return;
     }
-    const char *why = read_topic(request->topic, outcome);
     if (why) {
         refuse(shard, outcome, "bad_request", why);
         return;

@@ -9,13 +9,12 @@
 #include "gateway/shard.h"
 
 struct publish_request {
-    uint8_t rights;     /* of who asks */
-    bool    credential; /* some credential was given */
+    const struct credential  *credential; /* of who asks; or NULL */
     const struct json_value *topic, *data, *key; /* as they stand in the request; NULL: absent */
 };
 
 /* What a request of the WebSocket protocol, or a line of a body, asks to be published. */
-struct publish_request publish_request_of(const struct request *request, uint8_t rights, bool credential);
+struct publish_request publish_request_of(const struct request *request, const struct credential *credential);
 
 struct publish_outcome {
     bool                 full; /* its home's link was full: nothing was done, it is to be asked again */
@@ -24,18 +23,10 @@ struct publish_outcome {
     const char          *why;
     struct publish_reply reply;
     struct span          topic; /* unescaped; in topic_room or the request */
-    char                 topic_room[4 * TOPIC_NAME_BYTES_MAX];
+    char                 topic_room[4 * TOPIC_NAME_BYTES_MAX], why_room[256];
 };
 
 #define PUBLISH_OFF_WHY "publishing over the network is off: start the gateway with --auth.publish-key KEY to turn it on"
-
-bool publish_is_on(const struct settings *settings);
-
-/* Whether a token is this key, in a time that does not tell how much of it is right. An empty key is no key. */
-bool publish_key_is(struct span token, const char *key);
-
-/* Judges rights alone: NULL, or the code, with why. */
-const char *publish_forbidden(const struct settings *settings, uint8_t rights, bool credential, const char **why);
 
 /* ticket: for a topic whose home is another shard; of no matter where !outcome->sent. TICKET_NONE: none could be had. */
 void publish_one(struct shard *shard, const struct publish_request *request, uint32_t ticket, struct publish_outcome *outcome);

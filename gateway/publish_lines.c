@@ -52,7 +52,7 @@ static bool serve_line(struct shard *shard, struct conn *conn, struct span text)
         add_error(exchange, line, "too_large", "the line is longer than limits.message");
     } else if (!request_blank(text)) {
         request_read_line(text, &request);
-        struct publish_request asked = publish_request_of(&request, exchange->rights, exchange->credential);
+        struct publish_request asked = publish_request_of(&request, conn->credential);
         if (request.code) add_error(exchange, line, request.code, request.why);
         else if (!publish(shard, conn, &asked, line)) return false;
     }

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 
 #include "core/base/check.h"
+#include "core/proto/jwt.h"
+#include "gateway/access.h"
 #include "gateway/conn_parts.h"
 #include "gateway/limits.h"
 #include "gateway/messages.h"
@@ -21,14 +23,6 @@ struct asking {
 static void refuse(struct shard *shard, struct conn *conn, const struct asking *asking, const char *code, const char *why)
 {
     message_error(shard, conn, asking->request->id, asking->line, code, why);
-}
-
-bool session_authorize(const struct settings *settings, struct span token, uint8_t *rights)
-{
-    bool publish = publish_key_is(token, settings->publish_key), admin = publish_key_is(token, settings->admin_key);
-    if (publish) *rights |= RIGHT_PUBLISH;
-    if (admin) *rights |= RIGHT_PUBLISH | RIGHT_ADMIN;
-    return publish || admin;
 }
 
 /* Requests of subscribing. */
@@ -84,12 +78,15 @@ static bool on_subscribe(struct shard *shard, struct conn *conn, const struct as
     struct subscribe_options options;
     struct topics_asked asked;
     if (!settled(conn)) return false;
-    const char *why = read_options(request, &options), *code = "bad_request";
     topics_asked_init(shard, &asked);
+    const char *why = NULL, *code = access_read_fault(shard, conn, SPAN_NONE, asked.why); /* rights are judged before the topic */
+    if (code) why = asked.why;
+    else code = "bad_request", why = read_options(request, &options);
     if (!why && !request_has(request, KEY_TOPICS)) why = "\"topics\" is missing";
     enum readiness readiness = READY;
     if (!why) {
         bool fine = topics_asked_add_array(shard, &asked, &request->values[KEY_TOPICS])
+                    && access_subscribe(shard, conn, &asked, &options)
                     && (!request_has(request, KEY_RESUME) || topics_asked_resume(shard, &asked, &request->values[KEY_RESUME]));
         if (fine) readiness = subscribing_prepare(shard, conn, &asked, &code, &why);
         else code = asked.code, why = asked.why;
@@ -189,7 +186,8 @@ static bool on_auth(struct shard *shard, struct conn *conn, const struct asking 
 {
     const struct request *request = asking->request;
     const struct json_value *token = &request->values[KEY_TOKEN];
-    char room[256];
+    const char *why;
+    char room[JWT_BYTES_MAX];
     if (!request_has(request, KEY_TOKEN) || token->kind != JSON_STRING) {
         refuse(shard, conn, asking, "bad_request", "\"token\" is missing or not a string");
         return true;
@@ -199,16 +197,17 @@ static bool on_auth(struct shard *shard, struct conn *conn, const struct asking 
         long size = json_string_unescape(token, room, sizeof room);
         text = span_of(room, size < 0 ? 0 : (size_t)size);
     }
-    uint8_t rights = 0;
-    if (!session_authorize(shard->settings, text, &rights)) {
-        refuse(shard, conn, asking, "unauthorized", publish_is_on(shard->settings) ? "the token is not right" : PUBLISH_OFF_WHY);
+    if (!access_show(shard, conn, text, &why)) {
+        refuse(shard, conn, asking, "unauthorized", why);
         return true;
     }
-    conn->rights = rights;
-    conn->credential = true;
-    if (!request->id.bytes) return true;
-    message_begin(shard, "authenticated", request->id);
-    message_send(shard, conn);
+    if (request->id.bytes) {
+        int64_t left_ms = access_left_ms(shard, conn);
+        message_begin(shard, "authenticated", request->id);
+        if (left_ms >= 0) text_print(&shard->scratch, ",\"expires_ms\":%lld", (long long)left_ms);
+        message_send(shard, conn);
+    }
+    access_settle(shard, conn);
     return true;
 }
 
@@ -217,7 +216,7 @@ static bool on_auth(struct shard *shard, struct conn *conn, const struct asking 
 static bool on_publish(struct shard *shard, struct conn *conn, const struct asking *asking)
 {
     const struct request *request = asking->request;
-    struct publish_request publish = publish_request_of(request, conn->rights, conn->credential);
+    struct publish_request publish = publish_request_of(request, conn->credential);
     struct publish_outcome outcome;
     uint32_t ticket = pending_make(shard, conn, PENDING_PUBLISH, asking->line);
     publish_one(shard, &publish, ticket, &outcome);
@@ -384,14 +383,21 @@ const char *session_query_fault(const struct session_query *query, struct conn *
 bool session_prepare(struct shard *shard, struct conn *conn, const struct session_query *query)
 {
     struct topics_asked asked;
+    struct subscribe_options options = { .mode = MODE_LATEST };
     const char *code, *why; /* what is wrong is told after the handshake */
     bool ready = true;
     if (!read_format(query, &conn->subscriber.format)) conn->subscriber.format = FORMAT_JSON;
-    if (query->fault || query->token_wrong || query->topics.size == 0) return true;
+    if (query->fault || query->token_fault || query->topics.size == 0) return true;
     topics_asked_init(shard, &asked);
-    if (topics_asked_add_list(shard, &asked, query->topics)) ready = subscribing_prepare(shard, conn, &asked, &code, &why) != NOT_READY;
+    if (topics_asked_add_list(shard, &asked, query->topics) && access_subscribe(shard, conn, &asked, &options)) ready = subscribing_prepare(shard, conn, &asked, &code, &why) != NOT_READY;
     topics_asked_free(&asked);
     return ready;
+}
+
+static uint16_t close_code_of(const char *code)
+{
+    if (strcmp(code, "unauthorized") == 0) return WS_CLOSE_UNAUTHORIZED;
+    return strcmp(code, "forbidden") == 0 ? WS_CLOSE_FORBIDDEN : WS_CLOSE_BAD_REQUEST;
 }
 
 void session_begin(struct shard *shard, struct conn *conn, const struct session_query *query)
@@ -401,19 +407,20 @@ void session_begin(struct shard *shard, struct conn *conn, const struct session_
     const char *why = session_query_fault(query, conn, &options), *code = "bad_request";
     conn_open(shard, conn, CONN_KIND_SESSION);
     message_hello(shard, conn);
-    if (query->token_wrong) {
-        message_error(shard, conn, SPAN_NONE, 0, "unauthorized", "the token is not right");
-        conn_close(shard, conn, WS_CLOSE_UNAUTHORIZED, "the token is not right");
+    if (query->token_fault) {
+        message_error(shard, conn, SPAN_NONE, 0, "unauthorized", query->token_fault);
+        conn_close(shard, conn, WS_CLOSE_UNAUTHORIZED, query->token_fault);
         return;
     }
     topics_asked_init(shard, &asked);
     if (!why && query->topics.size > 0) {
-        if (topics_asked_add_list(shard, &asked, query->topics)) code = subscribing_begin(shard, conn, SPAN_NONE, true, &asked, &options, &why);
+        asked.code = access_read_fault(shard, conn, SPAN_NONE, asked.why);
+        if (!asked.code && topics_asked_add_list(shard, &asked, query->topics) && access_subscribe(shard, conn, &asked, &options)) code = subscribing_begin(shard, conn, SPAN_NONE, true, &asked, &options, &why);
         else code = asked.code, why = asked.why;
     }
     if (why) {
         message_error(shard, conn, SPAN_NONE, 0, code, why);
-        conn_close(shard, conn, WS_CLOSE_BAD_REQUEST, why);
+        conn_close(shard, conn, close_code_of(code), why);
     }
     topics_asked_free(&asked);
 }

@@ -9,7 +9,7 @@
 struct session_query {
     struct span topics; /* separated by commas, already decoded; SPAN_NONE: none */
     struct span mode, format, snapshot, batch, max_hz, heartbeat_ms;
-    bool        token_wrong; /* a token in the query or the sub-protocol was not right */
+    const char *token_fault; /* what is wrong with the token in the query or the sub-protocol; or NULL */
     const char *fault;       /* of the query as a whole: a repeated parameter, a broken percent sign; or NULL */
 };
 
@@ -27,8 +27,5 @@ void session_begin(struct shard *shard, struct conn *conn, const struct session_
 size_t session_on_message(struct shard *shard, struct conn *conn, struct span text, uint32_t *line);
 /* The rest of a message, from the start of a line on: as much as one turn should take of one connection. */
 size_t session_on_lines(struct shard *shard, struct conn *conn, struct span text, uint32_t *line);
-
-/* What a token allows: rights, and true where it is a right one at all. */
-bool session_authorize(const struct settings *settings, struct span token, uint8_t *rights);
 
 #endif

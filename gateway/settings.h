@@ -39,6 +39,15 @@ enum { AT_START = 0, UP_TO_START = 1, UP_TO_TWICE = 2, ANY_TIME = 255 };
     X(NETWORKS, proxies_trusted, "proxies.trusted", "", 0, 1023, ANY_TIME, "proxies that are believed whom they speak for (X-Forwarded-For, PROXY protocol)") \
     X(SECRET, publish_key, "auth.publish-key", "", 0, 255, ANY_TIME, "the API key that may publish; none: publishing is off") \
     X(SECRET, admin_key, "auth.admin-key", "", 0, 255, ANY_TIME, "the API key that may do all, /metrics included") \
+    X(FLAG, auth_required, "auth.required", "false", 0, 0, ANY_TIME, "reading needs a right too, and a connection must show a key or token within deadline.auth-ms") \
+    X(TEXT, auth_keys, "auth.keys", "", 0, 1023, ANY_TIME, "file of further API keys, a line each: name:sha256:rights, as in feed:9f86…:sub=AAPL,crypto.* pub=chat.> max_hz=10, or admin") \
+    X(SECRET, jwt_secret, "auth.jwt-secret", "", 0, 511, ANY_TIME, "the secret of tokens (JWT) by HS256, of 32 bytes at least") \
+    X(TEXT, jwt_key, "auth.jwt-key", "", 0, 1023, ANY_TIME, "file of a public key in PEM, for tokens by RS256, ES256 or EdDSA") \
+    X(TEXT, jwks, "auth.jwks", "", 0, 1023, ANY_TIME, "file of public keys as a JSON Web Key Set, told apart by kid") \
+    X(TEXT, jwt_issuer, "auth.jwt-issuer", "", 0, 255, ANY_TIME, "the iss that a token must have; none: any") \
+    X(TEXT, jwt_audience, "auth.jwt-audience", "", 0, 255, ANY_TIME, "the aud that a token must have or name among others; none: it must have none") \
+    X(TIME, jwt_skew_ms, "auth.jwt-skew", "30s", 0, 10 * 60000, ANY_TIME, "how far the clock of who makes tokens may be off ours") \
+    X(TEXT, revoked, "auth.revoked", "", 0, 1023, ANY_TIME, "file of the ids (jti) of tokens that count no more, one a line") \
     X(COUNT, topics_window, "topics.window", "1000", 1, 1000000000, ANY_TIME, "updates that a topic keeps at least, as far as bytes and age allow") \
     X(BYTES, topics_window_bytes, "topics.window-bytes", "1M", 1024, 64 * KIB * MIB, ANY_TIME, "bytes that a topic keeps at most, give or take a segment") \
     X(TIME, topics_window_age_ms, "topics.window-age", "5m", 1000, 24 * 365 * HOURS, ANY_TIME, "age after which an update need not be kept") \
@@ -60,6 +69,7 @@ enum { AT_START = 0, UP_TO_START = 1, UP_TO_TWICE = 2, ANY_TIME = 255 };
     X(BYTES, limits_echo_message, "limits.echo-message", "16M", 128, 256 * MIB, ANY_TIME, "a WebSocket message to /v1/echo") \
     X(TIME, deadline_head_ms, "deadline.head-ms", "10s", 10, HOURS, ANY_TIME, "for a request head to be complete") \
     X(TIME, deadline_body_ms, "deadline.body-ms", "1m", 10, HOURS, ANY_TIME, "for a request body to be complete") \
+    X(TIME, deadline_auth_ms, "deadline.auth-ms", "10s", 10, HOURS, ANY_TIME, "for a connection to show a key or token, where auth.required") \
     X(TIME, deadline_idle_ms, "deadline.idle-ms", "75s", 10, HOURS, ANY_TIME, "for the next request on a kept connection") \
     X(TIME, deadline_close_ms, "deadline.close-ms", "3s", 10, HOURS, ANY_TIME, "for the peer's part of a closing handshake") \
     X(TIME, deadline_write_ms, "deadline.write-ms", "2m", 100, HOURS, ANY_TIME, "for a peer with a full socket to take anything") \
@@ -82,9 +92,11 @@ enum { AT_START = 0, UP_TO_START = 1, UP_TO_TWICE = 2, ANY_TIME = 255 };
 #define SETTING_FIELD_LOG_FORMAT SETTING_FIELD_NUMBER
 #define SETTING_FIELD_PROXY_PROTOCOL SETTING_FIELD_NUMBER
 #define SETTING_FIELD(kind, field, name, preset, least, most, change, help) SETTING_FIELD_##kind(field, most)
+struct auth;
 struct settings {
     SETTINGS(SETTING_FIELD)
     uint64_t version; /* counts up with each reload that changed something */
+    const struct auth *auth; /* what the settings auth.* and their files come to; the version's own. NULL until control made it */
 };
 
 #define SETTING_INDEX(kind, field, name, preset, least, most, change, help) SETTING_##field,

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include "gateway/conn.h"
+#include "gateway/access.h"
 
 #define SUBSCRIPTIONS_MAX (16u * 1024u * 1024u) /* of a shard: an address range, not memory */
 #define PATTERNS_MAX (1024u * 1024u)            /* likewise, over all connections */
@@ -73,21 +73,10 @@ struct engine_settings shard_engine_settings(const struct shard *shard, const ui
     return engine;
 }
 
-/* Rights tell which key they came from: the admin key's hold both. */
-static void revoke_rights(struct shard *shard, uint8_t gone)
-{
-    for (uint32_t index = 0; (index = bitset_next(&shard->live, index)) != BITSET_NONE; index++) {
-        struct conn *conn = conn_at(shard, index);
-        if ((conn->rights & RIGHT_ADMIN ? RIGHT_ADMIN : conn->rights) & gone) conn->rights = 0;
-    }
-}
-
 void shard_adopt(struct shard *shard, const struct settings *settings)
 {
     const struct settings *before = shard->settings;
-    uint8_t gone = 0;
-    if (!setting_equals(before, settings, SETTING_publish_key)) gone |= RIGHT_PUBLISH;
-    if (!setting_equals(before, settings, SETTING_admin_key)) gone |= RIGHT_ADMIN;
+    bool others_may = !auth_equals(before->auth, settings->auth) || before->auth_required != settings->auth_required;
     shard->settings = settings;
     shard->connections_max = shard_connections_max(settings, shard->conns.items_max);
     ring_limit_files(&shard->ring, shard_files_now(shard));
@@ -95,6 +84,6 @@ void shard_adopt(struct shard *shard, const struct settings *settings)
     logger_adopt(&shard->logger, settings);
     struct engine_settings engine = shard_engine_settings(shard, shard->engine.settings.hash_key);
     engine_change(&shard->engine, &engine);
-    if (gone) revoke_rights(shard, gone);
+    for (uint32_t index = 0; others_may && (index = bitset_next(&shard->live, index)) != BITSET_NONE; index++) access_adopt(shard, conn_at(shard, index));
     reports_word(&shard->reports, REPORT_ADOPTED, settings->version);
 }

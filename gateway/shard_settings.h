@@ -17,8 +17,8 @@ bool     shard_is_full(const struct shard *shard);
 uint64_t shard_part_of(const struct settings *settings, uint64_t limit);
 struct engine_settings shard_engine_settings(const struct shard *shard, const uint8_t hash_key[16]);
 
-/* On the shard's thread, between two requests: these settings from now on. No connection is closed; those that came in with a key that
- * is no longer right lose what it allowed. */
+/* On the shard's thread, between two requests: these settings from now on. No connection is closed at once; those that came in with a key
+ * or token that is no longer right lose what it allowed (access_adopt()). */
 void shard_adopt(struct shard *shard, const struct settings *settings);
 
 #endif

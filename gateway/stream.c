@@ -1,5 +1,6 @@
 #include "gateway/stream.h"
 
+#include "gateway/access.h"
 #include "gateway/http_answer.h"
 #include "gateway/http_call.h"
 #include "gateway/http_exchange.h"
@@ -98,22 +99,18 @@ static void read_position(struct shard *shard, struct topics_asked *asked, struc
 /* What the query asks for, before anybody is asked for its topics; NULL, or the code of what is wrong. */
 static const char *read_query(const struct http_call *call, struct subscribe_options *options, struct topics_asked *asked, const char **why)
 {
-    static const char *const names[] = { "topics", "mode", "snapshot", "max_hz", "heartbeat_ms", "token" };
-    struct span values[6];
-    struct session_query query = { .fault = call_parameters(call, names, values, 6) };
+    static const char *const names[] = { "topics", "mode", "snapshot", "max_hz", "heartbeat_ms" };
+    struct span values[5];
+    struct session_query query = { .fault = call_parameters(call, names, values, 5) };
     query.topics = values[0], query.mode = values[1], query.snapshot = values[2], query.max_hz = values[3], query.heartbeat_ms = values[4];
     struct conn *conn = call->conn;
-    conn->rights = call->rights;
-    conn->credential = call->credential;
-    if (!query.fault && !call->credential && values[5].bytes) {
-        conn->credential = session_authorize(call->shard->settings, values[5], &conn->rights);
-        *why = "the token is not right";
-        if (!conn->credential) return "unauthorized";
-    }
+    const char *code = access_read_fault(call->shard, conn, SPAN_NONE, asked->why);
+    *why = asked->why;
+    if (code) return code;
     *why = session_query_fault(&query, conn, options);
     if (!*why && query.topics.size == 0) *why = "topics is missing or empty: name at least one";
     if (*why) return "bad_request";
-    if (!topics_asked_add_list(call->shard, asked, query.topics)) {
+    if (!topics_asked_add_list(call->shard, asked, query.topics) || !access_subscribe(call->shard, conn, asked, options)) {
         *why = asked->why;
         return asked->code;
     }

@@ -87,3 +87,18 @@ bool topic_pattern_matches(struct span pattern, struct span name)
     }
     return !wanted.bytes && !left.bytes;
 }
+
+bool topic_pattern_contains(struct span pattern, struct span other)
+{
+    if (pattern.size == 0 || other.size == 0) return false;
+    if (topic_name_reserved(other) && (pattern.bytes[0] == '*' || pattern.bytes[0] == '>')) return false;
+    struct span wanted = pattern, left = other;
+    while (wanted.bytes && left.bytes) {
+        struct span token = topic_token_next(&wanted);
+        if (span_is(token, ">") && !wanted.bytes) return true;
+        struct span given = topic_token_next(&left);
+        if (span_is(given, ">") && !left.bytes) return false; /* it may cover more tokens than are wanted */
+        if (!span_is(token, "*") && !span_equals(token, given)) return false;
+    }
+    return !wanted.bytes && !left.bytes;
+}

@@ -26,5 +26,7 @@ bool        topic_pattern_is(struct span text); /* holds '*' or '>' at all */
 const char *topic_pattern_fault(struct span pattern);
 /* Whether a pattern covers a name; neither '*' nor '>' as the first token covers a first token that begins with '$'. */
 bool        topic_pattern_matches(struct span pattern, struct span name);
+/* Whether a pattern (or name) covers whatever another pattern (or name) may cover. */
+bool        topic_pattern_contains(struct span pattern, struct span other);
 
 #endif
