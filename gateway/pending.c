@@ -162,6 +162,7 @@ bool conn_stall(struct shard *shard, struct conn *conn)
     }
     if (now_ms - conn->stalled_ms >= STALL_MS_MAX) {
         conn->stalled_ms = 0;
+        counter_add(&shard->counters, COUNTER_LINK_BUSY, 1);
         log_event(&shard->logger, EVENT_LINK_FULL);
         return true;
     }

@@ -55,6 +55,7 @@ enum counter_kind { COUNTS, COUNTS_EACH, TIME_EACH, LEVEL, LEVEL_EACH, BUCKET, S
     X(RECEIVE_STARVED, "receive_starved_total", "", COUNTS, "Receives that found no free buffer") \
     X(RECEIVE_PAUSED, "receive_paused_total", "", COUNTS, "Times a connection's receiving was paused until its replies were sent") \
     X(REQUESTS_STALLED, "requests_stalled_total", "", COUNTS, "Times that a connection's requests waited for room in a link to another shard") \
+    X(LINK_BUSY, "link_busy_total", "", COUNTS, "Requests answered busy because the link to their topic's shard had no room for a second") \
     X(REQUESTS, "requests_total", "", COUNTS, "WebSocket requests") \
     X(HTTP_REQUESTS, "http_requests_total", "", COUNTS, "HTTP requests") \
     X(ERRORS_SENT, "request_errors_total", "", COUNTS, "Requests answered with an error") \

@@ -179,7 +179,7 @@ class ImageTest(unittest.TestCase):
         self.assertEqual(self.config["User"], "65532:65532")
         self.assertEqual(self.config["Healthcheck"]["Test"], ["CMD", "/ringcast", "health"])
         self.assertEqual(self.config["Labels"]["org.opencontainers.image.licenses"], "GPL-3.0-or-later")
-        for label in ("title", "description", "version", "revision"):
+        for label in ("title", "description", "version", "revision", "created"):
             self.assertTrue(self.config["Labels"][f"org.opencontainers.image.{label}"])
         self.assertEqual((self.config["StopSignal"], list(self.config["ExposedPorts"])), ("SIGTERM", ["8080/tcp"]))
 
