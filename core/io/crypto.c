@@ -24,6 +24,13 @@ bool crypto_start(void)
     return started;
 }
 
+void crypto_thread_end(void)
+{
+#ifdef FP_ECC
+    wc_ecc_fp_free();
+#endif
+}
+
 bool crypto_sha256(struct span bytes, uint8_t digest[SHA256_BYTES])
 {
     return wc_Sha256Hash(bytes_of(bytes), (word32)bytes.size, digest) == 0;
