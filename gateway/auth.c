@@ -116,7 +116,9 @@ struct auth *auth_make(const struct settings *settings, const char *publish_key,
     CHECK(auth);
     text_print(&seen, "%s\n%s\n%s\n%s\n%s\n%llu\n", publish_key, settings->admin_key, settings->jwt_secret, settings->jwt_issuer, settings->jwt_audience,
                (unsigned long long)settings->jwt_skew_ms);
-    bool made = add_settings(auth, settings, publish_key, why, why_size) && add_files(auth, settings, &seen, why, why_size);
+    bool works = crypto_start();
+    if (!works) snprintf(why, why_size, "the cryptography library does not start");
+    bool made = works && add_settings(auth, settings, publish_key, why, why_size) && add_files(auth, settings, &seen, why, why_size);
     if (made && !crypto_sha256(text_span(&seen), auth->digest)) {
         snprintf(why, why_size, "no SHA-256: the cryptography library does not work");
         made = false;

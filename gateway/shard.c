@@ -6,6 +6,7 @@
 
 #include "core/base/check.h"
 #include "core/base/random.h"
+#include "core/io/crypto.h"
 #include "gateway/conn.h"
 #include "gateway/fanout.h"
 #include "gateway/memory.h"
@@ -337,6 +338,7 @@ static void *run(void *context)
     recv_buffers_deinit(&shard->recv_buffers);
     send_batch_free(shard->batch);
     ring_deinit(&shard->ring);
+    crypto_thread_end();
     return NULL;
 }
 

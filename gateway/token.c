@@ -91,6 +91,8 @@ static const char *read_wish(int argc, char **argv, struct wish *wish)
         bool takes = i + 1 < argc;
         if (strcmp(argv[i], "--ttl") == 0 && takes) wish->ttl = argv[++i];
         else if (strcmp(argv[i], "--jti") == 0 && takes) wish->id = argv[++i];
+        else if (strncmp(argv[i], "--ttl=", 6) == 0) wish->ttl = argv[i] + 6;
+        else if (strncmp(argv[i], "--jti=", 6) == 0) wish->id = argv[i] + 6;
         else if (strncmp(argv[i], "--", 2) != 0) {
             if (!add_word(wish->words, argv[i])) return "the rights are longer than 4096 bytes";
         } else {

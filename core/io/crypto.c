@@ -8,13 +8,27 @@
 #include <wolfssl/wolfcrypt/hmac.h>
 #include <wolfssl/wolfcrypt/rsa.h>
 #include <wolfssl/wolfcrypt/sha256.h>
-#include <wolfssl/wolfcrypt/signature.h>
+#include <wolfssl/wolfcrypt/wc_port.h>
 
 #include "core/io/crypto.h"
 
 static const byte *bytes_of(struct span span)
 {
     return (const byte *)(span.bytes ? span.bytes : "");
+}
+
+bool crypto_start(void)
+{
+    static bool started;
+    if (!started) started = wolfCrypt_Init() == 0;
+    return started;
+}
+
+void crypto_thread_end(void)
+{
+#ifdef FP_ECC
+    wc_ecc_fp_free();
+#endif
 }
 
 bool crypto_sha256(struct span bytes, uint8_t digest[SHA256_BYTES])

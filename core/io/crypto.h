@@ -1,11 +1,17 @@
 /* Cryptography as the gateway needs it, by wolfCrypt: digests, keys that verify, comparing without telling where. With TLS the only
- * place that knows the library. Any thread, without any start: nothing is shared and nothing is kept. */
+ * place that knows the library. Any thread: nothing is shared and nothing is kept, but for what the library itself guards. */
 #ifndef CORE_IO_CRYPTO_H
 #define CORE_IO_CRYPTO_H
 
 #include "core/base/span.h"
 
 #define SHA256_BYTES 32
+
+/* Before any other thread verifies: some builds of the library guard caches of their own, and make that guard here. By the main thread,
+ * any number of times. False: the library does not work. */
+bool crypto_start(void);
+/* By each thread that verified, at its end: gives back what the library keeps for it (Debian's 1.6 MB for the first key on P-256). */
+void crypto_thread_end(void);
 
 /* False only where the library fails, which has then no digest for anybody. */
 bool crypto_sha256(struct span bytes, uint8_t digest[SHA256_BYTES]);
