@@ -9,6 +9,7 @@
 #include "bench/engine_run.h"
 #include "bench/flags.h"
 #include "bench/machine.h"
+#include "bench/median.h"
 #include "bench/report.h"
 
 #define PAIRS_MAX 99
@@ -116,20 +117,6 @@ static void warn(struct report *report, const double found[FACTS])
 }
 
 /* ---- what is done --------------------------------------------------------------------------------------------------- */
-
-static int by_size(const void *a, const void *b)
-{
-    double one = *(const double *)a, other = *(const double *)b;
-    return (one > other) - (one < other);
-}
-
-static double median(const double *of, uint64_t count)
-{
-    double sorted[PAIRS_MAX];
-    memcpy(sorted, of, count * sizeof *sorted);
-    qsort(sorted, count, sizeof *sorted, by_size);
-    return (sorted[(count - 1) / 2] + sorted[count / 2]) / 2;
-}
 
 static void find_medians(double found[][FACTS], uint64_t count, double medians[FACTS])
 {

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bench/compare.h"
 #include "bench/engine.h"
 #include "bench/fanout.h"
 #include "bench/floor.h"
@@ -25,6 +26,7 @@ static const struct command {
     { "follow", follow_main, "subscribers that check a replay against its file, row by row and byte for byte" },
     { "fanout", fanout_main, "many subscribers and one publisher: delivered updates a second, delay, loss and order" },
     { "floor", floor_main, "the same bytes with no protocol: what the machine charges for sending them" },
+    { "compare", compare_main, "the same load against this gateway and other servers that are installed: one table" },
     { "engine", engine_main, "the pubsub engine without sockets: what it does in one thread, and in several" },
     { "idle", idle_main, "connections that do nothing: what each costs the gateway" },
     { "subscribe", subscribe_main, "very many subscriptions to very many topics: how fast, and what each costs the gateway" },
