@@ -277,7 +277,9 @@ static void resume_stalled(struct fanout *self)
 
 void fanout_drain(struct fanout *self)
 {
-    while (client_unsent(&self->publisher.client)) { /* everybody goes on reading meanwhile */
+    int64_t until_ns = now_ns() + DRAIN_NS;
+    /* Everybody goes on reading meanwhile. An ack on its way is awaited, since each must carry the newest seq that was asked for. */
+    while (client_unsent(&self->publisher.client) || (self->publisher.acks_missing && now_ns() < until_ns)) {
         if (publisher_listen(&self->publisher) < 0) return;
         if (self->sweeping)
             sweep_some(&self->sweep, SWEPT_A_TURN);

@@ -9,6 +9,7 @@
 #include "bench/floor.h"
 #include "bench/follow.h"
 #include "bench/idle.h"
+#include "bench/pair.h"
 #include "bench/replay.h"
 #include "bench/subscribe.h"
 
@@ -26,6 +27,7 @@ static const struct command {
     { "follow", follow_main, "subscribers that check a replay against its file, row by row and byte for byte" },
     { "fanout", fanout_main, "many subscribers and one publisher: delivered updates a second, delay, loss and order" },
     { "floor", floor_main, "the same bytes with no protocol: what the machine charges for sending them" },
+    { "pair", pair_main, "gateway and floor in alternation: the ratio of the two, with its spread" },
     { "compare", compare_main, "the same load against this gateway and other servers that are installed: one table" },
     { "engine", engine_main, "the pubsub engine without sockets: what it does in one thread, and in several" },
     { "idle", idle_main, "connections that do nothing: what each costs the gateway" },
