@@ -224,7 +224,7 @@ void contest_run(const struct contest_plan *plan, struct peer *peer, enum contes
         for (uint32_t i = 0; i < self->subscribers.count; i++) self->stamps[i] = (struct stamp){ 0 };
         if (run(self, scenario, plan->warmup)) measure(self, peer, scenario);
         result->closed = self->subscribers.ended;
-        if (result->closed && !result->why[0]) snprintf(result->why, sizeof result->why, "%s", self->subscribers.why);
+        if (result->closed && !result->why[0]) snprintf(result->why, sizeof result->why, "%.320s", self->subscribers.why);
     }
     peer_publisher_end(&self->publisher);
     subscribers_deinit(&self->subscribers);

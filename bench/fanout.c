@@ -17,6 +17,7 @@ static int measure(struct fanout *self)
         if (asked) metrics_ask(&self->asked_before, plan->metrics_url, plan->metrics_key);
         fanout_take_mark(self, &self->begin);
         histogram_clear(&self->verify.delays);
+        histogram_clear(&self->lasts.delays);
         self->verify.measuring = true;
         fine = fanout_run(self, plan->seconds);
         self->verify.measuring = false;
@@ -69,13 +70,20 @@ static int complete_plan(struct fanout *self)
     if (plan->subscribers + 16 > files)
         return misused("%llu subscribers need more files than the limit of %llu allows",
                        (unsigned long long)plan->subscribers, (unsigned long long)files);
-    if (plan->stalled >= plan->subscribers) return misused("--stalled is less than --subscribers: someone has to read");
     if (plan->sweep && plan->mode == FANOUT_LATEST && plan->window)
         return misused("--sweep counts bytes, and with --mode latest bytes do not tell what was skipped: use --rate or "
                        "--unbounded");
-    if (plan->each * (strlen(plan->topic) + 5) > 14000)
+    if (plan->stalled + plan->slow + plan->churning >= plan->subscribers)
+        return misused("--stalled, --slow and --churn together are less than --subscribers: someone has to read");
+    if (plan->churning && (plan->sweep || plan->format != UPDATES_JSON))
+        return misused("--churn resumes by what acks say, which --sweep does not read and other formats than json do not have");
+    if (plan->format == UPDATES_RAW && plan->topics > 1) return misused("--format raw says no topic: it takes --topics 1");
+    if (plan->format == UPDATES_RAW && !plan->sweep && (plan->unbounded || plan->stalled || plan->slow))
+        return misused("--format raw tells no gaps: with --unbounded, --stalled or --slow nobody knows what was lost; use --sweep");
+    if (plan->spin && plan->sweep) return misused("--sweep never sleeps: --spin is for the verifying reader");
+    if (plan->each * (strlen(plan->topic) + 7) > 14000)
         return misused("the names of %llu topics do not fit into one request", (unsigned long long)plan->each);
-    if ((why = updates_init(&self->updates, plan->topic, (uint32_t)plan->topics, plan->bytes, self->why)))
+    if ((why = updates_init(&self->updates, (enum updates_format)plan->format, plan->topic, (uint32_t)plan->topics, plan->bytes, self->why)))
         return misused("%s", why);
     if (!plan->metrics_url) plan->metrics_url = metrics_beside(plan->url);
     if (!plan->metrics_key) plan->metrics_key = plan->key;
@@ -92,6 +100,8 @@ int fanout_main(int argc, char **argv)
                                   .topics = 1,
                                   .bytes = 100,
                                   .batch = 16,
+                                  .slow_bytes = 32768,
+                                  .churn_every = 2,
                                   .seconds = 5,
                                   .warmup = 1,
                                   .cpu = -1 };
@@ -99,8 +109,11 @@ int fanout_main(int argc, char **argv)
         { "url", FLAG_TEXT, &plan->url, "URL", "the gateway (ws://127.0.0.1:8080)", 0, 0 },
         { "key", FLAG_TEXT, &plan->key, "KEY", "a key that may publish", 0, 0 },
         { "subscribers", FLAG_COUNT, &plan->subscribers, "N", "connections (1000)", 1, 100000 },
-        { "topics", FLAG_COUNT, &plan->topics, "T", "topics, published in turn (1)", 1, UPDATE_TOPICS_MAX },
-        { "each", FLAG_COUNT, &plan->each, "S", "subscriptions of a connection (all topics)", 1, UPDATE_TOPICS_MAX },
+        { "topics", FLAG_COUNT, &plan->topics, "T", "topics, published in turn or by --zipf (1)", 1, UPDATE_TOPICS_MAX },
+        { "each", FLAG_COUNT, &plan->each, "S", "subscriptions of a connection (all topics)", 1, 1000 },
+        { "zipf", FLAG_REAL, &plan->zipf, "S", "the n-th topic is published and followed with a weight of 1/n^S (0: in turn)", 0,
+          ZIPF_EXPONENT_MAX },
+        { "format", FLAG_CHOICE, &plan->format, "json|array|raw", "of what subscribers get (json)", 0, 0 },
         { "topic", FLAG_TEXT, &plan->topic, "NAME", "the topic; with several NAME.0 and so on (bench)", 0, 0 },
         { "bytes", FLAG_COUNT, &plan->bytes, "B", "size of a frame on the wire, header and all (100)", 1,
           UPDATE_BYTES_MAX },
@@ -116,6 +129,11 @@ int fanout_main(int argc, char **argv)
         { "seconds", FLAG_REAL, &plan->seconds, "S", "how long to measure (5)", 0.01, 86400 },
         { "warmup", FLAG_REAL, &plan->warmup, "S", "how long to run before (1)", 0, 3600 },
         { "stalled", FLAG_COUNT, &plan->stalled, "K", "that many of N do not read until the end (0)", 0, 100000 },
+        { "slow", FLAG_COUNT, &plan->slow, "K", "that many read --slow-bytes a second (0)", 0, 100000 },
+        { "slow-bytes", FLAG_COUNT, &plan->slow_bytes, "B", "(32768)", 100, 1e9 },
+        { "churn", FLAG_COUNT, &plan->churning, "K", "that many are cut again and again, and resume (0)", 0, 100000 },
+        { "churn-every", FLAG_REAL, &plan->churn_every, "S", "the longest that one of those lives (2)", 0.01, 86400 },
+        { "spin", FLAG_YES, &plan->spin, NULL, "the verifying reader never sleeps either", 0, 0 },
         { "sweep", FLAG_YES, &plan->sweep, NULL, "the floor's reader: counts bytes, looks at none, never sleeps", 0,
           0 },
         { "cpu", FLAG_REAL, &plan->cpu, "C", "run on this CPU alone", 0, 1023 },

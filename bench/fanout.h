@@ -8,9 +8,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "bench/churn.h"
 #include "bench/machine.h"
 #include "bench/metrics.h"
 #include "bench/publisher.h"
+#include "bench/schedule.h"
 #include "bench/subscribers.h"
 #include "bench/sweep.h"
 #include "bench/updates.h"
@@ -19,14 +21,23 @@
 /* What was asked for. */
 struct fanout_plan {
     const char *url, *key, *topic, *metrics_url, *metrics_key;
-    uint64_t    subscribers, topics, each, bytes, stalled, batch, window, pid;
-    double      rate, seconds, warmup;
-    bool        unbounded, sweep, json;
+    uint64_t    subscribers, topics, each, bytes, stalled, slow, slow_bytes, churning, batch, window, pid;
+    double      rate, seconds, warmup, zipf, churn_every;
+    bool        unbounded, sweep, spin, json;
     bool        lockstep; /* the next update is published when the last one's ack has come: one in each turn of the gateway */
     int         mode; /* FANOUT_EVERY | FANOUT_LATEST */
+    int         format; /* enum updates_format */
     double      cpu;  /* -1: anywhere */
 };
 enum { FANOUT_EVERY, FANOUT_LATEST };
+
+/* What a connection does. Only those that read count as delivered to, and their delays alone are told. */
+enum fanout_role {
+    FANOUT_READS,
+    FANOUT_STALLED, /* does not read until the end */
+    FANOUT_SLOW,    /* reads so many bytes a second */
+    FANOUT_CHURNS,  /* is cut again and again, and resumes */
+};
 
 /* Where everything stood at one moment. */
 struct fanout_mark {
@@ -45,11 +56,16 @@ struct fanout {
     struct verify         verify;
     struct sweep          sweep;
     bool                  sweeping;  /* from the end of the start on, with --sweep */
+    struct spread         spread;    /* with --zipf: who follows what */
+    struct zipf           zipf;      /* and what is published */
+    struct lasts          lasts;     /* with --rate */
+    struct churn          churn;
+    bool                  churns;    /* it has begun */
 
     uint64_t *expected;      /* for each topic: what a connection that begins there has been owed since `owed_from` */
     uint64_t *swept_before;  /* for each topic: the publisher's count when the sweeping began */
-    double    due_ns;        /* with --rate: when the next update is due */
-    double    step_ns;
+    struct schedule schedule; /* with --rate */
+    int64_t   sipped_ns;      /* the slow ones read last */
 
     struct fanout_mark    begin, end; /* of the measurement */
     struct metrics_asking asked_before, asked_after;
@@ -58,7 +74,7 @@ struct fanout {
     int64_t  sockets_first, sockets_most;                  /* kernel's TCP memory; bytes */
     bool     drained;       /* everyone who reads has everything */
     bool     exact;         /* when sweeping: and not a byte more */
-    bool    *was_stalled;   /* for each connection; they do not count as delivered to */
+    uint8_t *role;          /* enum fanout_role, for each connection */
     uint32_t stalled_caught_up, stalled_closed;
     char     why[CLIENT_WHY_BYTES + 16]; /* what ended it early */
 };
