@@ -85,15 +85,24 @@ void churn_on_text(struct churn *self, uint32_t index, struct span text)
 
 void churn_turn(struct churn *self, int64_t at_ns)
 {
+    uint32_t under_way = 0;
     for (uint32_t i = self->first; i < self->first + self->count; i++) {
         const struct subscriber *one = &self->subscribers->all[i];
         if (one->state == SUBSCRIBER_ENDED) continue;
         if (!self->resting && one->state != SUBSCRIBER_NONE && at_ns >= self->cut_ns[i - self->first]) cut(self, i);
-        if (one->state != SUBSCRIBER_NONE) continue;
+        under_way += one->state == SUBSCRIBER_CONNECTING || one->state == SUBSCRIBER_SHAKING;
+        if (one->state != SUBSCRIBER_NONE || under_way >= CHURN_AT_ONCE) continue;
         live(self, i, at_ns);
         if (self->resting) self->subscribers->all[i].cut_at = 0;
         subscribers_begin_again(self->subscribers, i);
+        under_way++;
     }
+}
+
+void churn_cut_all(struct churn *self)
+{
+    for (uint32_t i = self->first; i < self->first + self->count; i++)
+        if (self->subscribers->all[i].state == SUBSCRIBER_OPEN) cut(self, i);
 }
 
 void churn_rest(struct churn *self)

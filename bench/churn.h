@@ -9,6 +9,8 @@
 #include "bench/subscribers.h"
 #include "bench/verify.h"
 
+#define CHURN_AT_ONCE 512 /* connections on their way at a time; listen queues take more */
+
 struct churn {
     uint32_t                first, count; /* of the connections, so many from this one on */
     bool                    resting;   /* nobody is cut any more; who was comes back */
@@ -35,7 +37,9 @@ void churn_on_cut_due(struct churn *churn, uint32_t index);
 /* Cuts those whose time has come, and connects those that were cut. Once a turn, outside of subscribers_turn(). */
 void churn_turn(struct churn *churn, int64_t at_ns);
 
-/* From now on nobody is cut. */
+/* From now on nobody is cut, */
 void churn_rest(struct churn *churn);
+/* but all at once by this: a storm, as after a lost network. */
+void churn_cut_all(struct churn *churn);
 
 #endif

@@ -35,11 +35,11 @@ static int measure(struct fanout *self)
 
 /* ---- the command line -------------------------------------------------------------------------------------------- */
 
-__attribute__((format(printf, 1, 2))) static int misused(const char *format, ...)
+__attribute__((format(printf, 2, 3))) static int refuse(const struct fanout_plan *plan, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    fputs("ringcast-bench fanout: ", stderr);
+    fprintf(stderr, "ringcast-bench %s: ", plan->command);
     vfprintf(stderr, format, arguments);
     fputc('\n', stderr);
     va_end(arguments);
@@ -58,33 +58,33 @@ static const char *metrics_beside(const char *url)
     return beside;
 }
 
-static int complete_plan(struct fanout *self)
+int fanout_prepare(struct fanout *self)
 {
     struct fanout_plan *plan = &self->plan;
     const char *why;
     uint64_t files = machine_files();
     if ((plan->window > 0) + (plan->rate > 0) + plan->unbounded > 1)
-        return misused("--window, --rate and --unbounded exclude one another");
+        return refuse(plan, "--window, --rate and --unbounded exclude one another");
     if (plan->window == 0 && plan->rate == 0 && !plan->unbounded) plan->window = 128;
     if (plan->each == 0 || plan->each > plan->topics) plan->each = plan->topics;
     if (plan->subscribers + 16 > files)
-        return misused("%llu subscribers need more files than the limit of %llu allows",
+        return refuse(plan, "%llu subscribers need more files than the limit of %llu allows",
                        (unsigned long long)plan->subscribers, (unsigned long long)files);
     if (plan->sweep && plan->mode == FANOUT_LATEST && plan->window)
-        return misused("--sweep counts bytes, and with --mode latest bytes do not tell what was skipped: use --rate or "
+        return refuse(plan, "--sweep counts bytes, and with --mode latest bytes do not tell what was skipped: use --rate or "
                        "--unbounded");
     if (plan->stalled + plan->slow + plan->churning >= plan->subscribers)
-        return misused("--stalled, --slow and --churn together are less than --subscribers: someone has to read");
+        return refuse(plan, "--stalled, --slow and --churn together are less than --subscribers: someone has to read");
     if (plan->churning && (plan->sweep || plan->format != UPDATES_JSON))
-        return misused("--churn resumes by what acks say, which --sweep does not read and other formats than json do not have");
-    if (plan->format == UPDATES_RAW && plan->topics > 1) return misused("--format raw says no topic: it takes --topics 1");
+        return refuse(plan, "--churn resumes by what acks say, which --sweep does not read and other formats than json do not have");
+    if (plan->format == UPDATES_RAW && plan->topics > 1) return refuse(plan, "--format raw says no topic: it takes --topics 1");
     if (plan->format == UPDATES_RAW && !plan->sweep && (plan->unbounded || plan->stalled || plan->slow))
-        return misused("--format raw tells no gaps: with --unbounded, --stalled or --slow nobody knows what was lost; use --sweep");
-    if (plan->spin && plan->sweep) return misused("--sweep never sleeps: --spin is for the verifying reader");
+        return refuse(plan, "--format raw tells no gaps: with --unbounded, --stalled or --slow nobody knows what was lost; use --sweep");
+    if (plan->spin && plan->sweep) return refuse(plan, "--sweep never sleeps: --spin is for the verifying reader");
     if (plan->each * (strlen(plan->topic) + 7) > 14000)
-        return misused("the names of %llu topics do not fit into one request", (unsigned long long)plan->each);
+        return refuse(plan, "the names of %llu topics do not fit into one request", (unsigned long long)plan->each);
     if ((why = updates_init(&self->updates, (enum updates_format)plan->format, plan->topic, (uint32_t)plan->topics, plan->bytes, self->why)))
-        return misused("%s", why);
+        return refuse(plan, "%s", why);
     if (!plan->metrics_url) plan->metrics_url = metrics_beside(plan->url);
     if (!plan->metrics_key) plan->metrics_key = plan->key;
     return machine_pin((int64_t)plan->cpu) ? 0 : 2;
@@ -94,7 +94,8 @@ int fanout_main(int argc, char **argv)
 {
     static struct fanout self;
     struct fanout_plan *plan = &self.plan;
-    *plan = (struct fanout_plan){ .url = "ws://127.0.0.1:8080",
+    *plan = (struct fanout_plan){ .command = "fanout",
+                                  .url = "ws://127.0.0.1:8080",
                                   .topic = "bench",
                                   .subscribers = 1000,
                                   .topics = 1,
@@ -152,6 +153,6 @@ int fanout_main(int argc, char **argv)
         flags_help(flags);
     }
     if (read != FLAGS_OK) return read == FLAGS_HELP ? 0 : 2;
-    int wrong = complete_plan(&self);
+    int wrong = fanout_prepare(&self);
     return wrong ? wrong : measure(&self);
 }

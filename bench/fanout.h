@@ -12,6 +12,7 @@
 #include "bench/machine.h"
 #include "bench/metrics.h"
 #include "bench/publisher.h"
+#include "bench/report.h"
 #include "bench/schedule.h"
 #include "bench/subscribers.h"
 #include "bench/sweep.h"
@@ -20,6 +21,7 @@
 
 /* What was asked for. */
 struct fanout_plan {
+    const char *command; /* for messages */
     const char *url, *key, *topic, *metrics_url, *metrics_key;
     uint64_t    subscribers, topics, each, bytes, stalled, slow, slow_bytes, churning, batch, window, pid;
     double      rate, seconds, warmup, zipf, churn_every;
@@ -67,6 +69,7 @@ struct fanout {
     struct schedule schedule; /* with --rate */
     int64_t   sipped_ns;      /* the slow ones read last */
 
+    double    connected_s;    /* all connections stood after */
     struct fanout_mark    begin, end; /* of the measurement */
     struct metrics_asking asked_before, asked_after;
     int64_t  sampled_ns;    /* memory was looked at last */
@@ -78,6 +81,9 @@ struct fanout {
     uint32_t stalled_caught_up, stalled_closed;
     char     why[CLIENT_WHY_BYTES + 16]; /* what ended it early */
 };
+
+/* Checks the plan and completes it, and takes its place on a CPU. 0, or the exit status: what is wrong is on stderr. */
+int fanout_prepare(struct fanout *fanout);
 
 /* Connects publisher and subscribers and has one update of each topic reach everyone. False: `why`. */
 bool fanout_start(struct fanout *fanout);
@@ -92,6 +98,18 @@ void fanout_take_mark(struct fanout *fanout, struct fanout_mark *mark);
 void fanout_drain(struct fanout *fanout);
 
 void fanout_stop(struct fanout *fanout);
+
+/* Updates delivered between the marks to those who read; `readers`: how many they are. */
+uint64_t fanout_delivered(const struct fanout *fanout, uint32_t *readers);
+
+/* Prints percentiles of delays, p50 to p99.99 and the longest, in ms: as NAME_p50_ms and so on. */
+void fanout_tell_delays(struct report *report, const struct histogram *delays, const char *name, const char *label);
+
+/* Prints what was wrong with what was delivered; the verifying reader's. */
+void fanout_tell_truth(const struct fanout *fanout, struct report *report);
+
+/* Warns where the load's CPU was over 90 % busy between the marks. */
+void fanout_warn_busy(const struct fanout *fanout, struct report *report);
 
 /* Prints it; the exit status. */
 int fanout_tell(struct fanout *fanout);

@@ -167,7 +167,9 @@ bool fanout_start(struct fanout *self)
 
     if (publisher_begin(&self->publisher, &self->updates, plan->url, plan->key, (uint32_t)plan->batch) < 0)
         return failed(self, self->publisher.why);
+    int64_t from_ns = now_ns();
     if (!subscribers_connect(&self->subscribers, plan->url, plan->key)) return failed(self, self->subscribers.why);
+    self->connected_s = (double)(now_ns() - from_ns) * 1e-9;
     if (plan->zipf > 0) self->publisher.zipf = &self->zipf;
     struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLET, .data.u64 = SUBSCRIBERS_FOREIGN };
     epoll_ctl(self->subscribers.poll, EPOLL_CTL_ADD, self->publisher.client.fd, &event);

@@ -13,18 +13,25 @@ static int by_size(const void *a, const void *b)
     return (one > other) - (one < other);
 }
 
-/* What each connection that reads was delivered within the measurement, sorted; returns how many there are. */
-static uint32_t delivered_sorted(const struct fanout *self, uint64_t *delivered, uint64_t *sum)
+uint64_t fanout_delivered(const struct fanout *self, uint32_t *readers)
 {
-    uint32_t count = 0;
-    *sum = 0;
+    uint64_t sum = 0;
+    *readers = 0;
     for (uint32_t i = 0; i < self->subscribers.count; i++) {
         if (self->role[i] != FANOUT_READS) continue;
-        delivered[count] = self->end.delivered[i] - self->begin.delivered[i];
-        *sum += delivered[count++];
+        sum += self->end.delivered[i] - self->begin.delivered[i];
+        ++*readers;
     }
+    return sum;
+}
+
+/* What each connection that reads was delivered within the measurement, sorted. */
+static void sort_delivered(const struct fanout *self, uint64_t *delivered)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < self->subscribers.count; i++)
+        if (self->role[i] == FANOUT_READS) delivered[count++] = self->end.delivered[i] - self->begin.delivered[i];
     qsort(delivered, count, sizeof *delivered, by_size);
-    return count;
 }
 
 static void tell_plan(const struct fanout *self, struct report *report)
@@ -79,7 +86,7 @@ static void tell_gateway(const struct fanout *self, struct report *report, doubl
     }
 }
 
-static void tell_histogram(const struct histogram *delays, struct report *report, const char *name_prefix, const char *label_prefix)
+void fanout_tell_delays(struct report *report, const struct histogram *delays, const char *name_prefix, const char *label_prefix)
 {
     static const struct {
         double share;
@@ -99,13 +106,13 @@ static void tell_histogram(const struct histogram *delays, struct report *report
 /* From when each update was due; without --rate, from when it was written, which tells nothing of what could not be. */
 static void tell_delays(const struct fanout *self, struct report *report)
 {
-    tell_histogram(&self->verify.delays, report, "delay", "delay");
+    fanout_tell_delays(report, &self->verify.delays, "delay", "delay");
     if (!self->verify.lasts) return;
     report_count(report, "last_updates", "updates that all had", self->lasts.delays.total, "");
-    tell_histogram(&self->lasts.delays, report, "last", "to the last subscriber");
+    fanout_tell_delays(report, &self->lasts.delays, "last", "to the last subscriber");
 }
 
-static void tell_truth(const struct fanout *self, struct report *report)
+void fanout_tell_truth(const struct fanout *self, struct report *report)
 {
     const struct verify *verify = &self->verify;
     if (self->sweeping) {
@@ -124,9 +131,11 @@ static void tell_truth(const struct fanout *self, struct report *report)
     if (verify->first[0]) report_text(report, "first", "the first of these", verify->first);
 }
 
-static void warn_busy(struct report *report, double cpu, double process)
+void fanout_warn_busy(const struct fanout *self, struct report *report)
 {
     char sentence[200];
+    double process = usage_process(self->begin.usage, self->end.usage), cpu = usage_cpu(self->begin.usage, self->end.usage);
+    if (cpu <= BUSY_MOST || self->sweeping || self->plan.spin) return;
     snprintf(sentence, sizeof sentence, "THE LOAD'S CPU WAS %.0f %% BUSY (%.0f %% by the load itself): delays and rates are its own, and this run does not count",
              100 * cpu, 100 * process);
     report_warn(report, sentence);
@@ -160,16 +169,17 @@ static void tell_machine(const struct fanout *self, struct report *report)
         report_text(report, "load_note", "load", "sweeps without sleeping: its CPU is always full");
     else if (self->plan.spin)
         report_text(report, "load_note", "load", "spins: its CPU is always full");
-    else if (cpu > BUSY_MOST)
-        warn_busy(report, cpu, process);
+    fanout_warn_busy(self, report);
 }
 
 int fanout_tell(struct fanout *self)
 {
     struct report report = { .json = self->plan.json };
-    uint64_t *delivered = calloc(self->subscribers.count, sizeof *delivered), sum;
+    uint64_t *delivered = calloc(self->subscribers.count, sizeof *delivered);
+    uint32_t readers;
     if (!delivered) return 1;
-    uint32_t readers = delivered_sorted(self, delivered, &sum);
+    uint64_t sum = fanout_delivered(self, &readers);
+    sort_delivered(self, delivered);
     double seconds = (double)(self->end.usage.at_ns - self->begin.usage.at_ns) * 1e-9, per_s = (double)sum / seconds;
     uint64_t published = self->end.published - self->begin.published;
     uint32_t closed = (self->sweeping ? self->sweep.ended : self->subscribers.ended) - self->stalled_closed;
@@ -185,7 +195,7 @@ int fanout_tell(struct fanout *self)
     report_count(&report, "median", "to a connection, median", delivered[readers / 2], "");
     report_count(&report, "most", "to a connection, most", delivered[readers - 1], "");
     report_real(&report, "fairness", "fewest to most", delivered[readers - 1] ? (double)delivered[0] / (double)delivered[readers - 1] : 0, 3, "");
-    tell_truth(self, &report);
+    fanout_tell_truth(self, &report);
     if (self->churns) {
         report_count(&report, "cuts", "cut, and connected anew", self->churn.cuts, "times");
         report_count(&report, "cuts_in_frame", "of that within a frame", self->churn.cuts_in_frame, "times");

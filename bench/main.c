@@ -11,6 +11,8 @@
 #include "bench/idle.h"
 #include "bench/pair.h"
 #include "bench/replay.h"
+#include "bench/slow.h"
+#include "bench/storm.h"
 #include "bench/subscribe.h"
 
 #ifndef RINGCAST_VERSION
@@ -31,6 +33,8 @@ static const struct command {
     { "compare", compare_main, "the same load against this gateway and other servers that are installed: one table" },
     { "engine", engine_main, "the pubsub engine without sockets: what it does in one thread, and in several" },
     { "idle", idle_main, "connections that do nothing: what each costs the gateway" },
+    { "storm", storm_main, "many connections lost at once, that come back and resume: how fast, and what the others notice" },
+    { "slow", slow_main, "readers that stand still or crawl: what they cost the others, and in memory over time" },
     { "subscribe", subscribe_main, "very many subscriptions to very many topics: how fast, and what each costs the gateway" },
 };
 #define COMMANDS (sizeof commands / sizeof *commands)
