@@ -137,13 +137,13 @@ build/version: always
 -include $(foreach mode,$(MODES),$(patsubst %.c,build/$(mode)/%.d,$(CORE) $(GATEWAY) $(BENCH) $(SUPPORT) $(UNIT) $(SIM) $(FUZZ)))
 
 # What the build lacks is installed first, and never more than the goals need.
-NEEDS := build $(if $(filter-out run release bench build/release/ringcast%,$(MAKECMDGOALS)),test) $(if $(filter format tidy fuzz,$(MAKECMDGOALS)),lint)
+NEEDS := build $(if $(filter-out run release bench instructions build/release/ringcast%,$(MAKECMDGOALS)),test) $(if $(filter format tidy fuzz,$(MAKECMDGOALS)),lint)
 deps:
 	@deploy/setup $(NEEDS)
 
 # ---- what one asks for ---------------------------------------------------------------------------------------------
 
-.PHONY: always deps help all run release debug asan tsan test unit sim integration fuzz bench layers format tidy clean
+.PHONY: always deps help all run release debug asan tsan test unit sim integration fuzz bench instructions layers format tidy clean
 
 help:
 	@sed -n 's/^#: //p' $(firstword $(MAKEFILE_LIST))
@@ -160,6 +160,7 @@ help:
 #: make tsan         unit and integration tests under the thread sanitizer, gateways with four shards
 #: make fuzz         each fuzzer for FUZZ_SECONDS (10)
 #: make bench        build and list the benchmarks
+#: make instructions count what the engine and single steps take, by callgrind; the table is bench/results/instructions.md
 #: make layers       check who includes whom, where atomics stand, how long files are
 #: make format       clang-format over all sources, in place
 #: make tidy         clang-tidy over all sources
@@ -208,6 +209,9 @@ build/demo.key:
 
 bench: $(PROGRAMS.release)
 	@build/release/ringcast-bench --help
+
+instructions: build/release/ringcast-bench
+	@bench/instructions
 
 layers: | deps
 	@tests/layers

@@ -24,7 +24,7 @@ struct engine_bench {
 /* ---- what is told --------------------------------------------------------------------------------------------------- */
 
 enum fact {
-    DELIVERED_PER_S, RANGES_PER_S, PUBLISHED_PER_S, SECONDS, DELIVERED, PUBLISHED, UPDATES_PER_RANGE, RANGES_PER_SEND, TURNS, BUSY,
+    DELIVERED_PER_S, RANGES_PER_S, PUBLISHED_PER_S, SECONDS, DELIVERED, PUBLISHED, RANGES, UPDATES_PER_RANGE, RANGES_PER_SEND, TURNS, BUSY,
     PER_CPU_S, LINE_NS, ASKS, ASKS_FULL, TELLS, NOTICES, LOANS, WAKES_ASKED, WAKES_SENT, SEGMENTS_TRIMMED, GAP_UPDATES, WRONG, FACTS
 };
 
@@ -38,6 +38,7 @@ static const struct {
     [SECONDS] = { "seconds", "seconds", "", 3 },
     [DELIVERED] = { "delivered", "delivered", "updates", 0 },
     [PUBLISHED] = { "published", "published", "updates", 0 },
+    [RANGES] = { "ranges", "ranges", "", 0 },
     [UPDATES_PER_RANGE] = { "updates_per_range", "updates of a range", "", 2 },
     [RANGES_PER_SEND] = { "ranges_per_send", "ranges of a send", "", 2 },
     [TURNS] = { "turns", "turns", "", 0 },
@@ -64,6 +65,7 @@ static void find_facts(const struct engine_plan *plan, const struct engine_resul
     found[SECONDS] = result->seconds;
     found[DELIVERED] = result->delivered;
     found[PUBLISHED] = result->published;
+    found[RANGES] = result->ranges;
     found[UPDATES_PER_RANGE] = result->delivered / result->ranges;
     found[RANGES_PER_SEND] = result->ranges / result->sends;
     found[TURNS] = result->turns;

@@ -9,6 +9,7 @@
 #include "bench/floor.h"
 #include "bench/follow.h"
 #include "bench/idle.h"
+#include "bench/micro.h"
 #include "bench/pair.h"
 #include "bench/replay.h"
 #include "bench/slow.h"
@@ -32,6 +33,7 @@ static const struct command {
     { "pair", pair_main, "gateway and floor in alternation: the ratio of the two, with its spread" },
     { "compare", compare_main, "the same load against this gateway and other servers that are installed: one table" },
     { "engine", engine_main, "the pubsub engine without sockets: what it does in one thread, and in several" },
+    { "micro", micro_main, "single steps of the hot paths, in nanoseconds each" },
     { "idle", idle_main, "connections that do nothing: what each costs the gateway" },
     { "storm", storm_main, "many connections lost at once, that come back and resume: how fast, and what the others notice" },
     { "slow", slow_main, "readers that stand still or crawl: what they cost the others, and in memory over time" },
