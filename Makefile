@@ -159,7 +159,7 @@ help:
 #: make asan         all tests under the address and undefined-behaviour sanitizers
 #: make tsan         unit and integration tests under the thread sanitizer, gateways with four shards
 #: make fuzz         each fuzzer for FUZZ_SECONDS (10)
-#: make bench        build and list the benchmarks
+#: make bench        measure all in under ten minutes: a report with plots in bench/results/, its table in README.md
 #: make instructions count what the engine and single steps take, by callgrind; the table is bench/results/instructions.md
 #: make layers       check who includes whom, where atomics stand, how long files are
 #: make format       clang-format over all sources, in place
@@ -208,7 +208,7 @@ build/demo.key:
 	@mkdir -p build && umask 077 && od -An -N24 -tx1 /dev/urandom | tr -d ' \n' >$@.new && mv $@.new $@ && echo "made a publishing key: $@"
 
 bench: $(PROGRAMS.release)
-	@build/release/ringcast-bench --help
+	@bench/suite
 
 instructions: build/release/ringcast-bench
 	@bench/instructions

@@ -92,7 +92,7 @@ static int run(const char *only, bool json)
                 continue;
             }
             measure(step, context, &cells[rows_count * COLUMNS]);
-            rows[rows_count++] = json ? step->name : step->title;
+            rows[rows_count++] = step->title;
             step->end(context);
         }
     report_table(&report, "steps", "step", columns, COLUMNS, rows, rows_count, cells);
