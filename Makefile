@@ -141,13 +141,13 @@ build/version: always
 -include $(foreach mode,$(MODES),$(patsubst %.c,build/$(mode)/%.d,$(CORE) $(GATEWAY) $(BENCH) $(SUPPORT) $(UNIT) $(SIM) $(FUZZ)))
 
 # What the build lacks is installed first, and never more than the goals need.
-NEEDS := build $(filter run,$(MAKECMDGOALS)) $(if $(filter-out run release bench image% build/release/ringcast%,$(MAKECMDGOALS)),test) $(if $(filter format tidy fuzz,$(MAKECMDGOALS)),lint)
+NEEDS := build $(filter run,$(MAKECMDGOALS)) $(if $(filter-out run release bench instructions image% build/release/ringcast%,$(MAKECMDGOALS)),test) $(if $(filter format tidy fuzz,$(MAKECMDGOALS)),lint)
 deps:
 	@deploy/setup $(NEEDS)
 
 # ---- what one asks for ---------------------------------------------------------------------------------------------
 
-.PHONY: always deps help all run release debug asan tsan test unit sim integration fuzz bench image image-test layers format tidy clean
+.PHONY: always deps help all run release debug asan tsan test unit sim integration fuzz bench instructions image image-test layers format tidy clean
 
 help:
 	@sed -n 's/^#: //p' $(firstword $(MAKEFILE_LIST))
@@ -163,7 +163,8 @@ help:
 #: make asan         all tests under the address and undefined-behaviour sanitizers
 #: make tsan         unit and integration tests under the thread sanitizer, gateways with four shards
 #: make fuzz         each fuzzer for FUZZ_SECONDS (10)
-#: make bench        build and list the benchmarks
+#: make bench        measure all in under ten minutes: a report with plots in bench/results/, its table in README.md
+#: make instructions count what the engine and single steps take, by callgrind; the table is bench/results/instructions.md
 #: make image        the container image IMAGE (ringcast) from BASE (debian:bookworm-slim), by docker, podman or buildah
 #: make image-test   the image built by buildah and run by runc under deploy/seccomp.json, and refused without io_uring
 #: make layers       check who includes whom, where atomics stand, how long files are
@@ -213,7 +214,10 @@ build/demo.key:
 	@mkdir -p build && umask 077 && od -An -N24 -tx1 /dev/urandom | tr -d ' \n' >$@.new && mv $@.new $@ && echo "made a publishing key: $@"
 
 bench: $(PROGRAMS.release)
-	@build/release/ringcast-bench --help
+	@bench/suite
+
+instructions: build/release/ringcast-bench
+	@bench/instructions
 
 IMAGE ?= ringcast
 BASE  ?=

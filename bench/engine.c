@@ -9,6 +9,7 @@
 #include "bench/engine_run.h"
 #include "bench/flags.h"
 #include "bench/machine.h"
+#include "bench/median.h"
 #include "bench/report.h"
 
 #define PAIRS_MAX 99
@@ -23,7 +24,7 @@ struct engine_bench {
 /* ---- what is told --------------------------------------------------------------------------------------------------- */
 
 enum fact {
-    DELIVERED_PER_S, RANGES_PER_S, PUBLISHED_PER_S, SECONDS, DELIVERED, PUBLISHED, UPDATES_PER_RANGE, RANGES_PER_SEND, TURNS, BUSY,
+    DELIVERED_PER_S, RANGES_PER_S, PUBLISHED_PER_S, SECONDS, DELIVERED, PUBLISHED, RANGES, UPDATES_PER_RANGE, RANGES_PER_SEND, TURNS, BUSY,
     PER_CPU_S, LINE_NS, ASKS, ASKS_FULL, TELLS, NOTICES, LOANS, WAKES_ASKED, WAKES_SENT, SEGMENTS_TRIMMED, GAP_UPDATES, WRONG, FACTS
 };
 
@@ -37,6 +38,7 @@ static const struct {
     [SECONDS] = { "seconds", "seconds", "", 3 },
     [DELIVERED] = { "delivered", "delivered", "updates", 0 },
     [PUBLISHED] = { "published", "published", "updates", 0 },
+    [RANGES] = { "ranges", "ranges", "", 0 },
     [UPDATES_PER_RANGE] = { "updates_per_range", "updates of a range", "", 2 },
     [RANGES_PER_SEND] = { "ranges_per_send", "ranges of a send", "", 2 },
     [TURNS] = { "turns", "turns", "", 0 },
@@ -63,6 +65,7 @@ static void find_facts(const struct engine_plan *plan, const struct engine_resul
     found[SECONDS] = result->seconds;
     found[DELIVERED] = result->delivered;
     found[PUBLISHED] = result->published;
+    found[RANGES] = result->ranges;
     found[UPDATES_PER_RANGE] = result->delivered / result->ranges;
     found[RANGES_PER_SEND] = result->ranges / result->sends;
     found[TURNS] = result->turns;
@@ -116,20 +119,6 @@ static void warn(struct report *report, const double found[FACTS])
 }
 
 /* ---- what is done --------------------------------------------------------------------------------------------------- */
-
-static int by_size(const void *a, const void *b)
-{
-    double one = *(const double *)a, other = *(const double *)b;
-    return (one > other) - (one < other);
-}
-
-static double median(const double *of, uint64_t count)
-{
-    double sorted[PAIRS_MAX];
-    memcpy(sorted, of, count * sizeof *sorted);
-    qsort(sorted, count, sizeof *sorted, by_size);
-    return (sorted[(count - 1) / 2] + sorted[count / 2]) / 2;
-}
 
 static void find_medians(double found[][FACTS], uint64_t count, double medians[FACTS])
 {

@@ -10,6 +10,9 @@
 #define START_NS        20000000000
 #define DRAIN_NS        5000000000 /* in which nothing comes */
 #define QUIET_NS        1000000000 /* the same, of the sweeping reader */
+#define SILENT_NS       500000000  /* in which silent subscriptions come to stand */
+#define SIP_NS          10000000   /* between two looks of a slow reader */
+#define LASTS_TOPICS_MAX 1000
 #define RESUME_NS       5000000000
 #define SAMPLE_NS       500000000
 #define WAIT_MOST_NS    5000000 /* of one turn of the verifying reader */
@@ -27,8 +30,13 @@ static bool failed(struct fanout *self, const char *why)
 static void write_target(void *owner, uint32_t index, char *out, size_t room)
 {
     struct fanout *self = owner;
-    size_t size = (size_t)snprintf(out, room, "/v1/ws?mode=%s&snapshot=false&heartbeat_ms=60000&topics=",
-                                   self->plan.mode == FANOUT_LATEST ? "latest" : "every");
+    static const char *const formats[] = { [UPDATES_JSON] = "json", [UPDATES_ARRAY] = "array", [UPDATES_RAW] = "raw" };
+    if (self->churns && self->role[index] == FANOUT_CHURNS) { /* what it resumes does not fit into a query */
+        snprintf(out, room, "/v1/ws?heartbeat_ms=60000");
+        return;
+    }
+    size_t size = (size_t)snprintf(out, room, "/v1/ws?mode=%s&format=%s&snapshot=false&heartbeat_ms=60000&topics=",
+                                   self->plan.mode == FANOUT_LATEST ? "latest" : "every", formats[self->plan.format]);
     for (uint32_t place = 0; place < self->plan.each && room - size > UPDATE_TOPIC_BYTES_MAX + 16; place++) {
         if (place) out[size++] = ',';
         size += update_topic_write(&self->updates, verify_topic(&self->verify, index, place), out + size);
@@ -39,6 +47,12 @@ static void on_text(void *owner, uint32_t index, struct span text, int64_t at_ns
 {
     struct fanout *self = owner;
     verify_text(&self->verify, index, text, at_ns);
+    if (self->churns) churn_on_text(&self->churn, index, text);
+}
+
+static void on_cut_due(void *owner, uint32_t index)
+{
+    churn_on_cut_due(&((struct fanout *)owner)->churn, index);
 }
 
 /* Whether this connection has all that was published. */
@@ -71,6 +85,7 @@ static bool await_all(struct fanout *self, int64_t patience_ns)
         if (at_ns > until_ns) return false;
         subscribers_turn(&self->subscribers, WAIT_MOST_NS);
         subscribers_live(&self->subscribers, at_ns);
+        if (self->churns) churn_turn(&self->churn, at_ns);
         if (publisher_listen(&self->publisher) < 0) return failed(self, self->publisher.why);
     }
     return true;
@@ -89,32 +104,78 @@ static bool begin_sweeping(struct fanout *self)
     return true;
 }
 
+/* With --zipf topics are drawn, for each subscription and for each update. */
+static bool draw_topics(struct fanout *self)
+{
+    const struct fanout_plan *plan = &self->plan;
+    if (spread_init(&self->spread, SPREAD_ZIPF, plan->zipf, (uint32_t)plan->topics, (uint32_t)plan->subscribers, (uint32_t)plan->each) != 0 ||
+        zipf_init(&self->zipf, (uint32_t)plan->topics, plan->zipf) != 0)
+        return false;
+    self->verify.spread = &self->spread;
+    return true;
+}
+
+/* The last ones churn, stalled and slow ones are strewn among the others. */
+static bool cast_roles(struct fanout *self)
+{
+    const struct fanout_plan *plan = &self->plan;
+    uint64_t count = plan->subscribers, stay = count - plan->churning, apart = plan->stalled + plan->slow;
+    for (uint64_t i = 0; i < apart; i++) self->role[i * stay / apart] = i < plan->stalled ? FANOUT_STALLED : FANOUT_SLOW;
+    memset(self->role + stay, FANOUT_CHURNS, plan->churning);
+    for (uint64_t i = 0; i < count; i++) self->verify.apart[i] = self->role[i] != FANOUT_READS;
+    if (plan->rate <= 0 || plan->topics > LASTS_TOPICS_MAX) return true;
+    if (lasts_init(&self->lasts, (uint32_t)plan->topics) != 0) return false;
+    for (uint32_t i = 0; i < count; i++)
+        for (uint32_t place = 0; self->role[i] == FANOUT_READS && place < plan->each; place++)
+            self->lasts.followers[verify_topic(&self->verify, i, place)]++;
+    self->verify.lasts = &self->lasts;
+    return true;
+}
+
+/* The raw format says nothing but payloads: after a while all subscriptions stand, at the publisher's first update. */
+static void take_for_acknowledged(struct fanout *self)
+{
+    for (int64_t until_ns = now_ns() + SILENT_NS; now_ns() < until_ns;) subscribers_turn(&self->subscribers, WAIT_MOST_NS);
+    for (uint32_t i = 0; i < self->subscribers.count; i++) {
+        self->verify.last[i] = self->publisher.head[0];
+        self->verify.acked[i] = 1;
+        self->verify.acks++;
+    }
+}
+
 bool fanout_start(struct fanout *self)
 {
     const struct fanout_plan *plan = &self->plan;
     uint32_t count = (uint32_t)plan->subscribers;
     self->expected = calloc(plan->topics, sizeof *self->expected);
     self->swept_before = calloc(plan->topics, sizeof *self->swept_before);
-    self->was_stalled = calloc(count, sizeof *self->was_stalled);
+    self->role = calloc(count, sizeof *self->role);
     self->begin.delivered = calloc(count, sizeof(uint64_t));
     self->end.delivered = calloc(count, sizeof(uint64_t));
     bool memory = verify_init(&self->verify, updates_source(&self->updates), count, (uint32_t)plan->each,
                               plan->mode == FANOUT_LATEST) == 0;
     memory = subscribers_init(&self->subscribers, count) == 0 && memory;
-    if (!memory || !self->was_stalled || !self->expected || !self->swept_before || !self->begin.delivered ||
+    if (!memory || !self->role || !self->expected || !self->swept_before || !self->begin.delivered ||
         !self->end.delivered)
         return failed(self, "no memory");
     self->subscribers.owner = self;
     self->subscribers.write_target = write_target;
     self->subscribers.on_text = on_text;
+    self->subscribers.on_cut_due = on_cut_due;
+    if (plan->zipf > 0 && !draw_topics(self)) return failed(self, "no memory");
+    if (!cast_roles(self)) return failed(self, "no memory");
 
     if (publisher_begin(&self->publisher, &self->updates, plan->url, plan->key, (uint32_t)plan->batch) < 0)
         return failed(self, self->publisher.why);
+    int64_t from_ns = now_ns();
     if (!subscribers_connect(&self->subscribers, plan->url, plan->key)) return failed(self, self->subscribers.why);
+    self->connected_s = (double)(now_ns() - from_ns) * 1e-9;
+    if (plan->zipf > 0) self->publisher.zipf = &self->zipf;
     struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLET, .data.u64 = SUBSCRIBERS_FOREIGN };
     epoll_ctl(self->subscribers.poll, EPOLL_CTL_ADD, self->publisher.client.fd, &event);
 
     int64_t until_ns = now_ns() + START_NS;
+    if (plan->format == UPDATES_RAW) take_for_acknowledged(self);
     while (self->verify.acks < count && now_ns() < until_ns && !verify_failed(&self->verify))
         subscribers_turn(&self->subscribers, WAIT_MOST_NS);
     if (verify_failed(&self->verify)) return failed(self, self->verify.first);
@@ -123,11 +184,12 @@ bool fanout_start(struct fanout *self)
     if (!await_all(self, START_NS))
         return failed(self, self->verify.first[0] ? self->verify.first : "the first update did not reach everyone");
     if (verify_failed(&self->verify)) return failed(self, self->verify.first);
-    for (uint64_t i = 0; i < plan->stalled; i++) {
-        uint32_t index = (uint32_t)(i * count / plan->stalled);
-        subscribers_stall(&self->subscribers, index, true);
-        self->was_stalled[index] = true;
-    }
+    for (uint32_t i = 0; i < count; i++)
+        if (self->role[i] == FANOUT_STALLED || self->role[i] == FANOUT_SLOW) subscribers_stall(&self->subscribers, i, true);
+    if (plan->churning)
+        self->churns = churn_init(&self->churn, (uint32_t)(count - plan->churning), (uint32_t)plan->churning, plan->churn_every,
+                                  &self->subscribers, &self->verify) == 0;
+    if (plan->churning && !self->churns) return failed(self, "no memory");
     self->resident_first = self->resident_last = self->resident_most =
         plan->pid ? machine_resident((int64_t)plan->pid) : -1;
     self->sockets_first = self->sockets_most = machine_socket_bytes();
@@ -150,13 +212,25 @@ static void count_expected(struct fanout *self)
     }
 }
 
+/* The same of one connection; `first` is its place in expected[], where topics go round. */
+static uint64_t owed_to(const struct fanout *self, uint32_t index, uint64_t first)
+{
+    uint64_t sum = 0;
+    if (!self->verify.spread) return self->expected[first];
+    for (uint32_t place = 0; place < self->plan.each; place++) {
+        uint32_t topic = verify_topic(&self->verify, index, place);
+        sum += self->publisher.count[topic] - self->swept_before[topic];
+    }
+    return sum;
+}
+
 /* The most updates that any connection which reads has still to get. */
 static uint64_t outstanding(struct fanout *self)
 {
     uint64_t most = 0, topics = self->plan.topics, first = 0, bytes = self->updates.bytes;
-    count_expected(self);
+    if (!self->verify.spread) count_expected(self);
     for (uint32_t i = 0; i < self->subscribers.count; i++) {
-        uint64_t owed = self->sweeping ? self->expected[first] * bytes : self->expected[first];
+        uint64_t owed = owed_to(self, i, first) * (self->sweeping ? bytes : 1);
         uint64_t got = self->sweeping ? self->sweep.bytes[i] : self->verify.progress[i];
         bool reads = self->sweeping
                          ? self->sweep.fds[i] >= 0
@@ -177,10 +251,9 @@ static bool publish(struct fanout *self, int64_t at_ns)
         return failed(self, publisher->client.why);
     if (client_unsent(&publisher->client)) return true;
     if (plan->rate > 0) {
-        if (self->due_ns > (double)at_ns) return true;
-        uint64_t due = (uint64_t)(((double)at_ns - self->due_ns) / self->step_ns) + 1;
-        done = publisher_publish(publisher, due, self->due_ns, self->step_ns);
-        if (done > 0) self->due_ns += (double)done * self->step_ns;
+        uint64_t due = schedule_owed(&self->schedule, at_ns);
+        if (due) done = publisher_publish(publisher, due, self->schedule.due_ns, self->schedule.step_ns);
+        if (done > 0) schedule_done(&self->schedule, (uint64_t)done);
     } else if (plan->unbounded) {
         done = publisher_publish(publisher, MESSAGES_A_TURN * plan->batch, (double)at_ns, 0);
     } else {
@@ -204,20 +277,28 @@ static void sample(struct fanout *self, int64_t at_ns)
     if (self->resident_last > self->resident_most) self->resident_most = self->resident_last;
 }
 
+static void sip(struct fanout *self, int64_t at_ns)
+{
+    if (at_ns - self->sipped_ns < SIP_NS) return;
+    self->sipped_ns = at_ns;
+    uint32_t bytes = (uint32_t)(self->plan.slow_bytes * SIP_NS / 1000000000);
+    for (uint32_t i = 0; i < self->subscribers.count; i++)
+        if (self->role[i] == FANOUT_SLOW) subscribers_sip(&self->subscribers, i, bytes);
+}
+
 /* How long the verifying reader may sleep: until the next update is due. */
 static int64_t may_wait_ns(const struct fanout *self, int64_t at_ns)
 {
+    if (self->plan.spin) return 0;
     if (self->plan.rate == 0 || client_unsent(&self->publisher.client)) return WAIT_MOST_NS;
-    double left_ns = self->due_ns - (double)at_ns;
-    return left_ns <= 0 ? 0 : left_ns < WAIT_MOST_NS ? (int64_t)left_ns : WAIT_MOST_NS;
+    return schedule_wait_ns(&self->schedule, at_ns, WAIT_MOST_NS);
 }
 
 bool fanout_run(struct fanout *self, double seconds)
 {
     int64_t at_ns = now_ns(), until_ns = at_ns + (int64_t)(seconds * 1e9);
     uint32_t chunk = self->subscribers.count / 16 > SWEPT_A_TURN ? self->subscribers.count / 16 : SWEPT_A_TURN;
-    self->step_ns = self->plan.rate > 0 ? 1e9 / self->plan.rate : 0;
-    if (self->due_ns == 0) self->due_ns = (double)at_ns;
+    if (self->plan.rate > 0 && self->schedule.step_ns == 0) schedule_begin(&self->schedule, self->plan.rate, at_ns);
     for (uint32_t turn = 0; at_ns < until_ns; turn++, at_ns = now_ns()) {
         if (!publish(self, at_ns)) return false;
         if (self->sweeping)
@@ -225,6 +306,8 @@ bool fanout_run(struct fanout *self, double seconds)
         else
             subscribers_turn(&self->subscribers, may_wait_ns(self, at_ns));
         subscribers_live(&self->subscribers, at_ns);
+        if (self->plan.slow) sip(self, at_ns);
+        if (self->churns) churn_turn(&self->churn, at_ns);
         sample(self, at_ns);
         bool look = self->plan.lockstep || (self->sweeping ? turn % 16 == 0 : self->subscribers.foreign);
         if (look && publisher_listen(&self->publisher) < 0) return failed(self, self->publisher.why);
@@ -257,7 +340,7 @@ static bool sweep_all(struct fanout *self)
     }
     self->exact = self->publisher.acks_missing == 0;
     for (uint64_t i = 0, first = 0; i < self->sweep.count; i++, first = (first + self->plan.each) % self->plan.topics)
-        if (self->sweep.fds[i] >= 0 && self->sweep.bytes[i] != self->expected[first] * self->updates.bytes)
+        if (self->sweep.fds[i] >= 0 && self->sweep.bytes[i] != owed_to(self, (uint32_t)i, first) * self->updates.bytes)
             self->exact = false;
     return outstanding(self) == 0;
 }
@@ -269,7 +352,7 @@ static void resume_stalled(struct fanout *self)
     for (uint32_t i = 0; i < count; i++) subscribers_stall(&self->subscribers, i, false);
     await_all(self, RESUME_NS);
     for (uint32_t i = 0; i < count; i++) {
-        if (!self->was_stalled[i]) continue;
+        if (self->role[i] != FANOUT_STALLED && self->role[i] != FANOUT_SLOW) continue;
         self->stalled_caught_up += has_all(self, i);
         self->stalled_closed += self->subscribers.all[i].state == SUBSCRIBER_ENDED;
     }
@@ -277,7 +360,10 @@ static void resume_stalled(struct fanout *self)
 
 void fanout_drain(struct fanout *self)
 {
-    while (client_unsent(&self->publisher.client)) { /* everybody goes on reading meanwhile */
+    if (self->churns) churn_rest(&self->churn);
+    int64_t until_ns = now_ns() + DRAIN_NS;
+    /* Everybody goes on reading meanwhile. An ack on its way is awaited, since each must carry the newest seq that was asked for. */
+    while (client_unsent(&self->publisher.client) || (self->publisher.acks_missing && now_ns() < until_ns)) {
         if (publisher_listen(&self->publisher) < 0) return;
         if (self->sweeping)
             sweep_some(&self->sweep, SWEPT_A_TURN);
@@ -286,7 +372,7 @@ void fanout_drain(struct fanout *self)
     }
     if (publisher_ask(&self->publisher) != 0) return;
     self->drained = self->sweeping ? sweep_all(self) : await_all(self, DRAIN_NS);
-    if (self->plan.stalled && !self->sweeping) resume_stalled(self);
+    if ((self->plan.stalled || self->plan.slow) && !self->sweeping) resume_stalled(self);
 }
 
 void fanout_stop(struct fanout *self)
@@ -298,7 +384,11 @@ void fanout_stop(struct fanout *self)
     sweep_deinit(&self->sweep);
     verify_deinit(&self->verify);
     free(self->expected);
-    free(self->was_stalled);
+    free(self->role);
+    spread_deinit(&self->spread);
+    zipf_deinit(&self->zipf);
+    lasts_deinit(&self->lasts);
+    if (self->churns) churn_deinit(&self->churn);
     free(self->swept_before);
     free(self->begin.delivered);
     free(self->end.delivered);

@@ -13,19 +13,25 @@ static int by_size(const void *a, const void *b)
     return (one > other) - (one < other);
 }
 
-/* What each connection that reads was delivered within the measurement, sorted; returns how many there are. */
-static uint32_t delivered_sorted(const struct fanout *self, uint64_t *delivered, uint64_t *sum)
+uint64_t fanout_delivered(const struct fanout *self, uint32_t *readers)
+{
+    uint64_t sum = 0;
+    *readers = 0;
+    for (uint32_t i = 0; i < self->subscribers.count; i++) {
+        if (self->role[i] != FANOUT_READS) continue;
+        sum += self->end.delivered[i] - self->begin.delivered[i];
+        ++*readers;
+    }
+    return sum;
+}
+
+/* What each connection that reads was delivered within the measurement, sorted. */
+static void sort_delivered(const struct fanout *self, uint64_t *delivered)
 {
     uint32_t count = 0;
-    *sum = 0;
-    for (uint32_t i = 0; i < self->subscribers.count; i++) {
-        bool stalled = self->plan.stalled && self->was_stalled[i];
-        if (stalled) continue;
-        delivered[count] = self->end.delivered[i] - self->begin.delivered[i];
-        *sum += delivered[count++];
-    }
+    for (uint32_t i = 0; i < self->subscribers.count; i++)
+        if (self->role[i] == FANOUT_READS) delivered[count++] = self->end.delivered[i] - self->begin.delivered[i];
     qsort(delivered, count, sizeof *delivered, by_size);
-    return count;
 }
 
 static void tell_plan(const struct fanout *self, struct report *report)
@@ -35,6 +41,10 @@ static void tell_plan(const struct fanout *self, struct report *report)
     report_text(report, "mode", "mode", plan->mode == FANOUT_LATEST ? "latest" : "every");
     report_count(report, "subscribers", "subscribers", plan->subscribers, "");
     if (plan->stalled) report_count(report, "stalled", "of which do not read", plan->stalled, "");
+    if (plan->slow) report_count(report, "slow", "of which read slowly", plan->slow, "");
+    if (plan->churning) report_count(report, "churn", "of which are cut again and again", plan->churning, "");
+    report_text(report, "format", "format", plan->format == UPDATES_RAW ? "raw" : plan->format == UPDATES_ARRAY ? "array" : "json");
+    if (plan->zipf > 0) report_real(report, "zipf", "topics by Zipf's law", plan->zipf, 2, "");
     report_count(report, "topics", "topics", plan->topics, "");
     report_count(report, "subscriptions_each", "subscriptions of each", plan->each, "");
     report_count(report, "frame_bytes", "bytes of a frame", plan->bytes, "");
@@ -68,27 +78,41 @@ static void tell_gateway(const struct fanout *self, struct report *report, doubl
                     sends > 0 ? (after->frames - before->frames) / sends : 0, 2, "");
         report_real(report, "sends_per_s", "sends/s", sends / wall_s, 0, "");
         report_real(report, "gateway_bytes_per_s", "bytes/s sent", (after->bytes - before->bytes) / wall_s, 0, "");
+        report_real(report, "enters_per_s", "system calls of its rings", (after->enters - before->enters) / wall_s, 0, "/s");
+        report_real(report, "sends_per_enter", "sends for each of them",
+                    after->enters > before->enters ? sends / (after->enters - before->enters) : 0, 2, "");
         report_count(report, "gateway_gaps", "gaps told", (uint64_t)(after->gaps - before->gaps), "");
         report_count(report, "short_sends", "short sends", (uint64_t)(after->short_sends - before->short_sends), "");
     }
 }
 
-static void tell_delays(const struct fanout *self, struct report *report)
+void fanout_tell_delays(struct report *report, const struct histogram *delays, const char *name_prefix, const char *label_prefix)
 {
     static const struct {
         double share;
         const char *name, *label;
     } rows[] = {
-        { 0.50, "delay_p50_ms", "delay p50" }, { 0.90, "delay_p90_ms", "delay p90" },
-        { 0.99, "delay_p99_ms", "delay p99" }, { 0.999, "delay_p999_ms", "delay p99.9" },
-        { 1, "delay_max_ms", "delay max" },
+        { 0.50, "p50", "p50" },      { 0.90, "p90", "p90" },          { 0.99, "p99", "p99" },
+        { 0.999, "p999", "p99.9" },  { 0.9999, "p9999", "p99.99" },   { 1, "max", "max" },
     };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        report_real(report, rows[i].name, rows[i].label,
-                    (double)histogram_at(&self->verify.delays, rows[i].share) * 1e-6, 3, "ms");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char name[48], label[64];
+        snprintf(name, sizeof name, "%s_%s_ms", name_prefix, rows[i].name);
+        snprintf(label, sizeof label, "%s %s", label_prefix, rows[i].label);
+        report_real(report, name, label, (double)histogram_at(delays, rows[i].share) * 1e-6, 3, "ms");
+    }
 }
 
-static void tell_truth(const struct fanout *self, struct report *report)
+/* From when each update was due; without --rate, from when it was written, which tells nothing of what could not be. */
+static void tell_delays(const struct fanout *self, struct report *report)
+{
+    fanout_tell_delays(report, &self->verify.delays, "delay", "delay");
+    if (!self->verify.lasts) return;
+    report_count(report, "last_updates", "updates that all had", self->lasts.delays.total, "");
+    fanout_tell_delays(report, &self->lasts.delays, "last", "to the last subscriber");
+}
+
+void fanout_tell_truth(const struct fanout *self, struct report *report)
 {
     const struct verify *verify = &self->verify;
     if (self->sweeping) {
@@ -105,6 +129,16 @@ static void tell_truth(const struct fanout *self, struct report *report)
     if (verify->latest) report_count(report, "skipped", "superseded (latest)", verify->skipped, "");
     report_count(report, "errors", "errors", verify->errors + verify->strange + self->publisher.errors, "");
     if (verify->first[0]) report_text(report, "first", "the first of these", verify->first);
+}
+
+void fanout_warn_busy(const struct fanout *self, struct report *report)
+{
+    char sentence[200];
+    double process = usage_process(self->begin.usage, self->end.usage), cpu = usage_cpu(self->begin.usage, self->end.usage);
+    if (cpu <= BUSY_MOST || self->sweeping || self->plan.spin) return;
+    snprintf(sentence, sizeof sentence, "THE LOAD'S CPU WAS %.0f %% BUSY (%.0f %% by the load itself): delays and rates are its own, and this run does not count",
+             100 * cpu, 100 * process);
+    report_warn(report, sentence);
 }
 
 static void tell_machine(const struct fanout *self, struct report *report)
@@ -133,17 +167,19 @@ static void tell_machine(const struct fanout *self, struct report *report)
     }
     if (self->sweeping)
         report_text(report, "load_note", "load", "sweeps without sleeping: its CPU is always full");
-    else if (cpu > BUSY_MOST && self->plan.rate > 0)
-        report_warn(report,
-                    "the load's CPU was over 90 % busy: delays and rates are its own, and this run does not count");
+    else if (self->plan.spin)
+        report_text(report, "load_note", "load", "spins: its CPU is always full");
+    fanout_warn_busy(self, report);
 }
 
 int fanout_tell(struct fanout *self)
 {
     struct report report = { .json = self->plan.json };
-    uint64_t *delivered = calloc(self->subscribers.count, sizeof *delivered), sum;
+    uint64_t *delivered = calloc(self->subscribers.count, sizeof *delivered);
+    uint32_t readers;
     if (!delivered) return 1;
-    uint32_t readers = delivered_sorted(self, delivered, &sum);
+    uint64_t sum = fanout_delivered(self, &readers);
+    sort_delivered(self, delivered);
     double seconds = (double)(self->end.usage.at_ns - self->begin.usage.at_ns) * 1e-9, per_s = (double)sum / seconds;
     uint64_t published = self->end.published - self->begin.published;
     uint32_t closed = (self->sweeping ? self->sweep.ended : self->subscribers.ended) - self->stalled_closed;
@@ -158,12 +194,18 @@ int fanout_tell(struct fanout *self)
     report_count(&report, "least", "to a connection, fewest", delivered[0], "");
     report_count(&report, "median", "to a connection, median", delivered[readers / 2], "");
     report_count(&report, "most", "to a connection, most", delivered[readers - 1], "");
-    tell_truth(self, &report);
+    report_real(&report, "fairness", "fewest to most", delivered[readers - 1] ? (double)delivered[0] / (double)delivered[readers - 1] : 0, 3, "");
+    fanout_tell_truth(self, &report);
+    if (self->churns) {
+        report_count(&report, "cuts", "cut, and connected anew", self->churn.cuts, "times");
+        report_count(&report, "cuts_in_frame", "of that within a frame", self->churn.cuts_in_frame, "times");
+        report_count(&report, "resumed", "resumed", self->verify.resumed, "times");
+    }
     report_yes(&report, "complete", "all have all in the end", self->drained);
     report_count(&report, "closed", "closed connections", closed, "");
-    if (self->plan.stalled && !self->sweeping) {
-        report_count(&report, "stalled_caught_up", "stalled, caught up", self->stalled_caught_up, "");
-        report_count(&report, "stalled_closed", "stalled, closed", self->stalled_closed, "");
+    if ((self->plan.stalled || self->plan.slow) && !self->sweeping) {
+        report_count(&report, "stalled_caught_up", "stalled or slow, caught up", self->stalled_caught_up, "");
+        report_count(&report, "stalled_closed", "stalled or slow, closed", self->stalled_closed, "");
     }
     tell_machine(self, &report);
     /* Gaps are the price of an unbounded publisher; then the bytes of a sweep can't add up. */

@@ -130,7 +130,7 @@ int flood_main(int argc, char **argv)
     if (read != FLAGS_OK) return read == FLAGS_HELP ? 0 : 2;
     self.kind_name = names[self.kind];
     machine_files();
-    const char *why = updates_init(&self.fanout.updates, plan->topic, 1, plan->bytes, self.fanout.why);
+    const char *why = updates_init(&self.fanout.updates, UPDATES_JSON, plan->topic, 1, plan->bytes, self.fanout.why);
     if (why || !machine_pin((int64_t)plan->cpu)) return fprintf(stderr, "ringcast-bench flood: %s\n", why ? why : "can't be pinned"), 2;
     bool fine = fanout_start(&self.fanout) && fanout_run(&self.fanout, self.settle) && rounds(&self);
     if (!fine) fprintf(stderr, "ringcast-bench flood: %s\n", self.fanout.why);

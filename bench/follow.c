@@ -144,8 +144,7 @@ static bool start(struct follow *self)
 static bool start_churning(struct follow *self)
 {
     if (self->churning == 0) return true;
-    self->churns = churn_init(&self->churn, (uint32_t)self->churning, self->churn_every, &self->subscribers, &self->verify,
-                              &self->recording) == 0;
+    self->churns = churn_init(&self->churn, 0, (uint32_t)self->churning, self->churn_every, &self->subscribers, &self->verify) == 0;
     return self->churns || (snprintf(self->why, sizeof self->why, "no memory"), false);
 }
 

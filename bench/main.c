@@ -3,13 +3,18 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bench/compare.h"
 #include "bench/engine.h"
 #include "bench/fanout.h"
 #include "bench/flood.h"
 #include "bench/floor.h"
 #include "bench/follow.h"
 #include "bench/idle.h"
+#include "bench/micro.h"
+#include "bench/pair.h"
 #include "bench/replay.h"
+#include "bench/slow.h"
+#include "bench/storm.h"
 #include "bench/subscribe.h"
 
 #ifndef RINGCAST_VERSION
@@ -26,9 +31,14 @@ static const struct command {
     { "follow", follow_main, "subscribers that check a replay against its file, row by row and byte for byte" },
     { "fanout", fanout_main, "many subscribers and one publisher: delivered updates a second, delay, loss and order" },
     { "floor", floor_main, "the same bytes with no protocol: what the machine charges for sending them" },
+    { "pair", pair_main, "gateway and floor in alternation: the ratio of the two, with its spread" },
+    { "compare", compare_main, "the same load against this gateway and other servers that are installed: one table" },
     { "engine", engine_main, "the pubsub engine without sockets: what it does in one thread, and in several" },
     { "flood", flood_main, "some clients misbehave as fast as they can: what the others and the memory notice" },
+    { "micro", micro_main, "single steps of the hot paths, in nanoseconds each" },
     { "idle", idle_main, "connections that do nothing: what each costs the gateway" },
+    { "storm", storm_main, "many connections lost at once, that come back and resume: how fast, and what the others notice" },
+    { "slow", slow_main, "readers that stand still or crawl: what they cost the others, and in memory over time" },
     { "subscribe", subscribe_main, "very many subscriptions to very many topics: how fast, and what each costs the gateway" },
 };
 #define COMMANDS (sizeof commands / sizeof *commands)

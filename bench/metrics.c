@@ -41,6 +41,8 @@ static void take_line(struct metrics *metrics, struct span line)
         metrics->bytes += value;
     else if (line_value(line, "ringcast_gaps_total", &value))
         metrics->gaps += value;
+    else if (line_value(line, "ringcast_ring_enters_total", &value))
+        metrics->enters += value;
     else if (line_value(line, "ringcast_short_sends_total", &value))
         metrics->short_sends += value;
 }

@@ -7,6 +7,7 @@
 #include "bench/machine.h"
 #include "core/proto/json.h"
 
+#define SEED       UINT64_C(0x7075626c69736821)
 #define PRIMING_NS 10000000000 /* for the first acks */
 
 /* {"op":"published","id":topic + 1,"topic":…,"epoch":…,"seq":…} or {"op":"error",…} */
@@ -72,7 +73,7 @@ int publisher_ask(struct publisher *self) { return ask(self, false); }
 int publisher_begin(struct publisher *self, const struct updates *updates, const char *url, const char *key,
                     uint32_t batch)
 {
-    *self = (struct publisher){ .updates = updates, .batch = batch };
+    *self = (struct publisher){ .updates = updates, .batch = batch, .random = SEED };
     client_init(&self->client, -1);
     self->head = calloc(updates->topics, sizeof *self->head);
     self->count = calloc(updates->topics, sizeof *self->count);
@@ -108,8 +109,8 @@ int64_t publisher_publish(struct publisher *self, uint64_t count, double due_ns,
     while (done < count && client_unsent(&self->client) == 0) {
         char *out = self->message;
         for (uint32_t line = 0; line < self->batch && done < count; line++, done++, due_ns += step_ns) {
-            uint32_t topic = self->next_topic;
-            self->next_topic = topic + 1 == self->updates->topics ? 0 : topic + 1;
+            uint32_t topic = self->zipf ? zipf_choose(self->zipf, &self->random) : self->next_topic;
+            if (!self->zipf) self->next_topic = topic + 1 == self->updates->topics ? 0 : topic + 1;
             out += update_request_write(self->updates, topic, ++self->head[topic],
                                         updates_clock_us(self->updates, (int64_t)due_ns), 0, out);
             *out++ = '\n';

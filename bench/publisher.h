@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "bench/updates.h"
+#include "bench/zipf.h"
 #include "core/io/client.h"
 
 #define PUBLISHER_BATCH_MOST 256 /* lines of a message */
@@ -14,7 +15,9 @@ struct publisher {
     struct client         client;
     const struct updates *updates;
     uint32_t  batch;      /* lines of a message, at most */
-    uint32_t  next_topic; /* topics take turns */
+    uint32_t  next_topic; /* topics take turns, */
+    const struct zipf *zipf; /* or are drawn by this; borrowed; NULL */
+    uint64_t  random;
     uint64_t *head;       /* the seq published last for each topic, as far as we have asked */
     uint64_t *count;      /* how many were published on each topic since the beginning */
     uint64_t  published;  /* on all */

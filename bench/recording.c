@@ -126,7 +126,14 @@ static enum verdict read_row(const void *recording, struct span text, uint32_t *
     return memcmp(text.bytes, wanted.bytes, wanted.size) == 0 ? VERDICT_RIGHT : VERDICT_CHANGED;
 }
 
+static uint32_t write_name(const void *self, uint32_t topic, char *out)
+{
+    const struct recorded_topic *one = &((const struct recording *)self)->topics[topic];
+    memcpy(out, one->name, one->name_size + 1);
+    return one->name_size;
+}
+
 struct verify_source recording_source(const struct recording *self)
 {
-    return (struct verify_source){ .self = self, .topics = self->count, .read = read_row, .find = find };
+    return (struct verify_source){ .self = self, .topics = self->count, .read = read_row, .find = find, .write_name = write_name };
 }

@@ -7,7 +7,7 @@
 
 #include "core/proto/json.h"
 
-#define WARNINGS_MAX 8
+#define WARNINGS_MAX 32
 
 static char warnings[WARNINGS_MAX][320];
 static int warnings_count;
@@ -27,19 +27,24 @@ static void print_escaped(const char *text)
 }
 
 /* 1234567.8 as 1,234,567.8: figures are read by people. */
-static void print_grouped(double real, int decimals)
+static void group(double real, int decimals, char *grouped, size_t room)
 {
     char digits[64];
     snprintf(digits, sizeof digits, "%.*f", decimals, fabs(real));
     size_t whole = strcspn(digits, ".");
-    char grouped[96];
     size_t at = 0;
     if (real < 0) grouped[at++] = '-';
     for (size_t i = 0; i < whole; i++) {
         if (i && (whole - i) % 3 == 0) grouped[at++] = ',';
         grouped[at++] = digits[i];
     }
-    snprintf(grouped + at, sizeof grouped - at, "%s", digits + whole);
+    snprintf(grouped + at, room - at, "%s", digits + whole);
+}
+
+static void print_grouped(double real, int decimals)
+{
+    char grouped[96];
+    group(real, decimals, grouped, sizeof grouped);
     printf("%16s", grouped);
 }
 
@@ -77,6 +82,51 @@ void report_yes(struct report *report, const char *name, const char *label, bool
         printf(",\"%s\":%s", name, yes ? "true" : "false");
     else
         printf("%-30s %16s\n", label, yes ? "yes" : "NO");
+}
+
+static void print_row_json(const struct report_column *columns, int count, const char *row, const double *cells)
+{
+    printf("{\"name\":");
+    print_escaped(row);
+    for (int c = 0; c < count; c++) {
+        if (isfinite(cells[c])) printf(",\"%s\":%.*f", columns[c].name, columns[c].decimals, cells[c]);
+        else printf(",\"%s\":null", columns[c].name);
+    }
+    putchar('}');
+}
+
+static void print_row(const struct report_column *columns, int count, int first_width, const char *row, const double *cells)
+{
+    printf("%-*s", first_width, row);
+    for (int c = 0; c < count; c++) {
+        char grouped[96] = "-";
+        int width = (int)strlen(columns[c].label) > 11 ? (int)strlen(columns[c].label) : 11;
+        if (isfinite(cells[c])) group(cells[c], columns[c].decimals, grouped, sizeof grouped);
+        printf("  %*s", width, grouped);
+    }
+    putchar('\n');
+}
+
+void report_table(struct report *report, const char *name, const char *first, const struct report_column *columns, int columns_count,
+                  const char *const *rows, int rows_count, const double *cells)
+{
+    if (report->json) {
+        printf(",\"%s\":[", name);
+        for (int r = 0; r < rows_count; r++) {
+            if (r) putchar(',');
+            print_row_json(columns, columns_count, rows[r], cells + (size_t)r * (size_t)columns_count);
+        }
+        putchar(']');
+        return;
+    }
+    int first_width = (int)strlen(first);
+    for (int r = 0; r < rows_count; r++)
+        if ((int)strlen(rows[r]) > first_width) first_width = (int)strlen(rows[r]);
+    printf("\n%-*s", first_width, first);
+    for (int c = 0; c < columns_count; c++) printf("  %11s", columns[c].label);
+    putchar('\n');
+    for (int r = 0; r < rows_count; r++)
+        print_row(columns, columns_count, first_width, rows[r], cells + (size_t)r * (size_t)columns_count);
 }
 
 void report_warn(struct report *report, const char *sentence)

@@ -19,6 +19,16 @@ void report_real(struct report *report, const char *name, const char *label, dou
                  const char *unit);
 void report_yes(struct report *report, const char *name, const char *label, bool yes);
 
+/* A table: a line for each row, the same columns for all; in JSON an array of objects.
+ *   name     the JSON member; first: the label over the rows' names, which are "name" in JSON
+ *   cells    rows × columns; NAN: there is none */
+struct report_column {
+    const char *name, *label;
+    int         decimals;
+};
+void report_table(struct report *report, const char *name, const char *first, const struct report_column *columns, int columns_count,
+                  const char *const *rows, int rows_count, const double *cells);
+
 /* A sentence that must not be overlooked: on stderr too where the report is JSON, and there under "warnings". */
 void report_warn(struct report *report, const char *sentence);
 

@@ -2,9 +2,9 @@
 #include "bench/spread.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 
+#include "bench/zipf.h"
 #include "core/base/random.h"
 
 #define SEED UINT64_C(0x52696e6763617374)
@@ -15,52 +15,38 @@ static int by_number(const void *a, const void *b)
     return (one > other) - (one < other);
 }
 
-static double uniform(uint64_t *state)
-{
-    return (double)(random_next(state) >> 11) * 0x1p-53;
-}
-
-/* Chosen by weight, each once: what was chosen before is drawn again. The weights' sums are of all topics up to one. */
-static void choose_zipf(const struct spread *self, const double *sums, uint64_t *chosen_by, uint32_t connection,
-                        uint64_t *state)
+/* Chosen by weight, each once: what was chosen before is drawn again. */
+static void choose_zipf(const struct spread *self, const struct zipf *zipf, uint64_t *chosen_by, uint32_t connection, uint64_t *state)
 {
     uint32_t *out = self->sorted + (size_t)connection * self->each;
     for (uint32_t count = 0; count < self->each;) {
-        double wanted = uniform(state) * sums[self->topics - 1];
-        uint32_t low = 0, high = self->topics - 1;
-        while (low < high) {
-            uint32_t middle = low + (high - low) / 2;
-            if (sums[middle] <= wanted)
-                low = middle + 1;
-            else
-                high = middle;
-        }
+        uint32_t topic = zipf_choose(zipf, state);
         /* Where nearly all are taken drawing would not end: the next free one does as well. */
-        while (chosen_by[low] == connection + 1) low = low + 1 == self->topics ? 0 : low + 1;
-        chosen_by[low] = connection + 1;
-        out[count++] = low;
+        while (chosen_by[topic] == connection + 1) topic = topic + 1 == self->topics ? 0 : topic + 1;
+        chosen_by[topic] = connection + 1;
+        out[count++] = topic;
     }
 }
 
-static int init_zipf(struct spread *self)
+static int init_zipf(struct spread *self, double exponent)
 {
-    double *sums = malloc(self->topics * sizeof *sums), sum = 0;
+    struct zipf zipf;
     uint64_t *chosen_by = calloc(self->topics, sizeof *chosen_by), state = SEED;
-    for (uint32_t topic = 0; sums && topic < self->topics; topic++) sums[topic] = sum += 1.0 / (topic + 1);
-    for (uint32_t i = 0; sums && chosen_by && i < self->connections; i++) choose_zipf(self, sums, chosen_by, i, &state);
-    int error = sums && chosen_by ? 0 : -ENOMEM;
-    free(sums);
+    int error = zipf_init(&zipf, self->topics, exponent);
+    if (!chosen_by) error = -ENOMEM;
+    for (uint32_t i = 0; error == 0 && i < self->connections; i++) choose_zipf(self, &zipf, chosen_by, i, &state);
+    zipf_deinit(&zipf);
     free(chosen_by);
     return error;
 }
 
-int spread_init(struct spread *self, enum spread_kind kind, uint32_t topics, uint32_t connections, uint32_t each)
+int spread_init(struct spread *self, enum spread_kind kind, double exponent, uint32_t topics, uint32_t connections, uint32_t each)
 {
     *self = (struct spread){ .topics = topics, .connections = connections, .each = each };
     size_t count = (size_t)connections * each;
     self->sorted = malloc(count * sizeof *self->sorted);
     if (!self->sorted) return -ENOMEM;
-    if (kind == SPREAD_ZIPF && init_zipf(self) != 0) return -ENOMEM;
+    if (kind == SPREAD_ZIPF && init_zipf(self, exponent) != 0) return -ENOMEM;
     for (size_t i = 0; kind == SPREAD_ROUND && i < count; i++) self->sorted[i] = (uint32_t)(i % topics);
     for (uint32_t i = 0; i < connections; i++)
         qsort(self->sorted + (size_t)i * each, each, sizeof *self->sorted, by_number);

@@ -12,7 +12,7 @@
 
 enum spread_kind {
     SPREAD_ROUND, /* each topic has as many followers as any other, give or take one */
-    SPREAD_ZIPF,  /* the n-th topic is chosen with a weight of 1/n: a few have nearly all connections, most have few */
+    SPREAD_ZIPF,  /* the n-th topic is chosen with a weight of 1/n^exponent: a few have nearly all connections, most have few */
 };
 
 struct spread {
@@ -20,8 +20,8 @@ struct spread {
     uint32_t *sorted;                    /* sorted[connection·each + place]: topics, ascending for each connection */
 };
 
-/* 0 or -ENOMEM. The same arguments choose the same topics. */
-int  spread_init(struct spread *spread, enum spread_kind kind, uint32_t topics, uint32_t connections, uint32_t each);
+/* 0 or -ENOMEM. The same arguments choose the same topics. `exponent` is Zipf's. */
+int  spread_init(struct spread *spread, enum spread_kind kind, double exponent, uint32_t topics, uint32_t connections, uint32_t each);
 void spread_deinit(struct spread *spread);
 
 /* At which of its places a connection follows a topic; SPREAD_NONE: it does not. */

@@ -320,7 +320,7 @@ static int run(struct subscribe *self)
     if (self->pid && machine_memory((int64_t)self->pid).resident < 0)
         return fprintf(stderr, "ringcast-bench subscribe: there is no process %llu that may be looked at\n",
                        (unsigned long long)self->pid), 1;
-    if (spread_init(&self->spread, (enum spread_kind)self->kind, (uint32_t)self->topics, (uint32_t)self->connections,
+    if (spread_init(&self->spread, (enum spread_kind)self->kind, 1, (uint32_t)self->topics, (uint32_t)self->connections,
                     (uint32_t)self->subscriptions) != 0
         || subscribe_check_init(&self->check, &self->spread, (uint32_t)self->each_request) != 0 || !write_all_requests(self))
         return fprintf(stderr, "ringcast-bench subscribe: no memory\n"), 1;

@@ -74,6 +74,44 @@ static void on_close(struct subscribers *self, uint32_t index, struct span paylo
     subscriber_end(self, index, words);
 }
 
+static void on_control(struct subscribers *self, uint32_t index, uint8_t opcode, struct span payload)
+{
+    if (opcode == WS_PING) send_control(&self->all[index], WS_PONG, payload);
+    else if (opcode == WS_CLOSE) on_close(self, index, payload);
+    else if (opcode != WS_PONG) subscriber_end(self, index, "the gateway sent a frame that is neither text nor control");
+}
+
+/* Hands out payloads as they come; returns how many bytes were taken. Control frames are taken whole. */
+static size_t take_pieces(struct subscribers *self, uint32_t index, struct span bytes, int64_t at_ns)
+{
+    struct subscriber *one = &self->all[index];
+    struct span rest = bytes;
+    while (one->state == SUBSCRIBER_OPEN && rest.size) {
+        struct ws_header header;
+        const char *why = "";
+        if (one->piece_left) {
+            size_t size = one->piece_left < rest.size ? (size_t)one->piece_left : rest.size;
+            self->on_piece(self->owner, index, span_of(rest.bytes, size), at_ns);
+            one->piece_left -= size;
+            rest = span_skip(rest, size);
+            continue;
+        }
+        enum decode decoded = ws_frame_decode(rest, false, false, &header, &why);
+        if (decoded == DECODE_BAD) subscriber_end(self, index, why);
+        if (decoded != DECODE_DONE) break;
+        bool data = header.opcode <= WS_BINARY;
+        if (!data && rest.size < header.header_bytes + header.payload_bytes) break;
+        rest = span_skip(rest, header.header_bytes);
+        if (data) {
+            one->piece_left = header.payload_bytes;
+            continue;
+        }
+        on_control(self, index, header.opcode, span_of(rest.bytes, (size_t)header.payload_bytes));
+        rest = span_skip(rest, (size_t)header.payload_bytes);
+    }
+    return bytes.size - rest.size;
+}
+
 /* Hands out the whole frames of `bytes`; returns how many bytes they took. The connection may have ended. */
 static size_t take_frames(struct subscribers *self, uint32_t index, struct span bytes, int64_t at_ns)
 {
@@ -100,12 +138,8 @@ static size_t take_frames(struct subscribers *self, uint32_t index, struct span 
         struct span payload = span_of(rest.bytes + header.header_bytes, (size_t)header.payload_bytes);
         if (header.opcode == WS_TEXT && header.fin)
             self->on_text(self->owner, index, payload, at_ns);
-        else if (header.opcode == WS_PING)
-            send_control(one, WS_PONG, payload);
-        else if (header.opcode == WS_CLOSE)
-            on_close(self, index, payload);
-        else if (header.opcode != WS_PONG)
-            subscriber_end(self, index, "the gateway sent a frame that is neither text nor control");
+        else
+            on_control(self, index, header.opcode, payload);
     }
     return at;
 }
@@ -124,6 +158,7 @@ static size_t take_answer(struct subscribers *self, uint32_t index, struct span 
         memmem(bytes.bytes, head_bytes, self->accept, sizeof self->accept)) {
         self->all[index].state = SUBSCRIBER_OPEN;
         self->opened++;
+        if (self->on_open) self->on_open(self->owner, index);
         return head_bytes;
     }
     snprintf(words, sizeof words, "the gateway answered: %.*s", (int)(line_end - bytes.bytes), bytes.bytes);
@@ -167,7 +202,8 @@ static void read_one(struct subscribers *self, uint32_t index, size_t bytes_most
     }
     if (one->state == SUBSCRIBER_OPEN) {
         one->bytes += (uint64_t)got;
-        bytes = span_skip(bytes, take_frames(self, index, bytes, at_ns));
+        size_t taken = self->on_piece ? take_pieces(self, index, bytes, at_ns) : take_frames(self, index, bytes, at_ns);
+        bytes = span_skip(bytes, taken);
     }
     bool lives = one->state == SUBSCRIBER_SHAKING || one->state == SUBSCRIBER_OPEN;
     if (lives && !keep(one, bytes)) return subscriber_end(self, index, "no memory");
@@ -239,7 +275,7 @@ void subscribers_cut(struct subscribers *self, uint32_t index, bool reset)
     one->fd = -1;
     one->state = SUBSCRIBER_NONE;
     one->carry_size = 0;
-    one->received = one->cut_at = 0;
+    one->received = one->cut_at = one->piece_left = 0;
 }
 
 void subscribers_begin_again(struct subscribers *self, uint32_t index)

@@ -11,13 +11,30 @@
 
 #define STAMP_DIGITS 16
 
-static const char before_topic[] = "{\"topic\":\"",
-                  before_seq[] = "\",\"seq\":", before_ts[] = ",\"ts\":", before_data[] = ",\"data\":[";
 #define SIZE(text) (sizeof(text) - 1)
-/* [seq,stamp,"pad"]} behind before_data */
-#define FIXED_BYTES                                                                                                    \
-    (SIZE(before_topic) + SIZE(before_seq) + SIZE(before_ts) + STAMP_DIGITS + SIZE(before_data) + 1 + STAMP_DIGITS +   \
-     2 + SIZE("\"]}"))
+
+/* What stands around the payload [seq,stamp,"pad"] in each format. Where there is no topic there is nothing before the payload. */
+struct layout {
+    bool       bare;
+    struct span topic, seq, ts, data, end;
+};
+static const struct layout layouts[] = {
+    [UPDATES_JSON] = { false, SPAN_LITERAL("{\"topic\":\""), SPAN_LITERAL("\",\"seq\":"), SPAN_LITERAL(",\"ts\":"),
+                       SPAN_LITERAL(",\"data\":["), SPAN_LITERAL("\"]}") },
+    [UPDATES_ARRAY] = { false, SPAN_LITERAL("[\""), SPAN_LITERAL("\","), SPAN_LITERAL(","), SPAN_LITERAL(",["), SPAN_LITERAL("\"]]") },
+    [UPDATES_RAW] = { true, SPAN_LITERAL(""), SPAN_LITERAL(""), SPAN_LITERAL(""), SPAN_LITERAL("["), SPAN_LITERAL("\"]") },
+};
+
+/* Of a frame's payload without the pad and without the digits of seq: once in the payload, and once before it where that is not bare. */
+static uint32_t fixed_bytes(enum updates_format format, uint32_t name_size)
+{
+    const struct layout *layout = &layouts[format];
+    uint32_t around = layout->bare ? 0 : STAMP_DIGITS + name_size;
+    return (uint32_t)(layout->topic.size + layout->seq.size + layout->ts.size + layout->data.size + layout->end.size) + around +
+           (uint32_t)SIZE(",") + STAMP_DIGITS + (uint32_t)SIZE(",\"");
+}
+
+static uint32_t seqs_in(enum updates_format format) { return layouts[format].bare ? 1 : 2; }
 
 static uint32_t digits_of(uint64_t number)
 {
@@ -28,11 +45,12 @@ static uint32_t digits_of(uint64_t number)
 
 static uint32_t payload_bytes(const struct updates *updates) { return updates->bytes - (updates->bytes < 128 ? 2 : 4); }
 
-const char *updates_init(struct updates *updates, const char *topic, uint32_t topics, uint64_t bytes, char *why)
+const char *updates_init(struct updates *updates, enum updates_format format, const char *topic, uint32_t topics, uint64_t bytes,
+                         char *why)
 {
     struct timespec wall;
     clock_gettime(CLOCK_REALTIME, &wall);
-    *updates = (struct updates){ .topic = topic, .topics = topics, .bytes = (uint32_t)bytes };
+    *updates = (struct updates){ .topic = topic, .topics = topics, .bytes = (uint32_t)bytes, .format = format };
     updates->wall_us = (int64_t)wall.tv_sec * 1000000 + wall.tv_nsec / 1000 - now_ns() / 1000;
 
     char name[UPDATE_TOPIC_BYTES_MAX + 16];
@@ -42,7 +60,7 @@ const char *updates_init(struct updates *updates, const char *topic, uint32_t to
     const char *fault = topic_name_fault(span_of(name, name_size));
     if (fault) return snprintf(why, CLIENT_WHY_BYTES, "%s is no topic: %s", name, fault), why;
     /* Short frames leave less room for seq, and a seq outgrows it late: nine digits each are a billion updates. */
-    uint64_t least = FIXED_BYTES + name_size + 2 * 9 + 2;
+    uint64_t least = fixed_bytes(format, name_size) + seqs_in(format) * 9 + 2;
     if (bytes < least || bytes > UPDATE_BYTES_MAX || bytes == 128 || bytes == 129) {
         snprintf(why, CLIENT_WHY_BYTES,
                  "--bytes is the size of a whole frame: %llu to %d with the topic %s, but neither 128 nor 129, which "
@@ -75,7 +93,7 @@ uint32_t update_topic_write(const struct updates *updates, uint32_t topic, char 
 size_t update_request_write(const struct updates *updates, uint32_t topic, uint64_t seq, int64_t at_us, uint64_t id,
                             char *out)
 {
-    static const char begin[] = "{\"op\":\"publish\",", middle[] = "\",\"data\":[";
+    static const char begin[] = "{\"op\":\"publish\",", before_topic[] = "\"topic\":\"", middle[] = "\",\"data\":[";
     char *at = out;
     memcpy(at, begin, SIZE(begin));
     at += SIZE(begin);
@@ -84,8 +102,8 @@ size_t update_request_write(const struct updates *updates, uint32_t topic, uint6
         at = put_number(at + 5, id, digits_of(id));
         *at++ = ',';
     }
-    memcpy(at, before_topic + 1, SIZE(before_topic) - 1);
-    at += SIZE(before_topic) - 1;
+    memcpy(at, before_topic, SIZE(before_topic));
+    at += SIZE(before_topic);
     uint32_t name_size = update_topic_write(updates, topic, at), digits = digits_of(seq);
     at += name_size;
     memcpy(at, middle, SIZE(middle));
@@ -94,7 +112,8 @@ size_t update_request_write(const struct updates *updates, uint32_t topic, uint6
     at = put_number(at, (uint64_t)at_us, STAMP_DIGITS);
     *at++ = ',';
     *at++ = '"';
-    uint32_t without_pad = (uint32_t)FIXED_BYTES + name_size + 2 * digits, payload = payload_bytes(updates);
+    uint32_t without_pad = fixed_bytes(updates->format, name_size) + seqs_in(updates->format) * digits;
+    uint32_t payload = payload_bytes(updates);
     uint32_t pad = payload > without_pad ? payload - without_pad : 0;
     memset(at, 'x', pad);
     at += pad;
@@ -108,10 +127,10 @@ struct cursor {
     const char *at, *end;
 };
 
-static bool take(struct cursor *cursor, const char *text, size_t size)
+static bool take(struct cursor *cursor, struct span text)
 {
-    if ((size_t)(cursor->end - cursor->at) < size || memcmp(cursor->at, text, size) != 0) return false;
-    cursor->at += size;
+    if ((size_t)(cursor->end - cursor->at) < text.size || memcmp(cursor->at, text.bytes, text.size) != 0) return false;
+    cursor->at += text.size;
     return true;
 }
 
@@ -127,8 +146,8 @@ static bool take_number(struct cursor *cursor, uint64_t *number)
 static bool take_topic(const struct updates *updates, struct cursor *cursor, uint32_t *topic)
 {
     uint64_t number = 0;
-    if (!take(cursor, updates->topic, strlen(updates->topic))) return false;
-    if (updates->topics > 1 && (!take(cursor, ".", 1) || !take_number(cursor, &number))) return false;
+    if (!take(cursor, span_of_string(updates->topic))) return false;
+    if (updates->topics > 1 && (!take(cursor, SPAN_LITERAL(".")) || !take_number(cursor, &number))) return false;
     *topic = (uint32_t)number;
     return number < updates->topics;
 }
@@ -143,19 +162,29 @@ static uint32_t find(const void *updates, struct span name)
 static enum verdict read_update(const void *self, struct span text, uint32_t *topic, uint64_t *seq, int64_t *due_ns)
 {
     const struct updates *updates = self;
+    const struct layout *layout = &layouts[updates->format];
     struct cursor cursor = { text.bytes, text.bytes + text.size };
     uint64_t ts, inner_seq, stamp_us;
-    if (!take(&cursor, before_topic, SIZE(before_topic)) || !take_topic(updates, &cursor, topic)) return VERDICT_NONE;
-    if (!take(&cursor, before_seq, SIZE(before_seq)) || !take_number(&cursor, seq)) return VERDICT_NONE;
-    if (!take(&cursor, before_ts, SIZE(before_ts)) || !take_number(&cursor, &ts)) return VERDICT_NONE;
-    if (!take(&cursor, before_data, SIZE(before_data)) || !take_number(&cursor, &inner_seq)) return VERDICT_CHANGED;
-    if (!take(&cursor, ",", 1) || !take_number(&cursor, &stamp_us) || !take(&cursor, ",\"", 2)) return VERDICT_CHANGED;
+    *topic = 0;
+    if (!layout->bare) {
+        if (!take(&cursor, layout->topic) || !take_topic(updates, &cursor, topic)) return VERDICT_NONE;
+        if (!take(&cursor, layout->seq) || !take_number(&cursor, seq)) return VERDICT_NONE;
+        if (!take(&cursor, layout->ts) || !take_number(&cursor, &ts)) return VERDICT_NONE;
+    }
+    bool begins = take(&cursor, layout->data) && take_number(&cursor, &inner_seq);
+    if (!begins) return layout->bare ? VERDICT_NONE : VERDICT_CHANGED;
+    if (layout->bare) *seq = inner_seq;
+    if (!take(&cursor, SPAN_LITERAL(",")) || !take_number(&cursor, &stamp_us) || !take(&cursor, SPAN_LITERAL(",\""))) return VERDICT_CHANGED;
     *due_ns = ((int64_t)stamp_us - updates->wall_us) * 1000;
-    bool sealed = cursor.end - cursor.at >= 3 && memcmp(cursor.end - 3, "\"]}", 3) == 0;
+    bool sealed = (size_t)(cursor.end - cursor.at) >= layout->end.size &&
+                  memcmp(cursor.end - layout->end.size, layout->end.bytes, layout->end.size) == 0;
     return sealed && inner_seq == *seq && text.size == payload_bytes(updates) ? VERDICT_RIGHT : VERDICT_CHANGED;
 }
 
+static uint32_t write_name(const void *updates, uint32_t topic, char *out) { return update_topic_write(updates, topic, out); }
+
 struct verify_source updates_source(const struct updates *updates)
 {
-    return (struct verify_source){ .self = updates, .topics = updates->topics, .read = read_update, .find = find };
+    return (struct verify_source){ .self = updates, .topics = updates->topics, .read = read_update, .find = find,
+                                   .write_name = write_name };
 }

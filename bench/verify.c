@@ -18,7 +18,8 @@ int verify_init(struct verify *self, struct verify_source source, uint32_t conne
     self->acked = calloc(connections, sizeof *self->acked);
     self->resumes = calloc(connections, sizeof *self->resumes);
     self->epochs = calloc((size_t)connections * each, sizeof *self->epochs);
-    bool memory = self->last && self->progress && self->counted && self->acked && self->resumes && self->epochs;
+    self->apart = calloc(connections, sizeof *self->apart);
+    bool memory = self->apart && self->last && self->progress && self->counted && self->acked && self->resumes && self->epochs;
     return memory ? 0 : -ENOMEM;
 }
 
@@ -30,15 +31,18 @@ void verify_deinit(struct verify *self)
     free(self->acked);
     free(self->resumes);
     free(self->epochs);
+    free(self->apart);
 }
 
 uint32_t verify_topic(const struct verify *self, uint32_t connection, uint32_t place)
 {
+    if (self->spread) return self->spread->sorted[(size_t)connection * self->each + place];
     return (uint32_t)(((uint64_t)connection * self->each + place) % self->source.topics);
 }
 
 uint32_t verify_place(const struct verify *self, uint32_t connection, uint32_t topic)
 {
+    if (self->spread) return spread_place(self->spread, connection, topic);
     uint32_t topics = self->source.topics, first = verify_topic(self, connection, 0);
     uint32_t place = topic >= first ? topic - first : topic + topics - first;
     return place < self->each ? place : UINT32_MAX;
@@ -233,5 +237,7 @@ void verify_text(struct verify *self, uint32_t connection, struct span text, int
         return note(self, connection, "not as published: %.*s", text.size < 160 ? (int)text.size : 160, text.bytes);
     }
     self->updates_right++;
-    if (self->measuring) histogram_add(&self->delays, at_ns - due_ns);
+    if (!self->measuring || self->apart[connection]) return;
+    histogram_add(&self->delays, at_ns - due_ns);
+    if (self->lasts) lasts_seen(self->lasts, topic, seq, at_ns - due_ns);
 }

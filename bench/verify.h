@@ -8,9 +8,12 @@
 #include <stdint.h>
 
 #include "bench/histogram.h"
+#include "bench/lasts.h"
+#include "bench/spread.h"
 #include "core/base/span.h"
 
 #define VERIFY_EPOCH_BYTES 8
+#define VERIFY_NAME_BYTES  160 /* of a topic, with an end mark */
 
 enum verdict {
     VERDICT_RIGHT,   /* as it was published */
@@ -26,11 +29,14 @@ struct verify_source {
     enum verdict (*read)(const void *self, struct span text, uint32_t *topic, uint64_t *seq, int64_t *due_ns);
     /* Which topic a name is; UINT32_MAX: none. */
     uint32_t (*find)(const void *self, struct span name);
+    /* The name of a topic, with an end mark, into VERIFY_NAME_BYTES; its size. */
+    uint32_t (*write_name)(const void *self, uint32_t topic, char *out);
 };
 
 struct verify {
     struct verify_source source;
     uint32_t  connections, each; /* each follows `each` topics, from connection·each on, going round */
+    const struct spread *spread; /* or those that it says; borrowed; NULL */
     bool      latest;            /* mode latest: seq may jump */
 
     /* last[connection·each + place]: the newest seq seen or announced as gone. progress[connection]: what all of its
@@ -43,6 +49,8 @@ struct verify {
 
     bool             measuring;  /* delays are counted */
     struct histogram delays;     /* ns from when an update was due to when it was received */
+    struct lasts    *lasts;      /* borrowed; NULL: nobody asks when the last one has each update */
+    uint8_t         *apart;      /* those that are slow or cut on purpose: their delays are not counted */
 
     uint64_t updates_right;
     uint64_t lost;        /* seqs passed over with no gap (every) */

@@ -1,0 +1,42 @@
+/* One scenario against one peer: a crowd on one topic, one publisher, in one thread on a CPU of its own; the reader is the same for
+ * all peers: it sleeps on its sockets, reads, walks over WebSocket frames and counts. */
+#ifndef BENCH_CONTEST_H
+#define BENCH_CONTEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bench/histogram.h"
+#include "bench/peer.h"
+
+enum contest_scenario {
+    CONTEST_WINDOW,    /* at most so many updates not yet with the slowest reader */
+    CONTEST_SATURATED, /* as fast as the peer's socket takes them */
+    CONTEST_DELAY,     /* at a rate; delays count from when an update was due */
+    CONTEST_SCENARIOS
+};
+
+struct contest_plan {
+    uint64_t connections, message_bytes; /* what a WebSocket message holds: a frame of 100 bytes has 98 */
+    uint64_t window;
+    double   rate, seconds, warmup;
+    int64_t  cpu; /* ours */
+};
+
+struct contest_result {
+    bool     done;
+    double   delivered_per_s, published_per_s;
+    double   peer_busy, load_busy; /* shares of a CPU */
+    uint64_t least, most;          /* updates to a connection */
+    uint32_t closed;               /* connections that the peer ended */
+    bool     stuck;                /* a window that never emptied: updates were lost */
+    double   resident_each;        /* bytes that the peer grew by for each connection, before the first update */
+    double   resident_most, sockets_most; /* bytes while it ran; -1: not known */
+    int64_t  delay_p50_ns, delay_p99_ns, delay_max_ns, last_p50_ns, last_p99_ns, last_max_ns;
+    char     why[400];             /* where it is not done, or what happened */
+};
+
+/* The peer runs already and is fresh. */
+void contest_run(const struct contest_plan *plan, struct peer *peer, enum contest_scenario scenario, struct contest_result *result);
+
+#endif

@@ -1,0 +1,30 @@
+/* When the last subscriber of each update has it: counts for the newest updates of each topic who has come, and keeps the delay of
+ * the one that completes the count. One thread. */
+#ifndef BENCH_LASTS_H
+#define BENCH_LASTS_H
+
+#include <stdint.h>
+
+#include "bench/histogram.h"
+
+#define LASTS_DEPTH 256 /* updates of a topic on their way at once; what is older and not with all is given up */
+
+struct lasts {
+    uint32_t  topics;
+    uint32_t *followers; /* of each topic: how many have to come; the owner's to fill */
+    struct lasts_update {
+        uint64_t number; /* 0: none */
+        uint32_t count;
+    } *updates;          /* LASTS_DEPTH for each topic */
+    struct histogram delays; /* ns, of the last of each update */
+    uint64_t  given_up;
+};
+
+/* 0 or -ENOMEM. */
+int  lasts_init(struct lasts *lasts, uint32_t topics);
+void lasts_deinit(struct lasts *lasts);
+
+/* A subscriber has update `number` (from 1 on) of a topic, so long after it was due. */
+void lasts_seen(struct lasts *lasts, uint32_t topic, uint64_t number, int64_t delay_ns);
+
+#endif

@@ -1,0 +1,191 @@
+/* See pair.h. Machines drift by a third within minutes, so what counts is the ratio of two runs beside each other. Each run is
+ * a command of its own (`fanout`, `floor`); the first pair warms all and is thrown away. */
+#include "bench/pair.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/flags.h"
+#include "bench/machine.h"
+#include "bench/median.h"
+#include "bench/ours.h"
+#include "bench/report.h"
+#include "bench/said.h"
+
+#define PAIRS_MAX           100
+#define UNBOUNDED_FRAMES    64   /* of the floor's sends that an unbounded publisher's delivery is measured by */
+#define FLOOR_FRAMES_MOST   4096
+
+enum variant { WINDOW, ONE, UNBOUNDED, VARIANTS };
+static const char *const variant_names[VARIANTS] = { "window", "one", "unbounded" };
+static const char *const variant_titles[VARIANTS] = { "--window 128", "one update a send", "unbounded" };
+
+enum fact { COUNTED, DELIVERED, PER_BUSY_S, FRAMES, FLOOR, RATIO, RATIO_LEAST, RATIO_MOST, WALL_RATIO, FACTS };
+static const struct report_column columns[FACTS] = {
+    [COUNTED] = { "pairs", "pairs", 0 },
+    [DELIVERED] = { "delivered_per_s", "delivered/s", 0 },
+    [PER_BUSY_S] = { "delivered_per_busy_s", "of busy time", 0 },
+    [FRAMES] = { "frames_per_send", "frames/send", 1 },
+    [FLOOR] = { "floor_per_s", "floor/s", 0 },
+    [RATIO] = { "ratio", "ratio", 3 },
+    [RATIO_LEAST] = { "ratio_least", "least", 3 },
+    [RATIO_MOST] = { "ratio_most", "most", 3 },
+    [WALL_RATIO] = { "ratio_by_wall", "by the wall", 3 },
+};
+
+struct pair {
+    const char *gateway, *only;
+    uint64_t pairs, connections, bytes, server_cpu, load_cpu;
+    double seconds;
+    bool json;
+    double found[VARIANTS][FACTS][PAIRS_MAX]; /* RATIO_LEAST and RATIO_MOST stay empty */
+    uint64_t counted[VARIANTS];
+    char why[640];
+};
+
+__attribute__((format(printf, 2, 3))) static bool failed(struct pair *self, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(self->why, sizeof self->why, format, arguments);
+    va_end(arguments);
+    return false;
+}
+
+/* One run of the gateway. */
+static bool run_gateway(struct pair *self, enum variant variant, const struct ours *ours, double found[FACTS])
+{
+    static const char *const loads[VARIANTS][4] = { { "--window", "128" }, { "--window", "16", "--lockstep" }, { "--unbounded" } };
+    char connections[24], bytes[24], seconds[24], cpu[24], warning[300];
+    snprintf(connections, sizeof connections, "%llu", (unsigned long long)self->connections);
+    snprintf(bytes, sizeof bytes, "%llu", (unsigned long long)self->bytes);
+    snprintf(seconds, sizeof seconds, "%g", self->seconds);
+    snprintf(cpu, sizeof cpu, "%llu", (unsigned long long)self->load_cpu);
+    const char *argv[24] = { "fanout", "--url", ours->url, "--key", OURS_KEY, "--subscribers", connections, "--bytes", bytes,
+                             "--seconds", seconds, "--warmup", "0.5", "--cpu", cpu, "--sweep" };
+    int at = 16, status = 1;
+    for (int i = 0; i < 4 && loads[variant][i]; i++) argv[at++] = loads[variant][i];
+    char *said = said_by(argv, &status);
+    bool has = said_real(said, "delivered_per_s", &found[DELIVERED]) && said_real(said, "frames_per_send", &found[FRAMES]) &&
+               said_real(said, "delivered_per_busy_s", &found[PER_BUSY_S]);
+    said_warning(said, warning, sizeof warning);
+    free(said);
+    if (status != 0) return failed(self, "fanout (%s) ended with %d: %s", variant_names[variant], status, warning);
+    return has ? true : failed(self, "fanout (%s) does not know the gateway's sends and its busy time", variant_names[variant]);
+}
+
+/* One run of the floor at so many frames for each send. False: it failed; `counts` false: it was disturbed. */
+static bool run_floor(struct pair *self, double frames, double *per_s, bool *counts)
+{
+    char connections[24], bytes[24], seconds[24], many[24], cpus[2][24];
+    double fine = 0;
+    int status = 1;
+    snprintf(connections, sizeof connections, "%llu", (unsigned long long)self->connections);
+    snprintf(bytes, sizeof bytes, "%llu", (unsigned long long)self->bytes);
+    snprintf(seconds, sizeof seconds, "%g", self->seconds);
+    snprintf(many, sizeof many, "%.2f", frames < 1 ? 1 : frames > FLOOR_FRAMES_MOST ? FLOOR_FRAMES_MOST : frames);
+    snprintf(cpus[0], sizeof cpus[0], "%llu", (unsigned long long)self->server_cpu);
+    snprintf(cpus[1], sizeof cpus[1], "%llu", (unsigned long long)self->load_cpu);
+    const char *const argv[] = { "floor", "--connections", connections, "--frames", many, "--bytes", bytes, "--seconds", seconds,
+                                 "--sender-cpu", cpus[0], "--reader-cpu", cpus[1], NULL };
+    char *said = said_by(argv, &status);
+    bool has = said_real(said, "frames_per_s", per_s) && said_real(said, "counts", &fine);
+    free(said);
+    *counts = fine != 0;
+    return has ? true : failed(self, "floor ended with %d", status);
+}
+
+static void keep(struct pair *self, enum variant variant, const double found[FACTS])
+{
+    for (int f = 0; f < FACTS; f++) self->found[variant][f][self->counted[variant]] = found[f];
+    self->counted[variant]++;
+}
+
+static bool run_variant(struct pair *self, enum variant variant)
+{
+    struct ours ours;
+    bool fine = ours_start(&ours, self->gateway, 1, (int64_t)self->server_cpu);
+    if (!fine) failed(self, "%s", ours.why);
+    for (uint64_t pair = 0; fine && pair < self->pairs; pair++) {
+        double found[FACTS] = { 0 };
+        bool counts = false;
+        fine = run_gateway(self, variant, &ours, found);
+        double frames = variant == UNBOUNDED ? UNBOUNDED_FRAMES : variant == ONE ? 1 : found[FRAMES];
+        fine = fine && run_floor(self, frames, &found[FLOOR], &counts);
+        if (!fine) break;
+        counts = counts && found[PER_BUSY_S] > 0; /* its idle time is told by turns: a run may end before one that says how long it slept */
+        found[RATIO] = found[PER_BUSY_S] / found[FLOOR];
+        found[WALL_RATIO] = found[DELIVERED] / found[FLOOR];
+        fprintf(stderr, "%-18s pair %llu: %.2f M delivered/s (%.1f a send), floor %.2f M: %.3f, by the wall %.3f%s\n", variant_titles[variant],
+                (unsigned long long)pair, found[PER_BUSY_S] * 1e-6, found[FRAMES], found[FLOOR] * 1e-6, found[RATIO], found[WALL_RATIO],
+                pair == 0 ? " (not counted)" : counts ? "" : " (disturbed: not counted)");
+        if (pair > 0 && counts) keep(self, variant, found);
+    }
+    ours_stop(&ours);
+    return fine;
+}
+
+static int tell(struct pair *self, const bool *asked)
+{
+    struct report report = { .json = self->json };
+    const char *rows[VARIANTS];
+    double cells[VARIANTS * FACTS];
+    int rows_count = 0;
+    bool enough = true;
+    report_begin(&report, "pair");
+    report_count(&report, "connections", "connections", self->connections, "");
+    report_count(&report, "frame_bytes", "bytes of a frame", self->bytes, "");
+    report_real(&report, "seconds", "seconds of each run", self->seconds, 1, "");
+    report_text(&report, "ratio_of", "ratio", "delivered in each second of the gateway's busy time, to the floor's frames a second");
+    for (int v = 0; v < VARIANTS; v++) {
+        if (!asked[v]) continue;
+        double *row = &cells[rows_count * FACTS];
+        for (int f = 0; f < FACTS; f++) row[f] = self->counted[v] ? median(self->found[v][f], self->counted[v]) : NAN;
+        if (self->counted[v]) {
+            struct spread_of spread = median_spread(self->found[v][RATIO], self->counted[v]);
+            row[RATIO_LEAST] = spread.least, row[RATIO_MOST] = spread.most;
+        }
+        row[COUNTED] = (double)self->counted[v];
+        enough = enough && self->counted[v] >= (self->pairs - 1 < 5 ? self->pairs - 1 : 5);
+        rows[rows_count++] = variant_titles[v];
+    }
+    report_table(&report, "variants", "medians", columns, FACTS, rows, rows_count, cells);
+    if (self->why[0]) report_warn(&report, self->why);
+    if (!enough) report_warn(&report, "fewer than five pairs count: the ratios say little");
+    report_end(&report);
+    return self->why[0] ? 1 : 0;
+}
+
+int pair_main(int argc, char **argv)
+{
+    static struct pair self = { .gateway = "build/release/ringcast", .pairs = 8, .connections = 1000, .bytes = 100, .load_cpu = 1, .seconds = 2 };
+    int variant = VARIANTS;
+    bool asked[VARIANTS];
+    const struct flag flags[] = {
+        { "gateway", FLAG_TEXT, &self.gateway, "PROGRAM", "(build/release/ringcast)", 0, 0 },
+        { "load", FLAG_CHOICE, &variant, "window|one|unbounded|all", "(all)", 0, 0 },
+        { "pairs", FLAG_COUNT, &self.pairs, "N", "of each load, the first uncounted (8)", 2, PAIRS_MAX },
+        { "connections", FLAG_COUNT, &self.connections, "N", "(1000)", 1, 100000 },
+        { "bytes", FLAG_COUNT, &self.bytes, "B", "of a frame (100)", 90, 60000 },
+        { "seconds", FLAG_REAL, &self.seconds, "S", "of each run (2)", 0.1, 600 },
+        { "server-cpu", FLAG_COUNT, &self.server_cpu, "C", "of the gateway and of the floor's sender (0)", 0, 1023 },
+        { "load-cpu", FLAG_COUNT, &self.load_cpu, "C", "(1)", 0, 1023 },
+        { "json", FLAG_YES, &self.json, NULL, "one JSON object instead of a table", 0, 0 },
+        { 0 },
+    };
+    enum flags_result read = flags_read("pair", flags, argc, argv, NULL, 0);
+    if (read == FLAGS_HELP) {
+        printf("usage: ringcast-bench pair [flags]\nThe gateway and the floor in alternation: the ratio, with its spread.\n\n");
+        flags_help(flags);
+    }
+    if (read != FLAGS_OK) return read == FLAGS_HELP ? 0 : 2;
+    machine_files();
+    for (int v = 0; v < VARIANTS; v++) {
+        asked[v] = variant == VARIANTS || variant == v;
+        if (asked[v] && !run_variant(&self, (enum variant)v)) break;
+    }
+    return tell(&self, asked);
+}

@@ -1,0 +1,236 @@
+"""The bench: its commands against the real program, each run short, and what becomes of what they say: plots, tables, README."""
+import importlib.machinery
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import unittest
+import xml.etree.ElementTree as xml
+
+from gateway import KEY, RINGCAST, RINGCAST_BENCH, ROOT, Gateway, environment
+
+BENCH = os.path.join(ROOT, "bench")
+sys.dont_write_bytecode = True
+sys.path.insert(0, BENCH)
+import digest  # noqa: E402
+import svg  # noqa: E402
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def say(*arguments, status=0):
+    run = subprocess.run([RINGCAST_BENCH, *map(str, arguments), "--json"], capture_output=True, text=True, env=environment(), cwd=ROOT, timeout=120)
+    assert run.returncode == status, f"{arguments} ended with {run.returncode}: {run.stderr}\n{run.stdout}"
+    return json.loads(run.stdout) if run.stdout else run.stderr
+
+
+class Commands(unittest.TestCase):
+    """Each verifies what it is sent: exact, or the run fails."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.gateway = Gateway()
+        cls.gateway.__enter__()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.gateway.__exit__(None, None, None)
+
+    def beside(self, command, *arguments, status=0):
+        return say(command, "--url", f"ws://127.0.0.1:{self.gateway.port}", "--key", KEY, *arguments, status=status)
+
+    def fanout(self, topic, *arguments):
+        return self.beside("fanout", "--topic", topic, "--subscribers", 20, "--seconds", 0.3, "--warmup", 0.1, *arguments)
+
+    def exact(self, said):
+        self.assertEqual([said[name] for name in ("lost", "doubled", "changed", "gaps_wrong", "errors")], [0] * 5)
+        self.assertTrue(said["complete"])
+        self.assertGreater(said["delivered_per_s"], 0)
+
+    def test_fanout_in_each_format(self):
+        for format in ("json", "array", "raw"):
+            with self.subTest(format):
+                self.exact(self.fanout(f"f.{format}", "--format", format))
+
+    def test_fanout_by_zipf_tells_who_was_last(self):
+        said = self.fanout("z", "--topics", 20, "--each", 5, "--zipf", 1, "--rate", 200)
+        self.exact(said)
+        self.assertGreater(said["last_updates"], 10)
+        self.assertGreaterEqual(said["last_max_ms"], said["last_p50_ms"])
+        self.assertGreaterEqual(said["delay_max_ms"], said["last_max_ms"])
+        self.assertTrue(self.fanout("z", "--topics", 20, "--each", 5, "--zipf", 1, "--sweep")["exact"])
+
+    def test_fanout_with_slow_stalled_and_churning_readers(self):
+        self.exact(self.fanout("s", "--slow", 3, "--stalled", 2))
+        said = self.fanout("c", "--churn", 5, "--churn-every", 0.1, "--rate", 200)
+        self.exact(said)
+        self.assertGreater(said["cuts"], 0)
+        self.assertGreater(said["resumed"], 0)
+
+    def test_fanout_refuses_what_makes_no_sense(self):
+        for arguments, words in ((("--format", "raw", "--topics", 2), "no topic"), (("--churn", 20), "someone has to read"),
+                                 (("--churn", 1, "--sweep"), "--sweep"), (("--format", "raw", "--unbounded"), "no gaps")):
+            with self.subTest(arguments):
+                self.assertIn(words, self.beside("fanout", "--subscribers", 20, *arguments, status=2))
+
+    def test_storm(self):
+        said = self.beside("storm", "--connections", 30, "--storming", 20, "--storms", 2, "--seconds", 0.3, "--rate", 50)
+        self.assertEqual((said["lost"], said["doubled"], said["complete"], said["resumed"]), (0, 0, True, 40))
+
+    def test_slow(self):
+        said = self.beside("slow", "--readers", 10, "--stalled", 10, "--slow", 5, "--seconds", 0.4, "--rows", 4)
+        self.assertEqual((said["lost"], said["gaps_wrong"], said["complete"], len(said["over_time"])), (0, 0, True, 4))
+        self.assertEqual(said["caught_up"] + said["closed"], 15)
+
+    def test_micro(self):
+        step = say("micro", "--only", "mask")["steps"]
+        self.assertEqual(len(step), 1)
+        self.assertLessEqual(step[0]["ns"], step[0]["ns_median"])
+
+
+@unittest.skipIf((os.cpu_count() or 1) < 2, "server and load each need a CPU")
+class OwnServers(unittest.TestCase):
+    """Commands that start what they measure."""
+
+    def test_compare_counts_what_each_server_delivers(self):
+        said = say("compare", "--gateway", RINGCAST, "--seconds", 0.3, "--warmup", 0.1, "--connections", 20)
+        peers = {row["name"]: row for row in said["peers"]}
+        self.assertIn("ringcast", peers)
+        for name, row in peers.items():
+            with self.subTest(name):
+                self.assertGreater(row["window_delivered_per_s"], 0, said["warnings"])
+                self.assertGreater(row["last_max_ms"], 0, said["warnings"])
+        for name, title in (("nginx", "nginx with nchan"), ("nats", "nats-server"), ("ws", "Node ws")):  # there, or skipped by name
+            self.assertEqual(title in peers, "not installed" not in said[f"peer_{name}"], said)
+
+    def test_compare_says_what_is_missing(self):
+        self.assertIn("make release", say("compare", "--gateway", "/no/such/program", "--only", "ringcast", status=1)["peer_ringcast"])
+
+    def test_pair_alternates(self):
+        said = say("pair", "--gateway", RINGCAST, "--pairs", 2, "--seconds", 0.3, "--connections", 20, "--load", "window")
+        self.assertEqual([row["name"] for row in said["variants"]], ["--window 128"])
+        row = said["variants"][0]
+        self.assertLessEqual(row["pairs"], 1)  # of two the first is thrown away; the other may have been disturbed
+        if row["pairs"]:
+            self.assertAlmostEqual(row["ratio"], row["delivered_per_busy_s"] / row["floor_per_s"], 2)
+
+
+class Plots(unittest.TestCase):
+    def circles(self, document):
+        return [(float(circle.get("cx")), float(circle.get("cy")), circle.get("fill")) for circle in xml.fromstring(document).iter(f"{SVG}circle")]
+
+    def test_points_lie_where_their_values_are(self):
+        document = svg.plot("a < b & c", "x", "y", {"one": [(0, 0, True), (10, 100, True), (5, 50, False)]})
+        first, middle, last = self.circles(document)
+        self.assertEqual(first[:2], (svg.LEFT, svg.HEIGHT - svg.BOTTOM))
+        self.assertEqual(last[:2], (svg.WIDTH - svg.RIGHT, svg.TOP))
+        self.assertEqual(middle[:2], ((first[0] + last[0]) / 2, (first[1] + last[1]) / 2))
+        self.assertEqual((first[2] == svg.COLOURS[0], middle[2]), (True, "#ffffff"))
+        self.assertIn("a < b & c", [text.text for text in xml.fromstring(document).iter(f"{SVG}text")])
+
+    def test_decades_are_evenly_apart(self):
+        points = self.circles(svg.plot("t", "x", "y", {"one": [(10.0 ** i, 10.0 ** i, True) for i in range(4)]}, log_x=True, log_y=True))
+        steps = [(round(b[0] - a[0], 0), round(b[1] - a[1], 0)) for a, b in zip(points, points[1:])]
+        self.assertEqual(len(set(steps)), 1)
+
+    def test_ticks_are_round_and_few(self):
+        for most in (0.003, 1, 7, 99, 1234, 45e6):
+            axis = svg.Axis([0, most], False, 0, 100)
+            with self.subTest(most):
+                self.assertTrue(4 <= len(axis.ticks) <= 12, axis.ticks)
+                self.assertGreaterEqual(axis.ticks[-1] * 1.0000001, most)
+                self.assertRegex(svg.short(axis.ticks[1]), r"^[0-9.]+(e-?[0-9]+)?[kMG]?$")
+
+    def test_nothing_is_said_to_be_nothing(self):
+        self.assertIn("nothing was measured", svg.plot("t", "x", "y", {"one": []}, log_x=True))
+        with self.assertRaises(ValueError):
+            svg.plot("t", "x", "y", {str(i): [(1, 1, True)] for i in range(6)})
+
+
+def canned():
+    fine, busy = {"status": 0, "warnings": []}, {"status": 0, "warnings": ["THE LOAD'S CPU WAS 97 % BUSY: this run does not count"]}
+    peer = {"window_delivered_per_s": 9e6, "window_counted": 1, "saturated_delivered_per_s": 21e6, "saturated_counted": 0, "last_p50_ms": 8.1, "last_p99_ms": 11.0,
+            "delay_counted": 1, "resident_bytes_each": 345, "saturated_resident_mib": 8, "saturated_sockets_mib": 12}
+    rate = {"delay_p50_ms": 4, "delay_p99_ms": 9, "delay_p9999_ms": 12, "last_p50_ms": 8, "last_p99_ms": 11, "last_max_ms": 12}
+    return {
+        "date": "2026-01-02", "time": "03:04", "commit": "abc1234", "quick": False, "minutes": 7.5,
+        "machine": {"processor": "CPU", "cpus": 2, "virtual": True, "memory_gib": 8, "kernel": "6.1", "system": "Debian", "compiler": "gcc 12", "load_before": 0.1,
+                    "server_cpu": 0, "load_cpu": 1},
+        "runs": {
+            "pair": {**fine, "variants": [{"name": "--window 128", "pairs": 6, "delivered_per_s": 1e7, "frames_per_send": 45.2, "floor_per_s": 1.04e7, "ratio": 0.96,
+                                           "ratio_least": 0.93, "ratio_most": 0.99}]},
+            "compare": {**busy, "peer_nats": "nats-server: v2", "peers": [{"name": "ringcast", **peer}, {"name": "nats-server", **peer, "saturated_delivered_per_s": None}]},
+            "rates": [{**fine, **rate, "rate": 10, "frames_per_send": 1}, {**busy, **rate, "rate": 1000, "frames_per_send": 7}],
+            "crowds": [{"connections": 1000, "gateway": {**fine, "delivered_per_s": 9e6, "delivered_per_busy_s": 9.5e6, "frames_per_send": 45},
+                        "floor": {**fine, "frames_per_s": 1e7, "counts": True}},
+                       {"connections": 10000, "gateway": {"failed": "no more files", "status": 1}, "floor": {**fine, "frames_per_s": 9e6, "counts": True}}],
+            "idles": [{**fine, "connections": 1000, "resident_after_kib": 6000, "bytes_per_connection_after": 345}],
+            "storm": {**fine, "reconnects_per_s": 20000, "back_s": 0.05}, "slow": {**fine, "stalled": 2000, "readers": 1000, "ratio": 0.93}, "zipf": fine,
+            "micro": {**fine, "steps": [{"name": "unmask", "ns": 9.2, "ns_median": 9.9, "gb_per_s": None}]},
+        },
+    }
+
+
+class Reports(unittest.TestCase):
+    def test_the_report_tells_ratios_bounds_and_failures(self):
+        report = digest.report(canned(), "name")
+        self.assertIn("| --window 128 | **0.96** (0.93 to 0.99) | 10.00 M | 45.2 | 10.40 M | 6 |", report)
+        self.assertIn("21.00 M (not counted: load busy)", report)
+        self.assertRegex(report, r"\| nats-server \| 9\.00 M \| - \|")
+        self.assertIn("- compare: THE LOAD'S CPU WAS 97 % BUSY", report)
+        self.assertRegex(report, r"\| 1,000 \| .* \| \*\*no\*\* \|")
+        self.assertEqual(digest.failures(canned()), ["crowds, 10,000 connections, gateway: no more files"])
+        tables = [part.splitlines() for part in report.split("\n\n") if part.startswith("| ")]
+        self.assertEqual(len(tables), 7)
+        for lines in tables:
+            self.assertEqual(len({line.count("|") for line in lines}), 1, lines)
+
+    def test_plots_are_drawn_of_all_that_was_measured(self):
+        plots = digest.plots(canned())
+        self.assertEqual(sorted(plots), ["delay", "delivered", "frames", "memory"])
+        for name, document in plots.items():
+            self.assertTrue(list(xml.fromstring(document).iter(f"{SVG}circle")), name)
+        self.assertIn('fill="#ffffff"/>', plots["delay"].split("circle", 1)[1])  # what does not count is hollow
+
+    def test_readme_holds_the_newest_table_only(self):
+        text = f"before\n{digest.README_BEGIN}\nold\n{digest.README_END}\nafter\n"
+        once = digest.into_readme(text, canned(), "bench/results/name.md")
+        self.assertEqual(digest.into_readme(once, canned(), "bench/results/name.md"), once)
+        self.assertTrue(once.startswith("before\n") and once.endswith("\nafter\n"))
+        self.assertIn("[2026-01-02, commit abc1234](bench/results/name.md)", once)
+        self.assertNotIn("old", once)
+        with self.assertRaises(ValueError):
+            digest.into_readme("no marks", canned(), "x")
+        with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as file:
+            self.assertIn(digest.README_BEGIN, file.read())
+
+
+class Instructions(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        loader = importlib.machinery.SourceFileLoader("instructions", os.path.join(BENCH, "instructions"))
+        cls.instructions = importlib.util.module_from_spec(importlib.util.spec_from_loader("instructions", loader))
+        loader.exec_module(cls.instructions)
+
+    def test_what_is_written_is_read_back_and_changes_are_told(self):
+        rows = [("a range", 1519.13), ("unmask 100 bytes", 133.0)]
+        path = os.path.join(ROOT, "build", "instructions-test.md")
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(self.instructions.table(rows, {}))
+        kept = self.instructions.read_table(path)
+        os.unlink(path)
+        self.assertEqual(kept, {"a range": 1519.1, "unmask 100 bytes": 133.0})
+        again = self.instructions.table([("a range", 1600.0), ("unmask 100 bytes", 133.0), ("other", 1.0)], kept)
+        self.assertIn("| a range | 1,600.0 | 1,519.1 | +5.3 % |", again)
+        self.assertIn("| unmask 100 bytes | 133.0 | 133.0 | = |", again)
+        self.assertIn("| other | 1.0 | - | new |", again)
+
+    def test_a_table_is_kept(self):
+        kept = self.instructions.read_table(os.path.join(BENCH, "results", "instructions.md"))
+        self.assertGreater(len(kept), 15)
+
+
+if __name__ == "__main__":
+    unittest.main()
