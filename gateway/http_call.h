@@ -13,6 +13,7 @@ struct http_call {
     struct span                head;
     const struct http_request *request;
     struct span                topic;      /* of the path, decoded; SPAN_NONE */
+    const char                *topic_why;  /* what is wrong with it, if anything: rights are judged before it */
     uint8_t                    rights;     /* of the credential in a header */
     bool                       credential; /* there was one, and it is right */
 };

@@ -1,7 +1,6 @@
 /* Reading by HTTP: newest, history, several at once, names; and the metrics. See http_call.h and PROTOCOL.md. */
 #include <stdlib.h>
 
-#include "core/proto/topic_name.h"
 #include "gateway/http_call.h"
 #include "gateway/http_exchange.h"
 #include "gateway/http_gather.h"
@@ -12,9 +11,8 @@
 /* A valid name that may be read; false: refused. */
 static bool topic_readable(const struct http_call *call)
 {
-    const char *why = topic_name_fault(call->topic);
-    if (why) call_error(call, "bad_topic", why);
-    return !why;
+    if (call->topic_why) call_error(call, "bad_topic", call->topic_why);
+    return !call->topic_why;
 }
 
 /* Hands a gathering to the connection's exchange and begins it. */

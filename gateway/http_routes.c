@@ -89,7 +89,7 @@ const char *call_parameters(const struct http_call *call, const char *const *nam
     while (http_query_next(&query, &name, &value)) {
         char decoded_name[64];
         long name_size = name.size <= sizeof decoded_name ? http_percent_decode(name, decoded_name) : 0;
-        if (name_size < 0) return "the query holds a broken percent-encoding";
+        if (name_size < 0) continue; /* a name that is none is not one of ours */
         for (uint32_t i = 0; i < count; i++) {
             if (!span_is(span_of(decoded_name, (size_t)name_size), names[i])) continue;
             if (values[i].bytes) return "a parameter of the query is given twice";
@@ -130,56 +130,64 @@ static void declared_too_large(const struct http_call *call, const char *why)
     text_free(&body);
 }
 
-static void post(const struct http_call *call, enum body_use use, bool key)
+/* After rights and topic: NULL where its length is missing or too large, and answered so. */
+static struct http_exchange *expect_payload(const struct http_call *call, enum body_use use)
 {
     const struct http_request *request = call->request;
     const struct settings *settings = call->shard->settings;
-    const char *why;
-    const char *code = publish_forbidden(settings, call->rights, call->credential, &why);
-    if (code && (use == BODY_PUBLISH || !call->credential)) {
-        call_error(call, code, why);
-        return;
-    }
     if (!request->chunked && !request->has_length) {
         call_refuse(call, 411, "bad_request", "the request needs a Content-Length or a chunked body", NULL);
-        return;
+        return NULL;
     }
     uint64_t most = use == BODY_PUBLISH ? settings->limits_payload + PUBLISH_SPACE_MAX : settings->limits_body;
     if (request->has_length && request->content_length > most) {
         counter_add(&call->shard->counters, use == BODY_PUBLISH ? COUNTER_LIMIT_PAYLOAD : COUNTER_LIMIT_BODY, 1);
         log_number(&call->shard->logger, use == BODY_PUBLISH ? EVENT_PAYLOAD_TOO_LARGE : EVENT_BODY_TOO_LARGE, "bytes", request->content_length);
         declared_too_large(call, use == BODY_PUBLISH ? "the payload is larger than limits.payload" : "the body is larger than limits.body");
-        return;
-    }
-    if (use == BODY_PUBLISH && call->topic.size > sizeof(((struct http_exchange *)0)->topic)) {
-        call_error(call, "bad_topic", "a topic's name is at most 128 bytes");
-        return;
+        return NULL;
     }
     struct http_exchange *exchange = http_expect_body(call->shard, call->conn, request, use);
     exchange->rights = call->rights;
     exchange->credential = call->credential;
-    exchange->key = key;
-    if (use != BODY_PUBLISH) return;
-    exchange->topic_bytes = (uint32_t)call->topic.size;
-    memcpy(exchange->topic, call->topic.bytes, call->topic.size);
+    return exchange;
+}
+
+/* NULL, or the code of what is wrong with a publish as far as its head tells, in the order of PROTOCOL.md. */
+static const char *judge_publish(const struct http_call *call, bool *key, const char **why)
+{
+    static const char *const names[] = { "key" };
+    struct span value;
+    const char *code = publish_forbidden(call->shard->settings, call->rights, call->credential, why);
+    if (code) return code;
+    *why = call->topic_why ? call->topic_why : publish_topic_fault(call->topic);
+    if (*why) return "bad_topic";
+    *key = false;
+    *why = call_parameters(call, names, &value, 1);
+    if (!*why && value.bytes && !query_boolean(value, key)) *why = "key must be true, false, 1 or 0";
+    return *why ? "bad_request" : NULL;
 }
 
 static void post_topic(const struct http_call *call)
 {
-    static const char *const names[] = { "key" };
-    struct span value;
-    bool key = false;
-    const char *why = call_parameters(call, names, &value, 1);
-    if (!why && value.bytes && !query_boolean(value, &key)) why = "key must be true, false, 1 or 0";
-    if (why) call_error(call, "bad_request", why);
-    else post(call, BODY_PUBLISH, key);
+    bool key;
+    const char *why, *code = judge_publish(call, &key, &why);
+    if (code) {
+        counter_add(&call->shard->counters, COUNTER_PUBLISH_REFUSED, 1);
+        call_error(call, code, why);
+        return;
+    }
+    struct http_exchange *exchange = expect_payload(call, BODY_PUBLISH);
+    if (!exchange) return;
+    exchange->key = key;
+    exchange->topic_bytes = (uint32_t)call->topic.size;
+    memcpy(exchange->topic, call->topic.bytes, call->topic.size);
 }
 
 static void delete_topic(const struct http_call *call)
 {
     const char *why;
     const char *code = publish_forbidden(call->shard->settings, call->rights, call->credential, &why);
-    if (!code && (why = topic_name_fault(call->topic))) code = "bad_topic";
+    if (!code && (why = call->topic_why)) code = "bad_topic";
     if (code) {
         call_error(call, code, why);
         return;
@@ -201,7 +209,9 @@ static void delete_topic(const struct http_call *call)
 
 static void post_many(const struct http_call *call)
 {
-    post(call, BODY_LINES, false);
+    const char *why, *code = publish_forbidden(call->shard->settings, call->rights, call->credential, &why);
+    if (code && !call->credential) call_error(call, code, why); /* with one each line is judged */
+    else expect_payload(call, BODY_LINES);
 }
 
 /* Health and pages. */
@@ -315,6 +325,16 @@ static void dispatch(struct http_call *call, const struct route *route)
     else call_refuse(call, 405, "bad_request", "this path does not know that method", methods->allow);
 }
 
+/* The topic of a path; room: for the longest that can be right. */
+static void read_topic(struct http_call *call, struct span encoded, char *room, size_t room_bytes)
+{
+    long size = encoded.size <= room_bytes ? http_percent_decode(encoded, room) : 0;
+    call->topic = span_of(room, size > 0 ? (size_t)size : 0);
+    if (encoded.size > room_bytes) call->topic_why = "a topic is longer than 128 bytes";
+    else if (size < 0) call->topic_why = "the path holds a broken percent-encoding";
+    else call->topic_why = topic_name_fault(call->topic);
+}
+
 void http_route(struct shard *shard, struct conn *conn, struct span head, const struct http_request *request)
 {
     struct http_call call = { .shard = shard, .conn = conn, .head = head, .request = request };
@@ -322,15 +342,8 @@ void http_route(struct shard *shard, struct conn *conn, struct span head, const 
     for (size_t i = 0; i < ROUTES_COUNT; i++) {
         struct span encoded;
         if (!path_matches(routes[i].path, request->path, &encoded)) continue;
-        char room[1024];
-        if (encoded.bytes) {
-            long size = encoded.size <= sizeof room ? http_percent_decode(encoded, room) : 0;
-            if (size < 0) {
-                call_error(&call, "bad_request", "the path holds a broken percent-encoding");
-                return;
-            }
-            call.topic = span_of(room, (size_t)size);
-        }
+        char room[3 * TOPIC_NAME_BYTES_MAX];
+        if (encoded.bytes) read_topic(&call, encoded, room, sizeof room);
         if (!routes[i].open && !authorize(&call)) return;
         dispatch(&call, &routes[i]);
         return;
