@@ -103,18 +103,29 @@ const char *call_parameters(const struct http_call *call, const char *const *nam
     return NULL;
 }
 
-/* Who asks: a credential in a header that is not right is refused whatever is asked for. */
-static bool authorize(struct http_call *call)
+/* Where a path looks for a credential. */
+enum credential_in {
+    IN_NOTHING, /* it looks at none */
+    IN_HEADERS, /* token= is its own matter: a stream's, a WebSocket's */
+    IN_ALL,
+};
+
+/* Who asks: a credential that is not right is refused whatever is asked for. */
+static bool authorize(struct http_call *call, enum credential_in in)
 {
+    static const char *const names[] = { "token" };
     const struct http_request *request = call->request;
     struct span token = request->x_api_key;
+    if (in == IN_NOTHING) return true;
     if (request->authorization.bytes) {
         token = request->authorization;
         bool bearer = token.size > 7 && http_token_is(span_of(token.bytes, 6), "bearer") && token.bytes[6] == ' ';
         token = bearer ? span_skip(token, 7) : span_of("", 0);
         while (token.size > 0 && token.bytes[0] == ' ') token = span_skip(token, 1);
     }
-    if (!token.bytes) return true;
+    const char *why = !token.bytes && in == IN_ALL ? call_parameters(call, names, &token, 1) : NULL;
+    if (why) call_error(call, "bad_request", why);
+    if (why || !token.bytes) return !why;
     call->credential = session_authorize(call->shard->settings, token, &call->rights);
     if (!call->credential) call_error(call, "unauthorized", publish_is_on(call->shard->settings) ? "the key is not right" : PUBLISH_OFF_WHY);
     return call->credential;
@@ -258,21 +269,21 @@ static const struct route {
     void (*get)(const struct http_call *);
     void (*post)(const struct http_call *);
     void (*delete)(const struct http_call *);
-    bool open; /* does not look at credentials */
+    enum credential_in credential;
 } routes[] = {
-    { "/v1/ws", upgrade_session, NULL, NULL, false },
-    { "/v1/stream", http_stream, NULL, NULL, false },
-    { "/v1/echo", upgrade_echo, NULL, NULL, false },
-    { "/v1/topics", http_get_names, NULL, NULL, false },
-    { "/v1/topics/<topic>", http_get_newest, post_topic, delete_topic, false },
-    { "/v1/topics/<topic>/history", http_get_history, NULL, NULL, false },
-    { "/v1/last", http_get_last, NULL, NULL, false },
-    { "/v1/publish", NULL, post_many, NULL, false },
-    { "/healthz", get_health, NULL, NULL, true },
-    { "/readyz", get_ready, NULL, NULL, true },
-    { "/metrics", http_get_metrics, NULL, NULL, false },
-    { "/", get_board, NULL, NULL, true },
-    { "/ringcast.js", get_client, NULL, NULL, true },
+    { "/v1/ws", upgrade_session, NULL, NULL, IN_HEADERS },
+    { "/v1/stream", http_stream, NULL, NULL, IN_HEADERS },
+    { "/v1/echo", upgrade_echo, NULL, NULL, IN_HEADERS },
+    { "/v1/topics", http_get_names, NULL, NULL, IN_ALL },
+    { "/v1/topics/<topic>", http_get_newest, post_topic, delete_topic, IN_ALL },
+    { "/v1/topics/<topic>/history", http_get_history, NULL, NULL, IN_ALL },
+    { "/v1/last", http_get_last, NULL, NULL, IN_ALL },
+    { "/v1/publish", NULL, post_many, NULL, IN_ALL },
+    { "/healthz", get_health, NULL, NULL, IN_NOTHING },
+    { "/readyz", get_ready, NULL, NULL, IN_NOTHING },
+    { "/metrics", http_get_metrics, NULL, NULL, IN_ALL },
+    { "/", get_board, NULL, NULL, IN_NOTHING },
+    { "/ringcast.js", get_client, NULL, NULL, IN_NOTHING },
 };
 enum { ROUTES_COUNT = sizeof routes / sizeof *routes };
 
@@ -344,7 +355,7 @@ void http_route(struct shard *shard, struct conn *conn, struct span head, const 
         if (!path_matches(routes[i].path, request->path, &encoded)) continue;
         char room[3 * TOPIC_NAME_BYTES_MAX];
         if (encoded.bytes) read_topic(&call, encoded, room, sizeof room);
-        if (!routes[i].open && !authorize(&call)) return;
+        if (!authorize(&call, routes[i].credential)) return;
         dispatch(&call, &routes[i]);
         return;
     }

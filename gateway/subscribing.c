@@ -181,7 +181,7 @@ static void tell_covered(void *context, const struct subscribe_ask *ask, const s
 
 static void cover(struct shard *shard, struct conn *conn, const struct topics_asked *asked)
 {
-    for (uint32_t i = 0; i < asked->count; i++) {
+    for (uint32_t i = asked->count; i-- > 0;) { /* the last one rules, and is told as "by" */
         if (!asked->list[i].pattern) continue;
         struct covering covering = { shard, conn, asked, topics_asked_name(shard, &asked->list[i]) };
         engine_cover(&shard->engine, conn_index(shard, conn), covering.pattern, &(struct pattern_cover){ &covering, find_resume, tell_covered });

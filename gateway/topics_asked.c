@@ -37,7 +37,8 @@ struct span topics_asked_name(const struct shard *shard, const struct topic_aske
 bool topics_asked_refuse(struct topics_asked *asked, const char *code, const char *why, struct span name)
 {
     asked->code = code;
-    int shown = name.size > 64 ? 64 : (int)name.size;
+    int shown = name.size > TOPIC_NAME_BYTES_MAX ? TOPIC_NAME_BYTES_MAX : (int)name.size;
+    while ((size_t)shown < name.size && shown > 0 && ((uint8_t)name.bytes[shown] & 0xc0) == 0x80) shown--; /* no character is cut */
     if (name.bytes) snprintf(asked->why, sizeof asked->why, "topic \"%.*s\": %s", shown, name.bytes, why);
     else snprintf(asked->why, sizeof asked->why, "%s", why);
     return false;
