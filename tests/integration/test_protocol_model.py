@@ -10,7 +10,7 @@ import time
 import unittest
 
 from client import Message
-from contract import ContractTest, on_one_shard_and_three
+from contract import on_one_shard_and_three
 
 SEED = int(os.environ.get("RINGCAST_TEST_SEED", "0")) or random.randrange(1, 1 << 30)
 STEPS = int(os.environ.get("RINGCAST_TEST_STEPS", "260"))
