@@ -136,15 +136,26 @@ static void fetch_ahead(const struct shard *shard, const struct topics_asked *as
         if (i + ahead[what] < asked->count) locals_fetch(&shard->engine.locals, asked->list[i + ahead[what]].hash, what);
 }
 
-/* Subscribes to all; false: refused, and what was new of it is ended. */
+static bool is_followed(struct shard *shard, struct conn *conn, const struct topic_asked *topic)
+{
+    struct span name = topics_asked_name(shard, topic);
+    return topic->pattern ? engine_follows_pattern(&shard->engine, conn_index(shard, conn), name) : engine_follows(&shard->engine, conn_index(shard, conn), name);
+}
+
+/* Subscribes to all; false: refused, and then all is as it was. So what is followed already, of which nothing could be taken back,
+ * comes when all that is new has found room. */
 static bool subscribe_all(struct shard *shard, struct conn *conn, struct topics_asked *asked, const struct subscribe_options *options, struct subscribed *subscribed)
 {
-    for (uint32_t i = 0; i < asked->count; i++) {
-        fetch_ahead(shard, asked, i);
-        if (asked->list[i].pattern ? subscribe_pattern(shard, conn, asked, i, options, &subscribed[i]) : subscribe_name(shard, conn, asked, i, options, &subscribed[i])) continue;
-        for (uint32_t made = 0; made < i; made++)
-            if (subscribed[made].made) subscribing_end(shard, conn, &asked->list[made]);
-        return false;
+    bool follows_some = conn->subscriber.subscriptions_count + conn->subscriber.patterns_count > 0;
+    for (int pass = 0; pass <= follows_some; pass++) {
+        for (uint32_t i = 0; i < asked->count; i++) {
+            fetch_ahead(shard, asked, i);
+            if (follows_some && (pass == 0 ? is_followed(shard, conn, &asked->list[i]) : subscribed[i].made)) continue;
+            if (asked->list[i].pattern ? subscribe_pattern(shard, conn, asked, i, options, &subscribed[i]) : subscribe_name(shard, conn, asked, i, options, &subscribed[i])) continue;
+            for (uint32_t made = 0; made < asked->count; made++)
+                if (subscribed[made].made) subscribing_end(shard, conn, &asked->list[made]);
+            return false;
+        }
     }
     return true;
 }

@@ -663,11 +663,14 @@ class Limits:
     def test_more_topics_than_the_gateway_holds_are_named_too(self):
         with Gateway("--shards", self.flags[-1], "--limits.topics", "4") as gateway, Ws(gateway.port) as ws:
             ws.read()
-            names = ["x" * 120 + f".{n:03}" for n in range(30)]  # several shards may hold a quarter more
-            refusal = ws.ask("subscribe", topics=names)
-            self.assertRefusal(refusal, "too_many_topics")
-            self.assertRegex(refusal["message"], '"' + "x" * 120 + r'\.\d{3}"')
-            self.assertEqual(ws.ask("list")["topics"], [])
+            followed = {"topic": "followed", "mode": "latest", "max_hz": 2, "seq": 0}
+            ws.ask("subscribe", topics=["followed"], max_hz=2)
+            names = ["followed", *("x" * 120 + f".{n:03}" for n in range(30))]  # several shards may hold a quarter more
+            for _ in range(2):
+                refusal = ws.ask("subscribe", topics=names, mode="every")
+                self.assertRefusal(refusal, "too_many_topics")
+                self.assertRegex(refusal["message"], '"' + "x" * 120 + r'\.\d{3}"')
+                self.assertEqual(ws.ask("list")["topics"], [followed])
 
     def test_in_the_query_it_is_an_error_and_a_close(self):
         topics, _ = self.several("query", 9)
