@@ -44,7 +44,7 @@ static bool call_keeps_alive(const struct http_request *request)
 void call_answer(const struct http_call *call, uint16_t status, const char *type, const char *headers, struct span body)
 {
     const struct http_request *request = call->request;
-    if (has_body(request)) { /* it is read first, so that what follows it is the next request */
+    if (has_body(request) && !request->expect_continue) { /* it is read first, so that what follows it is the next request; who waits for our 100 gets the answer instead */
         if (!request->chunked && request->content_length <= call->shard->settings->limits_body) {
             struct http_exchange *exchange = http_expect_body(call->shard, call->conn, request, BODY_DISCARD);
             exchange->status = status;

@@ -331,6 +331,15 @@ class Http11:
                     self.assertEqual(response.header("Connection").lower(), "close")
                     http.half_close().expect_end()
 
+    def test_who_waits_with_the_body_for_100_gets_the_error_at_once(self):
+        for path, headers, status in ((path_of("a"), [], 401), (path_of("a..b"), [API_KEY], 400), ("/nowhere", [], 404), ("/v1/publish", [], 401), ("/healthz", [], 405), ("/v1/publish", [API_KEY, ("Content-Length", str(9 << 20))], 413)):
+            for length in ([("Content-Length", "10")], [("Transfer-Encoding", "chunked")]):
+                with self.subTest(path, status=status, length=length):
+                    http = self.http()
+                    http.request("POST", path, [*headers, ("Expect", "100-continue"), *(length if status != 413 else [])])
+                    self.assertEqual(http.response(3).status, status)
+                    http.half_close().expect_end()
+
     def test_pipelining_of_all_kinds_of_requests_is_answered_in_order(self):
         topics, base = self.several("pipe", 9)
         http = self.http()
