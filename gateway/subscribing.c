@@ -124,7 +124,7 @@ static bool subscribe_pattern(struct shard *shard, struct conn *conn, struct top
     struct pattern_ask ask = { topics_asked_name(shard, &asked->list[i]), options->mode, options->snapshot, options->max_hz };
     bool again;
     if (!engine_subscribe_pattern(&shard->engine, conn_index(shard, conn), &ask, &again)) return refuse(shard, asked, i, NO_ROOM_WHY);
-    subscribed->made = !again;
+    subscribed->made |= !again;
     return true;
 }
 
@@ -143,14 +143,14 @@ static bool is_followed(struct shard *shard, struct conn *conn, const struct top
 }
 
 /* Subscribes to all; false: refused, and then all is as it was. So what is followed already, of which nothing could be taken back,
- * comes when all that is new has found room. */
+ * comes when all that is new has found room; the patterns then once more, since which of them is the last one decides who rules. */
 static bool subscribe_all(struct shard *shard, struct conn *conn, struct topics_asked *asked, const struct subscribe_options *options, struct subscribed *subscribed)
 {
     bool follows_some = conn->subscriber.subscriptions_count + conn->subscriber.patterns_count > 0;
     for (int pass = 0; pass <= follows_some; pass++) {
         for (uint32_t i = 0; i < asked->count; i++) {
             fetch_ahead(shard, asked, i);
-            if (follows_some && (pass == 0 ? is_followed(shard, conn, &asked->list[i]) : subscribed[i].made)) continue;
+            if (follows_some && (pass == 0 ? is_followed(shard, conn, &asked->list[i]) : subscribed[i].made && !asked->list[i].pattern)) continue;
             if (asked->list[i].pattern ? subscribe_pattern(shard, conn, asked, i, options, &subscribed[i]) : subscribe_name(shard, conn, asked, i, options, &subscribed[i])) continue;
             for (uint32_t made = 0; made < asked->count; made++)
                 if (subscribed[made].made) subscribing_end(shard, conn, &asked->list[made]);

@@ -990,6 +990,10 @@ class Again:
         self.assertEqual({self.listed(ws)[topic]["by"] for topic in topics}, {f"{base}.>"})
         self.subscribe(ws, f"{base}.*", mode="every")
         self.assertEqual({(self.listed(ws)[topic]["by"], self.listed(ws)[topic]["mode"]) for topic in topics}, {(f"{base}.*", "every")})
+        self.subscribe(ws, f"{base}.*", "*.>", mode="latest")  # an old one and a new one in one request: the order is the request's
+        self.assertEqual({self.listed(ws)[topic]["by"] for topic in topics}, {"*.>"})
+        ws.ask("unsubscribe", topics=["*.>"])
+        self.subscribe(ws, f"{base}.*", mode="every")
         fresh = f"{base}.fresh"
         epoch = self.publish(fresh)["epoch"]
         self.assertEqual([m for m in (self.rest(ws)) if m["topic"] == fresh][0], {"op": "topic", "topic": fresh, "epoch": epoch, "seq": 0, "by": f"{base}.*"})
