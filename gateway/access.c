@@ -38,10 +38,18 @@ static bool is_open_to_all(const struct shard *shard)
     return !shard->settings->auth_required && !is_closed(shard);
 }
 
+/* $sys and what is below it, as name or pattern: the gateway's state. */
+static bool is_of_system(struct span topic)
+{
+    static const char name[] = "$sys";
+    size_t size = sizeof name - 1;
+    return topic.size >= size && memcmp(topic.bytes, name, size) == 0 && (topic.size == size || topic.bytes[size] == '.');
+}
+
 static bool may_read(const struct shard *shard, const struct conn *conn, struct span topic)
 {
     const struct credential *credential = conn->credential;
-    if (topic_name_reserved(topic)) return !is_closed(shard) || (credential && credential->rights.admin);
+    if (is_of_system(topic)) return !is_closed(shard) || (credential && credential->rights.admin);
     if (!shard->settings->auth_required) return true;
     if (!credential) return false;
     return topic.bytes ? rights_may_read(&credential->rights, topic) : credential->rights.reads_all || credential->rights.reads.size > 0;

@@ -1,8 +1,8 @@
 /* Access: what a connection may do with the credential that it showed, and until when (PROTOCOL.md, "Who may do what").
  *
  *   publishing   needs a right, always
- *   reading      is open unless auth.required; names that begin with $ are for the admin key, as soon as any key is set or the listener
- *                is not loopback
+ *   reading      is open unless auth.required; $sys and what is below it are for the admin key, as soon as any key is set or the
+ *                listener is not loopback
  * A connection without a right credential, where one is required, and one whose token has expired, has a deadline: then 4401.
  * Its shard's thread only. */
 #ifndef GATEWAY_ACCESS_H

@@ -13,6 +13,7 @@ struct http_call {
     struct span                head;
     const struct http_request *request;
     struct span                topic; /* of the path, decoded; SPAN_NONE */
+    const char                *topic_why; /* what is wrong with it, if anything: rights are judged before it */
 };
 
 /* Answers at once; where the request has a body, after it was read and thrown away. */

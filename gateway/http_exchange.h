@@ -30,7 +30,7 @@ struct http_exchange {
     struct text         answer;    /* DISCARD: its body; LINES: the errors */
     const char         *type, *headers; /* DISCARD: of the answer, literals; or NULL */
     struct text         body;      /* PUBLISH: what came; LINES: of a line that is incomplete */
-    char                topic[TOPIC_NAME_BYTES_MAX * 3 + 1]; /* PUBLISH: decoded; maybe not valid */
+    char                topic[TOPIC_NAME_BYTES_MAX]; /* PUBLISH: decoded, valid */
     uint32_t            topic_bytes;
     uint32_t            line;      /* LINES: counted from 1 */
     bool                line_too_long;

@@ -1,7 +1,6 @@
 /* Reading by HTTP: newest, history, several at once, names; and the metrics. See http_call.h and PROTOCOL.md. */
 #include <stdlib.h>
 
-#include "core/proto/topic_name.h"
 #include "gateway/access.h"
 #include "gateway/http_call.h"
 #include "gateway/http_exchange.h"
@@ -15,7 +14,7 @@ static bool topic_readable(const struct http_call *call)
 {
     char room[ACCESS_WHY_BYTES];
     const char *why = room, *code = access_read_fault(call->shard, call->conn, call->topic, room);
-    if (!code && (why = topic_name_fault(call->topic))) code = "bad_topic";
+    if (!code && (why = call->topic_why)) code = "bad_topic";
     if (code) call_error(call, code, why);
     return !code;
 }

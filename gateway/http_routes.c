@@ -47,7 +47,7 @@ static bool call_keeps_alive(const struct http_request *request)
 void call_answer(const struct http_call *call, uint16_t status, const char *type, const char *headers, struct span body)
 {
     const struct http_request *request = call->request;
-    if (has_body(request)) { /* it is read first, so that what follows it is the next request */
+    if (has_body(request) && !request->expect_continue) { /* it is read first, so that what follows it is the next request; who waits for our 100 gets the answer instead */
         if (!request->chunked && request->content_length <= call->shard->settings->limits_body) {
             struct http_exchange *exchange = http_expect_body(call->shard, call->conn, request, BODY_DISCARD);
             exchange->status = status;
@@ -100,7 +100,7 @@ const char *call_parameters(const struct http_call *call, const char *const *nam
     while (http_query_next(&query, &name, &value)) {
         char decoded_name[64];
         long name_size = name.size <= sizeof decoded_name ? http_percent_decode(name, decoded_name) : 0;
-        if (name_size < 0) return "the query holds a broken percent-encoding";
+        if (name_size < 0) continue; /* a name that is none is not one of ours */
         for (uint32_t i = 0; i < count; i++) {
             if (!span_is(span_of(decoded_name, (size_t)name_size), names[i])) continue;
             if (values[i].bytes) return "a parameter of the query is given twice";
@@ -114,27 +114,29 @@ const char *call_parameters(const struct http_call *call, const char *const *nam
     return NULL;
 }
 
-/* In the query, where a browser can put it: last of all, and not where it is told after a handshake. */
-static struct span token_in_query(const struct http_call *call, bool told_later)
+/* Where a path looks for a credential. */
+enum credential_in {
+    IN_NOTHING, /* it looks at none */
+    IN_HEADERS, /* token= is its own matter: a WebSocket's is told after the handshake */
+    IN_ALL,
+};
+
+/* Who asks. NULL, or the code of what is wrong with the credential, which is refused whatever is asked for. */
+static const char *authorize(const struct http_call *call, enum credential_in in, const char **why)
 {
     static const char *const names[] = { "token" };
-    struct span token;
-    return told_later || call_parameters(call, names, &token, 1) ? SPAN_NONE : token;
-}
-
-/* Who asks. False: the credential is not right, which is refused whatever is asked for. */
-static bool authorize(const struct http_call *call, bool told_later, const char **why)
-{
     const struct http_request *request = call->request;
     struct span token = request->x_api_key;
+    if (in == IN_NOTHING) return NULL;
     if (request->authorization.bytes) {
         token = request->authorization;
         bool bearer = token.size > 7 && http_token_is(span_of(token.bytes, 6), "bearer") && token.bytes[6] == ' ';
         token = bearer ? span_skip(token, 7) : span_of("", 0);
         while (token.size > 0 && token.bytes[0] == ' ') token = span_skip(token, 1);
     }
-    if (!token.bytes) token = token_in_query(call, told_later);
-    return !token.bytes || access_show(call->shard, call->conn, token, why);
+    *why = !token.bytes && in == IN_ALL ? call_parameters(call, names, &token, 1) : NULL;
+    if (*why) return "bad_request";
+    return !token.bytes || access_show(call->shard, call->conn, token, why) ? NULL : "unauthorized";
 }
 
 /* Publishing. */
@@ -147,52 +149,61 @@ static void declared_too_large(const struct http_call *call, const char *why)
     text_free(&body);
 }
 
-static void post(const struct http_call *call, enum body_use use, bool key)
+/* After rights and topic: NULL where its length is missing or too large, and answered so. */
+static struct http_exchange *expect_payload(const struct http_call *call, enum body_use use)
 {
     const struct http_request *request = call->request;
     const struct settings *settings = call->shard->settings;
-    char why[ACCESS_WHY_BYTES];
-    const char *code = access_publish_fault(call->shard, call->conn->credential, use == BODY_PUBLISH ? call->topic : SPAN_NONE, why);
-    if (code && (use == BODY_PUBLISH || !call->conn->credential)) {
-        call_error(call, code, why);
-        return;
-    }
     if (!request->chunked && !request->has_length) {
         call_refuse(call, 411, "bad_request", "the request needs a Content-Length or a chunked body", NULL);
-        return;
+        return NULL;
     }
     uint64_t most = use == BODY_PUBLISH ? settings->limits_payload + PUBLISH_SPACE_MAX : settings->limits_body;
     if (request->has_length && request->content_length > most) {
         declared_too_large(call, limit_hit(call->shard, call->conn, use == BODY_PUBLISH ? LIMIT_PAYLOAD : LIMIT_BODY));
-        return;
+        return NULL;
     }
-    if (use == BODY_PUBLISH && call->topic.size > sizeof(((struct http_exchange *)0)->topic)) {
-        call_error(call, "bad_topic", "a topic's name is at most 128 bytes");
-        return;
-    }
-    struct http_exchange *exchange = http_expect_body(call->shard, call->conn, request, use);
-    exchange->key = key;
-    if (use != BODY_PUBLISH) return;
-    exchange->topic_bytes = (uint32_t)call->topic.size;
-    memcpy(exchange->topic, call->topic.bytes, call->topic.size);
+    return http_expect_body(call->shard, call->conn, request, use);
+}
+
+/* NULL, or the code of what is wrong with a publish as far as its head tells, in the order of PROTOCOL.md. */
+static const char *judge_publish(const struct http_call *call, bool *key, char room[ACCESS_WHY_BYTES], const char **why)
+{
+    static const char *const names[] = { "key" };
+    struct span value;
+    const char *code = access_publish_fault(call->shard, call->conn->credential, call->topic, room);
+    *why = room;
+    if (code) return code;
+    *why = call->topic_why ? call->topic_why : publish_topic_fault(call->topic);
+    if (*why) return "bad_topic";
+    *key = false;
+    *why = call_parameters(call, names, &value, 1);
+    if (!*why && value.bytes && !query_boolean(value, key)) *why = "key must be true, false, 1 or 0";
+    return *why ? "bad_request" : NULL;
 }
 
 static void post_topic(const struct http_call *call)
 {
-    static const char *const names[] = { "key" };
-    struct span value;
-    bool key = false;
-    const char *why = call_parameters(call, names, &value, 1);
-    if (!why && value.bytes && !query_boolean(value, &key)) why = "key must be true, false, 1 or 0";
-    if (why) call_error(call, "bad_request", why);
-    else post(call, BODY_PUBLISH, key);
+    bool key;
+    char room[ACCESS_WHY_BYTES];
+    const char *why, *code = judge_publish(call, &key, room, &why);
+    if (code) {
+        counter_add(&call->shard->counters, COUNTER_PUBLISH_REFUSED, 1);
+        call_error(call, code, why);
+        return;
+    }
+    struct http_exchange *exchange = expect_payload(call, BODY_PUBLISH);
+    if (!exchange) return;
+    exchange->key = key;
+    exchange->topic_bytes = (uint32_t)call->topic.size;
+    memcpy(exchange->topic, call->topic.bytes, call->topic.size);
 }
 
 static void delete_topic(const struct http_call *call)
 {
     char room[ACCESS_WHY_BYTES];
     const char *why = room, *code = access_publish_fault(call->shard, call->conn->credential, call->topic, room);
-    if (!code && (why = topic_name_fault(call->topic))) code = "bad_topic";
+    if (!code && (why = call->topic_why)) code = "bad_topic";
     if (code) {
         call_error(call, code, why);
         return;
@@ -214,7 +225,10 @@ static void delete_topic(const struct http_call *call)
 
 static void post_many(const struct http_call *call)
 {
-    post(call, BODY_LINES, false);
+    char why[ACCESS_WHY_BYTES];
+    const char *code = access_publish_fault(call->shard, call->conn->credential, SPAN_NONE, why);
+    if (code && !call->conn->credential) call_error(call, code, why); /* with one each line is judged */
+    else expect_payload(call, BODY_LINES);
 }
 
 /* Health and pages. */
@@ -270,27 +284,27 @@ static const struct route {
     void (*get)(const struct http_call *);
     void (*post)(const struct http_call *);
     void (*delete)(const struct http_call *);
-    enum { LOOKS, LOOKS_LATER, OPEN } at_credentials; /* LATER: at one in the query when the handshake is over */
+    enum credential_in credential;
 } routes[] = {
-    { "/v1/ws", upgrade_session, NULL, NULL, LOOKS_LATER },
-    { "/v1/stream", http_stream, NULL, NULL, LOOKS },
-    { "/v1/echo", upgrade_echo, NULL, NULL, LOOKS_LATER },
-    { "/v1/topics", http_get_names, NULL, NULL, LOOKS },
-    { "/v1/topics/<topic>", http_get_newest, post_topic, delete_topic, LOOKS },
-    { "/v1/topics/<topic>/history", http_get_history, NULL, NULL, LOOKS },
-    { "/v1/last", http_get_last, NULL, NULL, LOOKS },
-    { "/v1/publish", NULL, post_many, NULL, LOOKS },
-    { "/healthz", get_health, NULL, NULL, OPEN },
-    { "/readyz", get_ready, NULL, NULL, OPEN },
-    { "/metrics", http_get_metrics, NULL, NULL, LOOKS },
-    { "/", get_page, NULL, NULL, OPEN },
-    { "/board.css", get_page, NULL, NULL, OPEN },
-    { "/board.js", get_page, NULL, NULL, OPEN },
-    { "/board_table.js", get_page, NULL, NULL, OPEN },
-    { "/board_history.js", get_page, NULL, NULL, OPEN },
-    { "/board_topic.js", get_page, NULL, NULL, OPEN },
-    { "/board_values.js", get_page, NULL, NULL, OPEN },
-    { "/ringcast.js", get_page, NULL, NULL, OPEN },
+    { "/v1/ws", upgrade_session, NULL, NULL, IN_HEADERS },
+    { "/v1/stream", http_stream, NULL, NULL, IN_ALL },
+    { "/v1/echo", upgrade_echo, NULL, NULL, IN_HEADERS },
+    { "/v1/topics", http_get_names, NULL, NULL, IN_ALL },
+    { "/v1/topics/<topic>", http_get_newest, post_topic, delete_topic, IN_ALL },
+    { "/v1/topics/<topic>/history", http_get_history, NULL, NULL, IN_ALL },
+    { "/v1/last", http_get_last, NULL, NULL, IN_ALL },
+    { "/v1/publish", NULL, post_many, NULL, IN_ALL },
+    { "/healthz", get_health, NULL, NULL, IN_NOTHING },
+    { "/readyz", get_ready, NULL, NULL, IN_NOTHING },
+    { "/metrics", http_get_metrics, NULL, NULL, IN_ALL },
+    { "/", get_page, NULL, NULL, IN_NOTHING },
+    { "/board.css", get_page, NULL, NULL, IN_NOTHING },
+    { "/board.js", get_page, NULL, NULL, IN_NOTHING },
+    { "/board_table.js", get_page, NULL, NULL, IN_NOTHING },
+    { "/board_history.js", get_page, NULL, NULL, IN_NOTHING },
+    { "/board_topic.js", get_page, NULL, NULL, IN_NOTHING },
+    { "/board_values.js", get_page, NULL, NULL, IN_NOTHING },
+    { "/ringcast.js", get_page, NULL, NULL, IN_NOTHING },
 };
 enum { ROUTES_COUNT = sizeof routes / sizeof *routes };
 
@@ -357,6 +371,16 @@ static bool asks_too_often(const struct http_call *call)
     return true;
 }
 
+/* The topic of a path; room: for the longest that can be right. */
+static void read_topic(struct http_call *call, struct span encoded, char *room, size_t room_bytes)
+{
+    long size = encoded.size <= room_bytes ? http_percent_decode(encoded, room) : 0;
+    call->topic = span_of(room, size > 0 ? (size_t)size : 0);
+    if (encoded.size > room_bytes) call->topic_why = "a topic is longer than 128 bytes";
+    else if (size < 0) call->topic_why = "the path holds a broken percent-encoding";
+    else call->topic_why = topic_name_fault(call->topic);
+}
+
 void http_route(struct shard *shard, struct conn *conn, struct span head, const struct http_request *request)
 {
     struct http_call call = { .shard = shard, .conn = conn, .head = head, .request = request };
@@ -365,20 +389,13 @@ void http_route(struct shard *shard, struct conn *conn, struct span head, const 
     for (size_t i = 0; i < ROUTES_COUNT; i++) {
         struct span encoded;
         if (!path_matches(routes[i].path, request->path, &encoded)) continue;
-        char room[1024];
-        if (encoded.bytes) {
-            long size = encoded.size <= sizeof room ? http_percent_decode(encoded, room) : 0;
-            if (size < 0) {
-                call_error(&call, "bad_request", "the path holds a broken percent-encoding");
-                return;
-            }
-            call.topic = span_of(room, (size_t)size);
-        }
-        const char *why = NULL;
-        bool right = routes[i].at_credentials == OPEN || authorize(&call, routes[i].at_credentials == LOOKS_LATER, &why);
+        char room[3 * TOPIC_NAME_BYTES_MAX];
+        const char *why;
+        if (encoded.bytes) read_topic(&call, encoded, room, sizeof room);
+        const char *code = authorize(&call, routes[i].credential, &why);
         if (asks_too_often(&call)) return;
-        if (right) dispatch(&call, &routes[i]);
-        else call_error(&call, "unauthorized", why);
+        if (!code) dispatch(&call, &routes[i]);
+        else call_error(&call, code, why);
         return;
     }
     if (asks_too_often(&call)) return;

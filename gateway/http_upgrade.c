@@ -58,8 +58,8 @@ static void answer_101(const struct http_call *call, bool ours)
 static bool refuse_handshake(const struct http_call *call)
 {
     const struct http_request *request = call->request;
-    if (request->method != HTTP_GET) call_refuse(call, 405, "bad_request", "a WebSocket begins with GET", "Allow: GET\r\n");
-    else if (request->minor == 0 || !request->upgrade_websocket || !request->connection_upgrade) need_upgrade(call, "this is a WebSocket endpoint: connect with a WebSocket client");
+    bool may_upgrade = request->method == HTTP_GET && request->minor > 0; /* HEAD is answered as a GET that asks for no upgrade */
+    if (!may_upgrade || !request->upgrade_websocket || !request->connection_upgrade) need_upgrade(call, "this is a WebSocket endpoint: connect with a WebSocket client");
     else if (!span_is(request->ws_version, "13")) need_upgrade(call, "Sec-WebSocket-Version must be 13");
     else if (!request->ws_key.bytes || !ws_key_valid(request->ws_key)) call_error(call, "bad_request", "Sec-WebSocket-Key must be the base64 of 16 bytes");
     else if (request->chunked || (request->has_length && request->content_length > 0)) call_error(call, "bad_request", "a handshake has no body");

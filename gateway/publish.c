@@ -33,8 +33,7 @@ static void refuse_too_large(struct shard *shard, struct publish_outcome *outcom
     refuse(shard, outcome, limit_code(LIMIT_PAYLOAD), limit_hit_by(shard, LIMIT_PAYLOAD, outcome->topic, bytes));
 }
 
-/* NULL, or what is wrong with the name. */
-static const char *name_fault(struct span topic)
+const char *publish_topic_fault(struct span topic)
 {
     const char *why = topic_name_fault(topic);
     if (!why && topic_name_reserved(topic)) why = "names that begin with $ are the gateway's own";
@@ -98,7 +97,7 @@ void publish_one(struct shard *shard, const struct publish_request *request, uin
         refuse(shard, outcome, "bad_request", why);
         return;
     }
-    why = name_fault(outcome->topic);
+    why = publish_topic_fault(outcome->topic);
     if (why) refuse(shard, outcome, "bad_topic", why);
     else if (!request->data) refuse(shard, outcome, "bad_request", "\"data\" is missing");
     else if (request->key && request->key->kind != JSON_TRUE && request->key->kind != JSON_FALSE) refuse(shard, outcome, "bad_request", "\"key\" must be true or false");
@@ -114,11 +113,6 @@ void publish_body(struct shard *shard, struct span topic, struct span body, bool
     outcome->full = outcome->sent = false;
     outcome->code = NULL;
     outcome->topic = topic;
-    const char *why = name_fault(topic);
-    if (why) {
-        refuse(shard, outcome, "bad_topic", why);
-        return;
-    }
     switch (json_validate(body, PAYLOAD_DEPTH_MAX, &data)) {
     case JSON_SYNTAX: refuse(shard, outcome, "bad_payload", "the payload is not JSON"); return;
     case JSON_DEEP: refuse(shard, outcome, "bad_payload", "the payload is nested deeper than 64 levels"); return;

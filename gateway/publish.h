@@ -28,9 +28,12 @@ struct publish_outcome {
 
 #define PUBLISH_OFF_WHY "publishing over the network is off: start the gateway with --auth.publish-key KEY to turn it on"
 
+/* NULL, or what is wrong with the name of a topic to publish to. */
+const char *publish_topic_fault(struct span topic);
+
 /* ticket: for a topic whose home is another shard; of no matter where !outcome->sent. TICKET_NONE: none could be had. */
 void publish_one(struct shard *shard, const struct publish_request *request, uint32_t ticket, struct publish_outcome *outcome);
-/* The same where topic and payload stand apart; data is the body. */
+/* The same where the payload stands apart: rights and topic have been judged. */
 void publish_body(struct shard *shard, struct span topic, struct span body, bool key, uint32_t ticket, struct publish_outcome *outcome);
 /* Fills in code and why from outcome->reply. */
 void publish_judge(struct shard *shard, struct publish_outcome *outcome);

@@ -53,7 +53,13 @@ size_t request_read(struct span text, struct request *request)
         else set_fault(request, "bad_json", "this is not JSON");
         return text.size;
     }
-    while (json_object_next(&reader, &key, &value)) {
+    for (;;) {
+        if (!json_object_next(&reader, &key, &value)) {
+            if (reader.verdict != JSON_DEEP) break;
+            set_fault(request, "bad_request", "the request is nested deeper than 70 levels");
+            if (!json_object_pass_deep(&reader)) break; /* its id may stand behind it */
+            continue;
+        }
         enum request_key which = find_key(&key);
         if (which == KEYS_COUNT) continue;
         if (request_has(request, which)) set_fault(request, "bad_request", "a key stands in the request twice");
@@ -67,8 +73,6 @@ size_t request_read(struct span text, struct request *request)
     if (reader.verdict == JSON_SYNTAX) {
         request->code = "bad_json"; /* whatever else was wrong before */
         request->why = "this is not JSON";
-    } else if (reader.verdict == JSON_DEEP) {
-        set_fault(request, "bad_request", "the request is nested deeper than 70 levels");
     }
     return reader.at;
 }

@@ -26,7 +26,7 @@ static inline bool request_has(const struct request *request, enum request_key k
 
 #define REQUEST_DEPTH_MAX 70 /* the object itself counts as one */
 
-/* Reads one object that begins `text`. Where a fault is found, code and why say so, and id is kept where it came before.
+/* Reads one object that begins `text`. Where a fault is found, code and why say so, and id is kept wherever it could be read.
  * Returns the offset behind the object, or behind what could be read of it. */
 size_t request_read(struct span text, struct request *request);
 /* Reads a line that must hold one object and nothing else: bad_json where something stands behind it. */

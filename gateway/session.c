@@ -35,6 +35,13 @@ static bool read_mode(struct span text, enum mode *mode)
     return true;
 }
 
+/* The same as a value of a request, where it may be spelled with escapes. */
+static bool read_json_mode(const struct json_value *value, enum mode *mode)
+{
+    *mode = json_string_is(value, "every") ? MODE_EVERY : MODE_LATEST;
+    return *mode == MODE_EVERY || json_string_is(value, "latest");
+}
+
 /* max_hz, after the mode: 0 is no limit. NULL, or what is wrong with it. */
 static const char *read_max_hz(const struct json_value *value, struct subscribe_options *options)
 {
@@ -51,7 +58,7 @@ static const char *read_options(const struct request *request, struct subscribe_
 {
     const struct json_value *values = request->values;
     *options = (struct subscribe_options){ .mode = MODE_LATEST, .snapshot = true };
-    if (request_has(request, KEY_MODE) && (values[KEY_MODE].kind != JSON_STRING || !read_mode(json_string_inside(&values[KEY_MODE]), &options->mode)))
+    if (request_has(request, KEY_MODE) && !read_json_mode(&values[KEY_MODE], &options->mode))
         return "\"mode\" must be \"latest\" or \"every\"";
     if (request_has(request, KEY_MAX_HZ)) {
         const char *why = read_max_hz(&values[KEY_MAX_HZ], options);
@@ -79,20 +86,21 @@ static bool on_subscribe(struct shard *shard, struct conn *conn, const struct as
     struct topics_asked asked;
     if (!settled(conn)) return false;
     topics_asked_init(shard, &asked);
-    const char *why = NULL, *code = access_read_fault(shard, conn, SPAN_NONE, asked.why); /* rights are judged before the topic */
-    if (code) why = asked.why;
-    else code = "bad_request", why = read_options(request, &options);
-    if (!why && !request_has(request, KEY_TOPICS)) why = "\"topics\" is missing";
-    enum readiness readiness = READY;
-    if (!why) {
-        bool fine = topics_asked_add_array(shard, &asked, &request->values[KEY_TOPICS])
-                    && access_subscribe(shard, conn, &asked, &options)
-                    && (!request_has(request, KEY_RESUME) || topics_asked_resume(shard, &asked, &request->values[KEY_RESUME]));
-        if (fine) readiness = subscribing_prepare(shard, conn, &asked, &code, &why);
-        else code = asked.code, why = asked.why;
-        if (fine && readiness == READY) code = subscribing_begin(shard, conn, request->id, request->id.bytes != NULL, &asked, &options, &why);
+    asked.code = access_read_fault(shard, conn, SPAN_NONE, asked.why); /* rights are judged before the topic */
+    const char *why = asked.code ? NULL : read_options(request, &options);
+    if (!why && !asked.code && !request_has(request, KEY_TOPICS)) why = "\"topics\" is missing";
+    if (why || asked.code) {
+        refuse(shard, conn, asking, why ? "bad_request" : asked.code, why ? why : asked.why);
+        topics_asked_free(&asked);
+        return true;
     }
-    if (why && readiness != NOT_READY) refuse(shard, conn, asking, code, why);
+    enum readiness readiness = READY_NEVER;
+    bool fine = topics_asked_add_array(shard, &asked, &request->values[KEY_TOPICS])
+                && access_subscribe(shard, conn, &asked, &options)
+                && (!request_has(request, KEY_RESUME) || topics_asked_resume(shard, &asked, &request->values[KEY_RESUME]));
+    if (fine) readiness = subscribing_prepare(shard, conn, &asked);
+    if (readiness == READY && !subscribing_begin(shard, conn, request->id, request->id.bytes != NULL, &asked, &options)) readiness = READY_NEVER;
+    if (readiness == READY_NEVER) refuse(shard, conn, asking, asked.code, asked.why);
     topics_asked_free(&asked);
     return readiness != NOT_READY;
 }
@@ -384,12 +392,11 @@ bool session_prepare(struct shard *shard, struct conn *conn, const struct sessio
 {
     struct topics_asked asked;
     struct subscribe_options options = { .mode = MODE_LATEST };
-    const char *code, *why; /* what is wrong is told after the handshake */
-    bool ready = true;
+    bool ready = true; /* what is wrong is told after the handshake */
     if (!read_format(query, &conn->subscriber.format)) conn->subscriber.format = FORMAT_JSON;
     if (query->fault || query->token_fault || query->topics.size == 0) return true;
     topics_asked_init(shard, &asked);
-    if (topics_asked_add_list(shard, &asked, query->topics) && access_subscribe(shard, conn, &asked, &options)) ready = subscribing_prepare(shard, conn, &asked, &code, &why) != NOT_READY;
+    if (topics_asked_add_list(shard, &asked, query->topics) && access_subscribe(shard, conn, &asked, &options)) ready = subscribing_prepare(shard, conn, &asked) != NOT_READY;
     topics_asked_free(&asked);
     return ready;
 }
@@ -415,8 +422,9 @@ void session_begin(struct shard *shard, struct conn *conn, const struct session_
     topics_asked_init(shard, &asked);
     if (!why && query->topics.size > 0) {
         asked.code = access_read_fault(shard, conn, SPAN_NONE, asked.why);
-        if (!asked.code && topics_asked_add_list(shard, &asked, query->topics) && access_subscribe(shard, conn, &asked, &options)) code = subscribing_begin(shard, conn, SPAN_NONE, true, &asked, &options, &why);
-        else code = asked.code, why = asked.why;
+        bool done = !asked.code && topics_asked_add_list(shard, &asked, query->topics) && access_subscribe(shard, conn, &asked, &options)
+                    && subscribing_begin(shard, conn, SPAN_NONE, true, &asked, &options);
+        if (!done) code = asked.code, why = asked.why;
     }
     if (why) {
         message_error(shard, conn, SPAN_NONE, 0, code, why);

@@ -121,13 +121,12 @@ static const char *read_query(const struct http_call *call, struct subscribe_opt
     return NULL;
 }
 
-static void begin(const struct http_call *call, const struct topics_asked *asked, const struct subscribe_options *options)
+static void begin(const struct http_call *call, struct topics_asked *asked, const struct subscribe_options *options)
 {
     static const char head[] = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\nX-Accel-Buffering: no\r\nConnection: close\r\n";
     struct shard *shard = call->shard;
     struct conn *conn = call->conn;
     size_t before = conn->out.size;
-    const char *why;
     shard->scratch.size = 0;
     text_add_string(&shard->scratch, head); /* it ends with the connection, and each event says where it ends */
     origin_add_headers(shard, conn, &shard->scratch);
@@ -138,13 +137,12 @@ static void begin(const struct http_call *call, const struct topics_asked *asked
         return;
     }
     message_hello(shard, conn);
-    const char *code = subscribing_begin(shard, conn, SPAN_NONE, true, asked, options, &why);
-    if (!code) {
+    if (subscribing_begin(shard, conn, SPAN_NONE, true, asked, options)) {
         conn_open(shard, conn, CONN_KIND_STREAM);
         return;
     }
     conn->out.size = before; /* nothing of it was said */
-    call_error(call, code, why);
+    call_error(call, asked->code, asked->why);
 }
 
 static void serve(const struct http_call *call, struct topics_asked *asked)
@@ -154,10 +152,10 @@ static void serve(const struct http_call *call, struct topics_asked *asked)
     const char *why, *code = read_query(call, &options, asked, &why);
     if (!code) {
         call->conn->subscriber.format = FORMAT_SSE;
-        switch (subscribing_prepare(shard, call->conn, asked, &code, &why)) {
+        switch (subscribing_prepare(shard, call->conn, asked)) {
         case NOT_READY: http_expect_again(call->conn, call->head); return;
         case READY: begin(call, asked, &options); return;
-        case READY_NEVER: break;
+        case READY_NEVER: code = asked->code, why = asked->why;
         }
     }
     call_error(call, code, why);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "core/base/check.h"
+#include "core/proto/topic_name.h"
 #include "gateway/limits.h"
 #include "gateway/messages.h"
 #include "gateway/pending.h"
@@ -42,37 +43,87 @@ void subscribing_end(struct shard *shard, struct conn *conn, const struct topic_
 
 #define NO_ROOM_WHY "this gateway has no room for more subscriptions"
 
-/* One name; NULL, or why not. */
-static const char *subscribe_name(struct shard *shard, struct conn *conn, const struct topics_asked *asked, struct span name, const struct subscribe_options *options,
-                                  struct subscribed *subscribed)
+/* One topic too many refuses the whole request, and is named. */
+static bool refuse(struct shard *shard, struct topics_asked *asked, uint32_t i, const char *why)
 {
-    struct subscribe_ask ask = { .topic = name, .mode = options->mode, .snapshot = options->snapshot, .max_hz = options->max_hz };
+    return topics_asked_refuse(asked, "too_many_topics", why, topics_asked_name(shard, &asked->list[i]));
+}
+
+static bool refuse_at_limit(struct shard *shard, const struct conn *conn, struct topics_asked *asked, uint32_t i, enum limit limit)
+{
+    return refuse(shard, asked, i, limit_hit(shard, conn, limit));
+}
+
+/* What a pattern of a request adds to a connection's subscriptions. */
+struct added {
+    struct shard              *shard;
+    struct conn               *conn;
+    const struct topics_asked *asked;
+    uint32_t                   pattern; /* its place in the request */
+    uint64_t                   count;   /* so far */
+};
+
+/* False: it is over the limit, nothing more is to be counted. */
+static bool count_added(void *context, struct span topic)
+{
+    struct added *added = context;
+    bool counted = engine_follows(&added->shard->engine, conn_index(added->shard, added->conn), topic) || topics_asked_names(added->shard, added->asked, topic);
+    for (uint32_t i = 0; !counted && i < added->pattern; i++) {
+        const struct topic_asked *before = &added->asked->list[i];
+        counted = before->pattern && topic_pattern_matches(topics_asked_name(added->shard, before), topic);
+    }
+    added->count += !counted;
+    return added->count <= added->shard->settings->limits_subscriptions;
+}
+
+/* Judged before anything is done, so that a request that is refused has changed nothing. What is followed already, or stands for the
+ * same topic twice, counts once. */
+static bool within_limits(struct shard *shard, struct conn *conn, struct topics_asked *asked)
+{
+    struct added added = { shard, conn, asked, 0, conn->subscriber.subscriptions_count };
+    uint64_t patterns = conn->subscriber.patterns_count;
+    if (asked->patterns_count == 0 && added.count + asked->count <= shard->settings->limits_subscriptions) return true; /* whichever are new */
+    for (uint32_t i = 0; i < asked->count; i++) {
+        struct span name = topics_asked_name(shard, &asked->list[i]);
+        added.pattern = i;
+        if (asked->list[i].pattern) {
+            patterns += !engine_follows_pattern(&shard->engine, conn_index(shard, conn), name);
+            if (patterns > shard->settings->limits_patterns) return refuse_at_limit(shard, conn, asked, i, LIMIT_PATTERNS);
+            engine_visit_matches(&shard->engine, name, count_added, &added);
+        } else {
+            added.count += !engine_follows(&shard->engine, conn_index(shard, conn), name);
+        }
+        if (added.count <= shard->settings->limits_subscriptions) continue;
+        const char *why = limit_hit(shard, conn, LIMIT_SUBSCRIPTIONS);
+        return refuse(shard, asked, i, asked->list[i].pattern ? "the pattern covers more topics than limits.subscriptions allows" : why);
+    }
+    return true;
+}
+
+/* One name; false: refused. */
+static bool subscribe_name(struct shard *shard, struct conn *conn, struct topics_asked *asked, uint32_t i, const struct subscribe_options *options, struct subscribed *subscribed)
+{
+    struct subscribe_ask ask = { .topic = topics_asked_name(shard, &asked->list[i]), .mode = options->mode, .snapshot = options->snapshot, .max_hz = options->max_hz };
     topics_asked_resume_of(shard, asked, &ask);
     subscribed->resume = ask.resume;
     switch (engine_subscribe(&shard->engine, conn_index(shard, conn), &ask, &subscribed->reply)) {
-    case SUBSCRIBE_TOPICS_FULL: return limit_hit(shard, conn, LIMIT_TOPICS);
-    case SUBSCRIBE_NOT_READY: /* it was refused when it was prepared */
-    case SUBSCRIBE_FULL: return NO_ROOM_WHY;
+    case SUBSCRIBE_NOT_READY: /* it was refused when it was prepared, and a handshake tells so now */
+    case SUBSCRIBE_TOPICS_FULL: return refuse_at_limit(shard, conn, asked, i, LIMIT_TOPICS);
+    case SUBSCRIBE_FULL: return refuse(shard, asked, i, NO_ROOM_WHY);
     case SUBSCRIBE_DONE: break;
     }
     subscribed->made = !subscribed->reply.again;
-    bool excess = subscribed->made && conn->subscriber.subscriptions_count > shard->settings->limits_subscriptions;
-    return excess ? limit_hit(shard, conn, LIMIT_SUBSCRIPTIONS) : NULL;
+    return true;
 }
 
-/* One pattern, without what it covers already; NULL, or why not. */
-static const char *subscribe_pattern(struct shard *shard, struct conn *conn, struct span pattern, const struct subscribe_options *options, struct subscribed *subscribed)
+/* One pattern, without what it covers already; false: refused. */
+static bool subscribe_pattern(struct shard *shard, struct conn *conn, struct topics_asked *asked, uint32_t i, const struct subscribe_options *options, struct subscribed *subscribed)
 {
-    struct pattern_ask ask = { pattern, options->mode, options->snapshot, options->max_hz };
+    struct pattern_ask ask = { topics_asked_name(shard, &asked->list[i]), options->mode, options->snapshot, options->max_hz };
     bool again;
-    uint64_t covers = engine_count_matches(&shard->engine, pattern);
-    if (conn->subscriber.subscriptions_count + covers > shard->settings->limits_subscriptions) {
-        limit_hit(shard, conn, LIMIT_SUBSCRIPTIONS);
-        return "the pattern covers more topics than limits.subscriptions allows";
-    }
-    if (!engine_subscribe_pattern(&shard->engine, conn_index(shard, conn), &ask, &again)) return NO_ROOM_WHY;
-    subscribed->made = !again;
-    return conn->subscriber.patterns_count > shard->settings->limits_patterns ? limit_hit(shard, conn, LIMIT_PATTERNS) : NULL;
+    if (!engine_subscribe_pattern(&shard->engine, conn_index(shard, conn), &ask, &again)) return refuse(shard, asked, i, NO_ROOM_WHY);
+    subscribed->made |= !again;
+    return true;
 }
 
 /* A request of many names would else wait for memory at each of them: what is looked at is fetched some names ahead. */
@@ -83,20 +134,28 @@ static void fetch_ahead(const struct shard *shard, const struct topics_asked *as
         if (i + ahead[what] < asked->count) locals_fetch(&shard->engine.locals, asked->list[i + ahead[what]].hash, what);
 }
 
-/* Subscribes to all; NULL, or why not, and then all is as it was. */
-static const char *subscribe_all(struct shard *shard, struct conn *conn, const struct topics_asked *asked, const struct subscribe_options *options, struct subscribed *subscribed)
+static bool is_followed(struct shard *shard, struct conn *conn, const struct topic_asked *topic)
 {
-    for (uint32_t i = 0; i < asked->count; i++) {
-        fetch_ahead(shard, asked, i);
-        struct span name = topics_asked_name(shard, &asked->list[i]);
-        const char *why = asked->list[i].pattern ? subscribe_pattern(shard, conn, name, options, &subscribed[i])
-                                                 : subscribe_name(shard, conn, asked, name, options, &subscribed[i]);
-        if (!why) continue;
-        for (uint32_t made = 0; made <= i; made++)
-            if (subscribed[made].made) subscribing_end(shard, conn, &asked->list[made]);
-        return why;
+    struct span name = topics_asked_name(shard, topic);
+    return topic->pattern ? engine_follows_pattern(&shard->engine, conn_index(shard, conn), name) : engine_follows(&shard->engine, conn_index(shard, conn), name);
+}
+
+/* Subscribes to all; false: refused, and then all is as it was. So what is followed already, of which nothing could be taken back,
+ * comes when all that is new has found room; the patterns then once more, since which of them is the last one decides who rules. */
+static bool subscribe_all(struct shard *shard, struct conn *conn, struct topics_asked *asked, const struct subscribe_options *options, struct subscribed *subscribed)
+{
+    bool follows_some = conn->subscriber.subscriptions_count + conn->subscriber.patterns_count > 0;
+    for (int pass = 0; pass <= follows_some; pass++) {
+        for (uint32_t i = 0; i < asked->count; i++) {
+            fetch_ahead(shard, asked, i);
+            if (follows_some && (pass == 0 ? is_followed(shard, conn, &asked->list[i]) : subscribed[i].made && !asked->list[i].pattern)) continue;
+            if (asked->list[i].pattern ? subscribe_pattern(shard, conn, asked, i, options, &subscribed[i]) : subscribe_name(shard, conn, asked, i, options, &subscribed[i])) continue;
+            for (uint32_t made = 0; made < asked->count; made++)
+                if (subscribed[made].made) subscribing_end(shard, conn, &asked->list[made]);
+            return false;
+        }
     }
-    return NULL;
+    return true;
 }
 
 static void write_ack(struct shard *shard, struct conn *conn, struct span id, const struct topics_asked *asked, const struct subscribed *subscribed)
@@ -131,32 +190,35 @@ static void tell_covered(void *context, const struct subscribe_ask *ask, const s
 
 static void cover(struct shard *shard, struct conn *conn, const struct topics_asked *asked)
 {
-    for (uint32_t i = 0; i < asked->count; i++) {
+    for (uint32_t i = asked->count; i-- > 0;) { /* the last one rules, and is told as "by" */
         if (!asked->list[i].pattern) continue;
         struct covering covering = { shard, conn, asked, topics_asked_name(shard, &asked->list[i]) };
         engine_cover(&shard->engine, conn_index(shard, conn), covering.pattern, &(struct pattern_cover){ &covering, find_resume, tell_covered });
     }
 }
 
-const char *subscribing_begin(struct shard *shard, struct conn *conn, struct span id, bool ack, const struct topics_asked *asked,
-                             const struct subscribe_options *options, const char **why)
+bool subscribing_begin(struct shard *shard, struct conn *conn, struct span id, bool ack, struct topics_asked *asked, const struct subscribe_options *options)
 {
+    if (!within_limits(shard, conn, asked)) return false;
     struct subscribed *subscribed = calloc(asked->count, sizeof *subscribed);
     CHECK(subscribed);
-    *why = subscribe_all(shard, conn, asked, options, subscribed);
-    if (!*why && ack) write_ack(shard, conn, id, asked, subscribed);
+    bool done = subscribe_all(shard, conn, asked, options, subscribed);
+    if (done && ack) write_ack(shard, conn, id, asked, subscribed);
     /* Without an ack the epoch of what is new is told before its first update; unborn topics are announced at their birth. */
-    for (uint32_t i = 0; !*why && !ack && i < asked->count; i++)
+    for (uint32_t i = 0; done && !ack && i < asked->count; i++)
         if (subscribed[i].reply.born && subscribed[i].made)
             message_topic(shard, conn, topics_asked_name(shard, &asked->list[i]), span_of(subscribed[i].reply.epoch, EPOCH_BYTES), subscribed[i].reply.seq, SPAN_NONE,
                           subscribed[i].resume ? subscribed[i].reply.resumed : -1);
-    if (!*why) cover(shard, conn, asked);
+    if (done) cover(shard, conn, asked);
     free(subscribed);
-    return *why ? "too_many_topics" : NULL;
+    return done;
 }
 
-static enum readiness prepare_one(struct shard *shard, struct conn *conn, struct span name, bool pattern, const char **code, const char **why)
+/* What was asked, as the link says it; READY_NEVER: refused. */
+static enum readiness prepare_one(struct shard *shard, struct conn *conn, struct topics_asked *asked, uint32_t i)
 {
+    struct span name = topics_asked_name(shard, &asked->list[i]);
+    bool pattern = asked->list[i].pattern;
     uint32_t ticket = pending_make(shard, conn, PENDING_LIVE, 0);
     enum link_result result = ticket == TICKET_NONE ? LINK_FULL
                               : pattern             ? engine_prepare_pattern(&shard->engine, name, ticket)
@@ -168,9 +230,9 @@ static enum readiness prepare_one(struct shard *shard, struct conn *conn, struct
     }
     pending_drop(shard, ticket);
     if (result == LINK_DONE) return READY;
-    if (result == LINK_FULL && !conn_stall(shard, conn)) return NOT_READY;
-    *code = result == LINK_FULL ? "busy" : "too_many_topics";
-    *why = result == LINK_FULL ? "the topic's shard has had no room for another request for a second" : pattern ? NO_ROOM_WHY : limit_hit(shard, conn, LIMIT_TOPICS);
+    if (result == LINK_REFUSED) refuse(shard, asked, i, pattern ? NO_ROOM_WHY : limit_hit(shard, conn, LIMIT_TOPICS));
+    else if (!conn_stall(shard, conn)) return NOT_READY;
+    else topics_asked_refuse(asked, "busy", "its shard has had no room for another request for a second", name);
     return READY_NEVER;
 }
 
@@ -181,7 +243,7 @@ struct latest {
 };
 
 /* Asks for all names that are not known here, without waiting for each. */
-static enum readiness prepare_names(struct shard *shard, const struct conn *conn, const struct topics_asked *asked, struct latest *latest, const char **code, const char **why)
+static enum readiness prepare_names(struct shard *shard, const struct conn *conn, struct topics_asked *asked, struct latest *latest)
 {
     uint32_t sent = 0;
     for (uint32_t i = 0; i < asked->count && sent < ASKS_OF_CONN_MAX; i++) {
@@ -191,8 +253,7 @@ static enum readiness prepare_names(struct shard *shard, const struct conn *conn
         enum link_result result = engine_prepare_quietly(&shard->engine, topics_asked_name(shard, &asked->list[i]), conn->subscriber.format, &order);
         if (result == LINK_DONE) continue;
         if (result == LINK_REFUSED) {
-            *code = "too_many_topics";
-            *why = "more topics than limits.topics allows";
+            refuse_at_limit(shard, conn, asked, i, LIMIT_TOPICS);
             return READY_NEVER;
         }
         sent++;
@@ -203,26 +264,31 @@ static enum readiness prepare_names(struct shard *shard, const struct conn *conn
     return sent > 0 ? NOT_READY : READY;
 }
 
-enum readiness subscribing_prepare(struct shard *shard, struct conn *conn, const struct topics_asked *asked, const char **code, const char **why)
+/* Names that are too many even where the connection follows nothing are not asked for at all. */
+static bool names_fit(struct shard *shard, const struct conn *conn, struct topics_asked *asked)
 {
-    if (asked->count - asked->patterns_count > shard->settings->limits_subscriptions) {
-        *code = "too_many_topics";
-        *why = limit_hit(shard, conn, LIMIT_SUBSCRIPTIONS);
-        return READY_NEVER;
+    uint64_t names = 0;
+    if (asked->count <= shard->settings->limits_subscriptions) return true;
+    for (uint32_t i = 0; i < asked->count; i++) {
+        names += !asked->list[i].pattern;
+        if (names > shard->settings->limits_subscriptions) return refuse_at_limit(shard, conn, asked, i, LIMIT_SUBSCRIPTIONS);
     }
+    return true;
+}
+
+enum readiness subscribing_prepare(struct shard *shard, struct conn *conn, struct topics_asked *asked)
+{
+    if (!names_fit(shard, conn, asked)) return READY_NEVER;
     enum readiness readiness = READY;
     if (shard->settings->shards > 1) {
         struct latest latest;
         for (uint32_t home = 0; home < shard->settings->shards; home++) latest.topic[home] = POOL_NONE;
-        readiness = prepare_names(shard, conn, asked, &latest, code, why);
-        for (uint32_t home = 0; readiness == NOT_READY && home < shard->settings->shards && !conn->stalled; home++) {
-            if (latest.topic[home] == POOL_NONE) continue;
-            struct span name = topics_asked_name(shard, &asked->list[latest.topic[home]]);
-            if (prepare_one(shard, conn, name, false, code, why) == READY_NEVER) return READY_NEVER;
-        }
+        readiness = prepare_names(shard, conn, asked, &latest);
+        for (uint32_t home = 0; readiness == NOT_READY && home < shard->settings->shards && !conn->stalled; home++)
+            if (latest.topic[home] != POOL_NONE && prepare_one(shard, conn, asked, latest.topic[home]) == READY_NEVER) return READY_NEVER;
         for (uint32_t i = 0; readiness != READY_NEVER && i < asked->count && asked->patterns_count > 0 && !conn->stalled; i++) {
             if (!asked->list[i].pattern || conn->awaits >= ASKS_OF_CONN_MAX) continue;
-            enum readiness one = prepare_one(shard, conn, topics_asked_name(shard, &asked->list[i]), true, code, why);
+            enum readiness one = prepare_one(shard, conn, asked, i);
             if (one != READY) readiness = one;
         }
     }

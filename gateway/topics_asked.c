@@ -34,20 +34,21 @@ struct span topics_asked_name(const struct shard *shard, const struct topic_aske
     return in_arena(shard, topic->name_at, topic->name_bytes);
 }
 
-static bool fault(struct topics_asked *asked, const char *code, const char *why, struct span name)
+bool topics_asked_refuse(struct topics_asked *asked, const char *code, const char *why, struct span name)
 {
     asked->code = code;
-    int shown = name.size > 64 ? 64 : (int)name.size;
+    int shown = name.size > TOPIC_NAME_BYTES_MAX ? TOPIC_NAME_BYTES_MAX : (int)name.size;
+    while ((size_t)shown < name.size && shown > 0 && ((uint8_t)name.bytes[shown] & 0xc0) == 0x80) shown--; /* no character is cut */
     if (name.bytes) snprintf(asked->why, sizeof asked->why, "topic \"%.*s\": %s", shown, name.bytes, why);
     else snprintf(asked->why, sizeof asked->why, "%s", why);
     return false;
 }
 
-static struct topic_asked *find(const struct shard *shard, const struct topics_asked *asked, struct span name, uint32_t hash)
+static const struct topic_asked *find(const struct shard *shard, const struct topics_asked *asked, struct span name, uint32_t hash)
 {
     const struct table *table = &asked->by_name;
     for (uint32_t at = table_first(table, hash); at != TABLE_NONE; at = table_following(table, hash, at)) {
-        struct topic_asked *topic = &asked->list[table->slots[at].index];
+        const struct topic_asked *topic = &asked->list[table->slots[at].index];
         if (span_equals(topics_asked_name(shard, topic), name)) return topic;
     }
     return NULL;
@@ -58,11 +59,16 @@ static uint32_t hash_of(const struct shard *shard, struct span name)
     return (uint32_t)siphash(shard->engine.settings.hash_key, name);
 }
 
+bool topics_asked_names(const struct shard *shard, const struct topics_asked *asked, struct span name)
+{
+    return find(shard, asked, name, hash_of(shard, name)) != NULL;
+}
+
 bool topics_asked_add(struct shard *shard, struct topics_asked *asked, struct span name)
 {
     bool pattern = topic_pattern_is(name);
     const char *why = pattern ? topic_pattern_fault(name) : topic_name_fault(name);
-    if (why) return fault(asked, "bad_topic", why, name);
+    if (why) return topics_asked_refuse(asked, "bad_topic", why, name);
     uint32_t hash = hash_of(shard, name);
     if (find(shard, asked, name, hash)) return true; /* a repeated topic counts once */
     if (asked->count == asked->capacity) {
@@ -92,15 +98,15 @@ enum { NAME_ROOM = 4 * TOPIC_NAME_BYTES_MAX };
 bool topics_asked_add_array(struct shard *shard, struct topics_asked *asked, const struct json_value *array)
 {
     struct json_value element;
-    if (array->kind != JSON_ARRAY) return fault(asked, "bad_request", "\"topics\" must be an array of topic names", SPAN_NONE);
+    if (array->kind != JSON_ARRAY) return topics_asked_refuse(asked, "bad_request", "\"topics\" must be an array of topic names", SPAN_NONE);
     for (size_t at = 0; json_array_next(array->text, &at, &element);) {
         char room[NAME_ROOM];
         struct span name;
-        if (element.kind != JSON_STRING) return fault(asked, "bad_request", "\"topics\" must hold strings only", SPAN_NONE);
-        if (!plain(&element, room, sizeof room, &name)) return fault(asked, "bad_topic", "is not a valid name", json_string_inside(&element));
+        if (element.kind != JSON_STRING) return topics_asked_refuse(asked, "bad_request", "\"topics\" must hold strings only", SPAN_NONE);
+        if (!plain(&element, room, sizeof room, &name)) return topics_asked_refuse(asked, "bad_topic", "is not a valid name", json_string_inside(&element));
         if (!topics_asked_add(shard, asked, name)) return false;
     }
-    return asked->count > 0 || fault(asked, "bad_request", "\"topics\" is empty", SPAN_NONE);
+    return asked->count > 0 || topics_asked_refuse(asked, "bad_request", "\"topics\" is empty", SPAN_NONE);
 }
 
 bool topics_asked_add_list(struct shard *shard, struct topics_asked *asked, struct span list)
@@ -153,13 +159,13 @@ void topics_asked_resume_at(struct shard *shard, struct topics_asked *asked, str
 bool topics_asked_resume(struct shard *shard, struct topics_asked *asked, const struct json_value *object)
 {
     struct json_value key, point, epoch;
-    if (object->kind != JSON_OBJECT) return fault(asked, "bad_request", "\"resume\" must be an object of topics with epoch and seq", SPAN_NONE);
+    if (object->kind != JSON_OBJECT) return topics_asked_refuse(asked, "bad_request", "\"resume\" must be an object of topics with epoch and seq", SPAN_NONE);
     for (size_t at = 0; json_member_next(object->text, &at, &key, &point);) {
         char room[NAME_ROOM], epoch_room[64];
         struct span name, epoch_text;
         int64_t seq;
         if (!read_point(&point, &epoch, &seq))
-            return fault(asked, "bad_request", "each topic of \"resume\" must have an \"epoch\" (string) and a \"seq\" (whole number)", json_string_inside(&key));
+            return topics_asked_refuse(asked, "bad_request", "each topic of \"resume\" must have an \"epoch\" (string) and a \"seq\" (whole number)", json_string_inside(&key));
         if (!plain(&key, room, sizeof room, &name)) continue; /* no name: nothing covers it, and that is ignored */
         if (!plain(&epoch, epoch_room, sizeof epoch_room, &epoch_text)) epoch_text = SPAN_LITERAL("?");
         topics_asked_resume_at(shard, asked, name, epoch_text, (uint64_t)seq);

@@ -30,14 +30,17 @@ struct topics_asked {
     struct resume_point *points; /* owned */
     uint32_t             points_count, points_capacity;
     struct table         points_by_name;
-    const char         *code; /* of the fault: bad_topic, bad_request */
+    const char         *code; /* of the fault: bad_topic, bad_request, too_many_topics, busy */
     char                why[256];
 };
 
 void topics_asked_init(struct shard *shard, struct topics_asked *asked);
 void topics_asked_free(struct topics_asked *asked);
 
-/* Each fills in code and why, and returns false, where something is wrong. */
+/* Fills in code and why, which names the topic (SPAN_NONE: none); returns false. */
+bool topics_asked_refuse(struct topics_asked *asked, const char *code, const char *why, struct span name);
+
+/* Each refuses where something is wrong. */
 bool topics_asked_add(struct shard *shard, struct topics_asked *asked, struct span name);
 bool topics_asked_add_array(struct shard *shard, struct topics_asked *asked, const struct json_value *array);
 bool topics_asked_add_list(struct shard *shard, struct topics_asked *asked, struct span list); /* separated by commas */
@@ -46,6 +49,8 @@ bool topics_asked_resume(struct shard *shard, struct topics_asked *asked, const 
 /* One topic's, known otherwise. */
 void topics_asked_resume_at(struct shard *shard, struct topics_asked *asked, struct span name, struct span epoch, uint64_t seq);
 
+/* Whether it is one of them. */
+bool topics_asked_names(const struct shard *shard, const struct topics_asked *asked, struct span name);
 struct span topics_asked_name(const struct shard *shard, const struct topic_asked *topic);
 /* Fills in what the request resumes of ask->topic, if anything. */
 struct subscribe_ask;

@@ -307,6 +307,28 @@ bool json_object_next(struct json_reader *reader, struct json_value *key, struct
     return false;
 }
 
+bool json_object_pass_deep(struct json_reader *reader)
+{
+    CHECK(reader->verdict == JSON_DEEP && !reader->done);
+    struct scan scan = scan_of(reader->text, reader->depth_max);
+    size_t open = reader->depth_max - 1; /* brackets of the member before the one too many, at which the reader stands */
+    for (const char *at = scan.begin + reader->at; at < scan.end; at++) {
+        if (*at == '"') {
+            at = pass_string(&scan, at);
+            if (!at) break;
+            at--;
+        } else if (*at == '{' || *at == '[') {
+            open++;
+        } else if ((*at == '}' || *at == ']') && --open == 0) {
+            reader->verdict = JSON_OK;
+            reader->at = (size_t)(at + 1 - scan.begin);
+            return true;
+        }
+    }
+    reader->verdict = JSON_SYNTAX;
+    return false;
+}
+
 /* Moves from a bracket or from behind an element to the next element; NULL at the closing bracket. */
 static const char *next_element(struct scan *scan, const char *at)
 {

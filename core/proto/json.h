@@ -47,6 +47,9 @@ struct json_reader {
 bool json_object_begin(struct json_reader *reader, struct span text, uint32_t depth_max);
 /* key: kind JSON_STRING, text with its quotes. False at the end or at a fault (see verdict). */
 bool json_object_next(struct json_reader *reader, struct json_value *key, struct json_value *value);
+/* After JSON_DEEP: goes on behind the member that is too deep, whose brackets are counted only: what else is wrong inside stays
+ * unseen. False where the text ends within it; the verdict is then JSON_SYNTAX. */
+bool json_object_pass_deep(struct json_reader *reader);
 
 /* Elements of an array that is already known to be valid (a json_value of kind JSON_ARRAY): moves *at (0 at first). */
 bool json_array_next(struct span array, size_t *at, struct json_value *element);

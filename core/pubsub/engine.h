@@ -150,15 +150,16 @@ struct pattern_cover {
 /* Subscribes to each topic with an update that the pattern covers, as far as this shard knows them: after engine_prepare_pattern()
  * all of them. What could be covered before a refusal stays. */
 enum subscribe_verdict engine_cover(struct engine *engine, uint32_t subscriber, struct span pattern, const struct pattern_cover *cover);
-/* How many those are. */
-uint32_t engine_count_matches(struct engine *engine, struct span pattern);
-void     engine_unsubscribe_pattern(struct engine *engine, uint32_t subscriber, struct span pattern);
+/* Visits those, until visit returns false. */
+void engine_visit_matches(struct engine *engine, struct span pattern, bool (*visit)(void *context, struct span topic), void *context);
+void engine_unsubscribe_pattern(struct engine *engine, uint32_t subscriber, struct span pattern);
 
 /* Does nothing where it is not subscribed by name. */
 void engine_unsubscribe(struct engine *engine, uint32_t subscriber, struct span topic);
 void engine_unsubscribe_all(struct engine *engine, uint32_t subscriber);
-/* Whether it is subscribed. */
+/* Whether it is subscribed, by name or for a pattern's sake; whether the pattern is. */
 bool engine_follows(const struct engine *engine, uint32_t subscriber, struct span topic);
+bool engine_follows_pattern(const struct engine *engine, uint32_t subscriber, struct span pattern);
 
 /* A subscriber's item is to be used: fills in its struct subscriber. */
 void subscriber_init(struct subscriber *subscriber);

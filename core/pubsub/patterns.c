@@ -69,6 +69,11 @@ static uint32_t find(const struct engine *engine, uint32_t subscriber, struct sp
     return POOL_NONE;
 }
 
+bool engine_follows_pattern(const struct engine *engine, uint32_t subscriber, struct span pattern)
+{
+    return find(engine, subscriber, pattern) != POOL_NONE;
+}
+
 static void unlink_sibling(struct engine *engine, uint32_t index)
 {
     struct patterns *patterns = &engine->patterns;
@@ -201,34 +206,35 @@ enum subscribe_verdict engine_cover(struct engine *engine, uint32_t subscriber, 
     return covering.verdict;
 }
 
-struct counting {
+struct visiting {
     struct engine *engine;
     struct span    pattern;
-    uint32_t       count;
+    bool (*visit)(void *context, struct span topic);
+    void *context;
+    bool  done;
 };
 
-static bool count_match(void *context, struct span topic)
+static bool visit_match(void *context, struct span topic)
 {
-    (void)topic;
-    ((struct counting *)context)->count++;
-    return true;
+    struct visiting *visiting = context;
+    visiting->done = !visiting->visit(visiting->context, topic);
+    return !visiting->done;
 }
 
-static bool count_local(void *context, struct span topic)
+static bool visit_local(void *context, struct span topic)
 {
-    struct counting *counting = context;
-    struct engine *engine = counting->engine;
+    struct visiting *visiting = context;
+    struct engine *engine = visiting->engine;
     const struct local_topic *local = local_topic_at(&engine->locals, locals_find(&engine->locals, topic, engine_name_hash(engine, topic), FORMAT_JSON));
-    if ((local_topic_born(local) || local->newborn) && topic_pattern_matches(counting->pattern, topic)) counting->count++;
-    return true;
+    bool there = (local_topic_born(local) || local->newborn) && topic_pattern_matches(visiting->pattern, topic);
+    return !there || visit_match(context, topic);
 }
 
-uint32_t engine_count_matches(struct engine *engine, struct span pattern)
+void engine_visit_matches(struct engine *engine, struct span pattern, bool (*visit)(void *context, struct span topic), void *context)
 {
-    struct counting counting = { engine, pattern, 0 };
-    home_match(&engine->home, pattern, count_match, &counting);
-    locals_visit(&engine->locals, pattern_prefix(pattern), count_local, &counting);
-    return counting.count;
+    struct visiting visiting = { engine, pattern, visit, context, false };
+    home_match(&engine->home, pattern, visit_match, &visiting);
+    if (!visiting.done) locals_visit(&engine->locals, pattern_prefix(pattern), visit_local, &visiting);
 }
 
 static void note_cover(void *context, uint32_t pattern)

@@ -288,6 +288,36 @@ static void a_fault_shows_when_it_is_reached(void **state)
     }
 }
 
+static void what_is_too_deep_is_passed_and_what_stands_behind_it_is_read(void **state)
+{
+    static const struct {
+        const char       *text;
+        const char       *members; /* the first letter of the name of each that was handed out, ! for one that was too deep */
+        enum json_verdict verdict;
+        size_t            at;
+    } facts[] = { /* three levels are allowed */
+        { "{\"a\":[[[1]]],\"b\":2}x", "!b", JSON_OK, 19 }, { "{\"a\":[[[]]]}", "!", JSON_OK, 12 }, { "{\"a\":1,\"b\":{\"x\":[{\"y\":[]}]} ,\"c\":[[]]}", "a!c", JSON_OK, 38 },
+        { "{\"a\":[[[\"]]]\\\"]\"]]],\"b\":2}", "!b", JSON_OK, 26 }, { "{\"a\":[[[1]]],\"b\":[[[2]]]}", "!!", JSON_OK, 25 }, { "{\"a\":[[1,[]],[[2]]],\"b\":1}", "!b", JSON_OK, 26 },
+        { "{\"a\":[[[nonsense]]],\"b\":1}", "!b", JSON_OK, 26 }, { "{\"a\":[[[1]]]", "!", JSON_SYNTAX, 12 }, { "{\"a\":[[[1]],\"b\":2}", "!", JSON_SYNTAX, 18 }, { "{\"a\":[[[\"", "!", JSON_SYNTAX, 7 },
+        { "{\"a\":[[[", "!", JSON_SYNTAX, 7 }, { "{\"a\":[[[\"\xff\"]]]}", "!", JSON_SYNTAX, 7 }, { "{\"a\":[[[1]]] \"b\":2}", "!", JSON_SYNTAX, 13 }, { "{\"a\":[[[1]]],}", "!", JSON_SYNTAX, 13 },
+    };
+    for (size_t i = 0; i < COUNT_OF(facts); i++) {
+        struct json_reader reader;
+        struct json_value key, value;
+        struct span copy = guard_span(span_of_string(facts[i].text));
+        char members[8] = "";
+        assert_true(json_object_begin(&reader, copy, 3));
+        do {
+            while (json_object_next(&reader, &key, &value)) strncat(members, key.text.bytes + 1, 1);
+            if (reader.verdict == JSON_DEEP) strcat(members, "!");
+        } while (reader.verdict == JSON_DEEP && json_object_pass_deep(&reader));
+        assert_string_equal(members, facts[i].members);
+        assert_int_equal(reader.verdict, facts[i].verdict);
+        assert_int_equal(reader.at, facts[i].at);
+        guard_free(copy.bytes);
+    }
+}
+
 static void elements_of_an_array(void **state)
 {
     struct json_value element;
@@ -363,6 +393,7 @@ int main(void)
         cmocka_unit_test(members_come_in_order_with_what_follows_left_alone),
         cmocka_unit_test(no_object_is_told_from_no_json),
         cmocka_unit_test(a_fault_shows_when_it_is_reached),
+        cmocka_unit_test(what_is_too_deep_is_passed_and_what_stands_behind_it_is_read),
         cmocka_unit_test(elements_of_an_array),
         cmocka_unit_test(random_texts_are_read_as_the_twin_reads_them),
     };
