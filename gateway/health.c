@@ -12,7 +12,7 @@
 #include "gateway/settings_read.h"
 
 #define PATIENCE_NS INT64_C(3000000000) /* less than the time that a container engine leaves a probe: see deploy/ */
-#define URL_BYTES 2048
+#define URL_BYTES   2048
 
 enum { STATUS_LINE_BYTES = sizeof "HTTP/1.1 200" - 1 };
 
@@ -76,15 +76,16 @@ static int ask(const struct client_url *url, const char *path, char *why)
     int64_t deadline_ns = client_now_ns() + PATIENCE_NS;
     bool bare = url->target.size == 0 || span_is(url->target, "/");
     int size = snprintf(request, sizeof request, "GET %.*s HTTP/1.1\r\nHost: %s%s%s:%s\r\nConnection: close\r\n\r\n",
-                        bare ? (int)strlen(path) : (int)url->target.size, bare ? path : url->target.bytes, url->bracketed ? "[" : "", url->host, url->bracketed ? "]" : "",
-                        url->port);
+                        bare ? (int)strlen(path) : (int)url->target.size, bare ? path : url->target.bytes,
+                        url->bracketed ? "[" : "", url->host, url->bracketed ? "]" : "", url->port);
     int descriptor = client_dial(url, -1, deadline_ns, why);
     if (descriptor < 0) return 0;
     const char *fault = send_all(descriptor, request, (size_t)size, deadline_ns);
     if (!fault) fault = receive_all(descriptor, answer, STATUS_LINE_BYTES, deadline_ns);
     close(descriptor);
     const char *digits = answer + STATUS_LINE_BYTES - 3;
-    if (!fault && (strncmp(answer, "HTTP/1.", 7) != 0 || strspn(digits, "0123456789") != 3)) fault = "what answers there does not speak HTTP/1.1";
+    if (!fault && (strncmp(answer, "HTTP/1.", 7) != 0 || strspn(digits, "0123456789") != 3))
+        fault = "what answers there does not speak HTTP/1.1";
     if (fault) {
         snprintf(why, CLIENT_WHY_BYTES, "%s", fault);
         return 0;
@@ -117,7 +118,8 @@ int health_main(int argc, char **argv)
     if (argc == first + 1 && argv[first][0] != '-') return judge(argv[first], alive);
     int result = configuration_read(&configuration, argc - first, argv + first, why, sizeof why);
     if (result > 0) {
-        printf("usage: ringcast health [--alive] [URL | --config FILE | --listen ADDRESS]\n\nExit status 0 where GET /readyz is answered by 200 (--alive: where GET /healthz is answered at all), else 1.\n");
+        printf("usage: ringcast health [--alive] [URL | --config FILE | --listen ADDRESS]\n\nExit status 0 where GET "
+               "/readyz is answered by 200 (--alive: where GET /healthz is answered at all), else 1.\n");
         return 0;
     }
     if (result == 0 && health_url(configuration.settings.listen, "", url, sizeof url)) return judge(url, alive);

@@ -99,12 +99,12 @@ struct shard {
 /* All shards of the process, and what joins them. Made by the main thread; afterwards each shard touches itself alone, but for
  * the counters and the wake-ups of the others and of the main thread. */
 struct gateway {
-    struct shard *shards;
-    uint32_t      shards_count;
-    struct wires *wires;
+    struct shard    *shards;
+    uint32_t         shards_count;
+    struct wires    *wires;
     struct inherited inherited; /* listening sockets that were handed over */
-    struct wake   main_wake; /* the main thread's, for reports */
-    struct counters counters; /* the main thread's */
+    struct wake      main_wake; /* the main thread's, for reports */
+    struct counters  counters;  /* the main thread's */
 };
 
 /* By the main thread. 0 or -1 with a plain sentence in `why`. The listener is bound when it returns.
