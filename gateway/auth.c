@@ -264,7 +264,7 @@ static struct credential *judge_token(const struct auth *auth, struct span token
 struct credential *auth_judge(const struct auth *auth, struct span token, uint64_t wall_us, const char **why)
 {
     uint8_t digest[SHA256_BYTES];
-    *why = "the key is not right";
+    *why = "the key or token is not right";
     if (!crypto_sha256(token, digest)) return NULL;
     const struct api_key *key = find_key(auth, digest);
     if (key) {

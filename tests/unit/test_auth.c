@@ -128,7 +128,7 @@ static void attacks_are_refused(void **state)
     }
     token = sign(HS256, "{}", SPAN_LITERAL(SECRET));
     expect(auth, span_of(token.bytes, token.size - 43), "signature", "no signature at all");
-    expect(auth, span_of(token.bytes, token.size - 44), "key is not right", "no third part");
+    expect(auth, span_of(token.bytes, token.size - 44), "is not right", "no third part");
     text_free(&token);
 
     /* a public key as the secret of an HMAC: PEM with and without its end, DER, modulus, point; an empty one, a JWK's text */
