@@ -119,6 +119,10 @@ struct auth *auth_make(const struct settings *settings, const char *publish_key,
     bool works = crypto_start();
     if (!works) snprintf(why, why_size, "the cryptography library does not start");
     bool made = works && add_settings(auth, settings, publish_key, why, why_size) && add_files(auth, settings, &seen, why, why_size);
+    if (made && settings->auth_required && !auth_is_on(auth)) {
+        snprintf(why, why_size, "auth.required is set, but no key: nobody could come in; set auth.keys, auth.jwt-secret, auth.jwt-key, auth.jwks or auth.admin-key");
+        made = false;
+    }
     if (made && !crypto_sha256(text_span(&seen), auth->digest)) {
         snprintf(why, why_size, "no SHA-256: the cryptography library does not work");
         made = false;
@@ -264,8 +268,8 @@ static struct credential *judge_token(const struct auth *auth, struct span token
 struct credential *auth_judge(const struct auth *auth, struct span token, uint64_t wall_us, const char **why)
 {
     uint8_t digest[SHA256_BYTES];
-    *why = "the key is not right";
-    if (!crypto_sha256(token, digest)) return NULL;
+    *why = "the key or token is not right";
+    if (token.size == 0 || !crypto_sha256(token, digest)) return NULL; /* nothing is no key, whatever a file says */
     const struct api_key *key = find_key(auth, digest);
     if (key) {
         struct credential *credential = make(CREDENTIAL_KEY, digest);

@@ -11,7 +11,7 @@
 #include "core/base/check.h"
 #include "core/proto/base64.h"
 
-enum { FILE_BYTES_MAX = 64 * 1024 * 1024, NAME_BYTES_MAX = 64 };
+enum { FILE_BYTES_MAX = 64 * 1024 * 1024, NAME_BYTES_MAX = 64, DIGEST_DIGITS = 64 };
 
 __attribute__((format(printf, 3, 4))) static bool refuse(char *why, size_t why_size, const char *format, ...)
 {
@@ -72,7 +72,7 @@ static int digit_of(char c)
 
 static bool read_digest(struct span text, uint8_t digest[SHA256_BYTES])
 {
-    if (text.size != 2 * SHA256_BYTES) return false;
+    if (text.size != DIGEST_DIGITS) return false;
     for (size_t i = 0; i < SHA256_BYTES; i++) {
         int high = digit_of(text.bytes[2 * i]), low = digit_of(text.bytes[2 * i + 1]);
         if (high < 0 || low < 0) return false;

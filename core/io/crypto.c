@@ -77,18 +77,19 @@ static bool verify_rsa(const struct crypto_key *key, struct span bytes, struct s
     return right;
 }
 
-enum { HALF_BYTES = 32 }; /* of a point or a signature on P-256 */
+enum { HALF_BYTES = 32, PAIR_BYTES = 64 }; /* of a point or a signature on P-256 */
 
 static bool verify_p256(const struct crypto_key *key, struct span bytes, struct span signature)
 {
-    byte digest[SHA256_BYTES], der[2 * HALF_BYTES + 16];
+    byte digest[SHA256_BYTES], der[PAIR_BYTES + 16], point[PAIR_BYTES]; /* the library wants one that it might write to */
     word32 der_bytes = sizeof der;
     const byte *r = bytes_of(signature), *s = r + HALF_BYTES;
     int verified = 0;
     ecc_key ecc;
-    if (signature.size != 2 * HALF_BYTES || !crypto_sha256(bytes, digest) || wc_ecc_init(&ecc)) return false;
+    if (signature.size != PAIR_BYTES || !crypto_sha256(bytes, digest) || wc_ecc_init(&ecc)) return false;
+    memcpy(point, key->bytes, sizeof point);
     if (wc_ecc_rs_raw_to_sig(r, HALF_BYTES, s, HALF_BYTES, der, &der_bytes) == 0
-        && wc_ecc_import_unsigned(&ecc, (byte *)(uintptr_t)key->bytes, (byte *)(uintptr_t)(key->bytes + HALF_BYTES), NULL, ECC_SECP256R1) == 0
+        && wc_ecc_import_unsigned(&ecc, point, point + HALF_BYTES, NULL, ECC_SECP256R1) == 0
         && wc_ecc_verify_hash(der, der_bytes, digest, sizeof digest, &verified, &ecc) != 0)
         verified = 0;
     wc_ecc_free(&ecc);

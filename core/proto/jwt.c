@@ -39,7 +39,7 @@ static const char *add_name(struct names *names, const struct json_value *key)
 static bool is_blank(struct span text)
 {
     for (size_t i = 0; i < text.size; i++)
-        if (!memchr(" \t\r\n", text.bytes[i], 4)) return false;
+        if (text.bytes[i] != ' ' && text.bytes[i] != '\t' && text.bytes[i] != '\r' && text.bytes[i] != '\n') return false;
     return true;
 }
 

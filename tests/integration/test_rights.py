@@ -10,7 +10,7 @@ import time
 import unittest
 from urllib.parse import quote
 
-from client import PATIENCE, TooLate, Ws, path_of
+from client import PATIENCE, Http, TooLate, Ws, path_of
 from gateway import RINGCAST, Gateway, GatewayTest, environment
 from sse import Sse
 from tokens import SECRET, Signer, claims_of, hs256, token
@@ -217,6 +217,23 @@ class RightsTest(ShutTest):
             self.assertError(self.fetch("GET", f"/v1/topics/AAPL?token={quote(wrong)}"), 401, "unauthorized")
         self.assertError(self.fetch("GET", "/v1/topics/AAPL", [("Authorization", f"Basic {READER}")]), 401, "unauthorized")
         self.assertError(self.fetch("GET", "/v1/topics/AAPL", [("Authorization", "Bearer")]), 401, "unauthorized")
+
+    def test_each_request_shows_its_own(self):
+        self.put("AAPL")
+        http, path = self.http(), path_of("AAPL")
+        for headers, status in ((bearer(ADMIN), 200), ((), 401), (bearer(READER), 200), (bearer(PUBLISHER), 403), ([("X-API-Key", "x")], 401), ((), 401), (bearer(ADMIN), 200)):
+            http.request("GET", path, headers)
+            self.assertEqual(http.response().status, status, headers)
+        http.request("GET", path, bearer(ADMIN)).request("GET", path).request("POST", path, bearer(PUBLISHER), b"1").request("POST", path, (), b"1")  # in one go
+        self.assertEqual([http.response().status for _ in range(4)], [200, 401, 200, 401])
+        ws = Ws.__new__(Ws)
+        Http.__init__(ws, self.port)
+        self.addCleanup(ws.close)
+        ws.request("GET", path, bearer(ADMIN))
+        self.assertEqual(ws.response().status, 200)
+        ws.upgrade()
+        self.assertEqual(ws.read()["op"], "hello")
+        self.assertEqual(self.subscribe_code(ws, "AAPL"), "unauthorized")
 
     def test_topics_of_the_query_need_their_right(self):
         for add, code, close in (((), "unauthorized", 4401), (bearer(READER), "forbidden", 4403)):
