@@ -205,6 +205,7 @@ static void measure(struct contest *self, const struct peer *peer, enum contest_
     result->published_per_s = (double)(self->publisher.published - published) / seconds;
     result->peer_busy = (double)(process_ns(&peer->process) - peer_ns) * 1e-9 / seconds;
     result->load_busy = usage_cpu(before, after);
+    result->load_own = usage_process(before, after);
     result->delay_p50_ns = histogram_at(&self->delays, 0.5);
     result->delay_p99_ns = histogram_at(&self->delays, 0.99);
     result->delay_max_ns = histogram_at(&self->delays, 1);

@@ -26,7 +26,8 @@ struct contest_plan {
 struct contest_result {
     bool     done;
     double   delivered_per_s, published_per_s;
-    double   peer_busy, load_busy; /* shares of a CPU */
+    double   peer_busy, load_busy; /* shares of a CPU; load_busy: of the load's CPU, whoever used it */
+    double   load_own;             /* of that, the load itself */
     uint64_t least, most;          /* updates to a connection */
     uint32_t closed;               /* connections that the peer ended */
     bool     stuck;                /* a window that never emptied: updates were lost */

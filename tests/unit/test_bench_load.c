@@ -95,18 +95,19 @@ static void a_frame_that_is_too_short_is_refused_with_what_would_do(void **state
 
 static void each_peer_makes_a_message_of_the_same_size(void **state)
 {
-    for (int kind = 0; kind < peer_kinds_count; kind++)
-        for (uint64_t number = 1; number < 2000000; number = number * 7 + 1) {
-            char payload[256], request[1024];
-            uint32_t size = peer_payload_write(&peer_kinds[kind], number, 1763812345678901, 98, payload);
-            assert_int_equal(size + peer_envelope_bytes(&peer_kinds[kind], number, 98), 98);
-            uint32_t request_size = peer_request_write(&peer_kinds[kind], span_of(payload, size), request);
-            assert_true(request_size >= size && memmem(request, request_size, payload, size));
-            char length[32];
-            snprintf(length, sizeof length, peer_kinds[kind].dialect == PEER_NATS ? "PUB bench %u\r\n" : "Content-Length: %u\r\n", size);
-            bool has_length = peer_kinds[kind].dialect == PEER_NATS || peer_kinds[kind].dialect == PEER_HTTP;
-            assert_int_equal(memmem(request, request_size, length, strlen(length)) != NULL, has_length);
-        }
+    const uint32_t sizes[] = { 98, 123, 126, 496, 1996 };
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
+        for (int kind = 0; kind < peer_kinds_count; kind++)
+            for (uint64_t number = 1; number < 2000000; number = number * 7 + 1) {
+                char payload[2048], request[2048 + PEER_REQUEST_BYTES_MAX], length[32];
+                enum peer_dialect dialect = peer_kinds[kind].dialect;
+                uint32_t size = peer_payload_write(&peer_kinds[kind], number, 1763812345678901, sizes[s], payload);
+                assert_int_equal(size + peer_envelope_bytes(&peer_kinds[kind], number, sizes[s]), sizes[s]);
+                uint32_t request_size = peer_request_write(&peer_kinds[kind], span_of(payload, size), request);
+                assert_true(request_size >= size && memmem(request, request_size, payload, size));
+                snprintf(length, sizeof length, dialect == PEER_NATS ? "PUB bench %u\r\n" : "Content-Length: %u\r\n", size);
+                assert_int_equal(memmem(request, request_size, length, strlen(length)) != NULL, dialect == PEER_NATS || dialect == PEER_HTTP);
+            }
 }
 
 static void a_commands_words_are_read(void **state)
