@@ -16,6 +16,7 @@
 
 #define PEERS_MAX  8
 #define ROUNDS_MAX 21
+#define UNPUBLISHED_MOST 0.01
 #define BUSY_MOST  0.90 /* of the load's CPU: beyond it the load measures itself */
 
 enum fact {
@@ -110,6 +111,10 @@ static void run_one(struct compare *self, int peer, enum contest_scenario scenar
     if (!result.done) return warn(self, "%s, %s: %s", one->kind->title, what, result.why);
     if (result.closed) warn(self, "%s, %s: it closed %u of the connections (%s)", one->kind->title, what, result.closed, result.why);
     if (result.stuck) return warn(self, "%s, %s: updates were lost and its window never emptied: this run does not count", one->kind->title, what);
+    double due = (double)result.unpublished + result.published_per_s * self->plan.seconds;
+    if ((double)result.unpublished > UNPUBLISHED_MOST * due || (double)result.missing > UNPUBLISHED_MOST * due * (double)self->plan.connections)
+        return warn(self, "%s, %s: it does not keep up: %llu of %.0f updates were not taken, %llu deliveries came over 2 s late or never: this run does not count",
+                    one->kind->title, what, (unsigned long long)result.unpublished, due, (unsigned long long)result.missing);
     if (result.load_busy > BUSY_MOST) {
         double *own = &self->busiest_own[peer][scenario];
         if (result.load_own > *own) *own = result.load_own;

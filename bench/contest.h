@@ -30,6 +30,8 @@ struct contest_result {
     double   load_own;             /* of that, the load itself */
     uint64_t least, most;          /* updates to a connection */
     uint32_t closed;               /* connections that the peer ended */
+    uint64_t unpublished;          /* due by the end, but never taken; of the delays */
+    uint64_t missing;              /* updates to a connection that did not come within a while after it; of the delays */
     bool     stuck;                /* a window that never emptied: updates were lost */
     double   resident_each;        /* bytes that the peer grew by for each connection, before the first update */
     double   resident_most, sockets_most; /* bytes while it ran; -1: not known */
