@@ -19,6 +19,7 @@
 #define START_NS        15000000000
 #define QUIET_NS        300000000   /* before it begins: late hellos */
 #define STUCK_NS        3000000000
+#define LATE_NS         2000000000
 #define MESSAGES_A_TURN 64
 #define SAMPLE_NS       250000000
 
@@ -34,6 +35,7 @@ struct contest {
     struct schedule       schedule;
     bool                  reading; /* each update is read; else bytes are counted alone */
     bool                  measuring;
+    int64_t               due_from_ns, due_until_ns; /* delays of what was due in between are counted, however late it comes */
     uint64_t              base;    /* the number of the last update before counting began */
     uint32_t              waiting_for_first;
     int64_t               sampled_ns;
@@ -67,6 +69,7 @@ static void on_piece(void *owner, uint32_t index, struct span piece, int64_t at_
             self->before[index] = stamp->number;
             continue;
         }
+        if (at_ns - delay_ns < self->due_from_ns || at_ns - delay_ns >= self->due_until_ns) continue;
         histogram_add(&self->delays, delay_ns);
         lasts_seen(&self->lasts, 0, stamp->number, delay_ns);
     }
@@ -180,6 +183,18 @@ static bool run(struct contest *self, enum contest_scenario scenario, double sec
     return true;
 }
 
+/* What was due within the measurement and is still on its way: without it the longest delays would be left out. */
+static void await_late(struct contest *self, uint64_t published_before)
+{
+    int64_t at_ns = now_ns(), until_ns = at_ns + LATE_NS;
+    uint64_t sent = self->publisher.published - published_before, expected = sent * (self->subscribers.count - self->subscribers.ended);
+    self->due_until_ns = at_ns;
+    self->result->unpublished = schedule_late(&self->schedule, at_ns);
+    while (self->delays.total < expected && now_ns() < until_ns && peer_publisher_listen(&self->publisher) == 0)
+        subscribers_turn(&self->subscribers, WAIT_MOST_NS);
+    self->result->missing = self->delays.total < expected ? expected - self->delays.total : 0;
+}
+
 static void measure(struct contest *self, const struct peer *peer, enum contest_scenario scenario)
 {
     struct contest_result *result = self->result;
@@ -189,6 +204,8 @@ static void measure(struct contest *self, const struct peer *peer, enum contest_
     histogram_clear(&self->delays);
     histogram_clear(&self->lasts.delays);
     self->measuring = true;
+    self->due_from_ns = scenario == CONTEST_DELAY ? (int64_t)self->schedule.due_ns - 1000 : now_ns(); /* stamps are whole microseconds */
+    self->due_until_ns = INT64_MAX;
     int64_t peer_ns = process_ns(&peer->process);
     struct usage before = machine_usage(self->plan->cpu);
     result->done = run(self, scenario, self->plan->seconds);
@@ -205,6 +222,8 @@ static void measure(struct contest *self, const struct peer *peer, enum contest_
     result->published_per_s = (double)(self->publisher.published - published) / seconds;
     result->peer_busy = (double)(process_ns(&peer->process) - peer_ns) * 1e-9 / seconds;
     result->load_busy = usage_cpu(before, after);
+    result->load_own = usage_process(before, after);
+    if (scenario == CONTEST_DELAY && result->done) await_late(self, published);
     result->delay_p50_ns = histogram_at(&self->delays, 0.5);
     result->delay_p99_ns = histogram_at(&self->delays, 0.99);
     result->delay_max_ns = histogram_at(&self->delays, 1);

@@ -26,9 +26,12 @@ struct contest_plan {
 struct contest_result {
     bool     done;
     double   delivered_per_s, published_per_s;
-    double   peer_busy, load_busy; /* shares of a CPU */
+    double   peer_busy, load_busy; /* shares of a CPU; load_busy: of the load's CPU, whoever used it */
+    double   load_own;             /* of that, the load itself */
     uint64_t least, most;          /* updates to a connection */
     uint32_t closed;               /* connections that the peer ended */
+    uint64_t unpublished;          /* due by the end, but never taken; of the delays */
+    uint64_t missing;              /* updates to a connection that did not come within a while after it; of the delays */
     bool     stuck;                /* a window that never emptied: updates were lost */
     double   resident_each;        /* bytes that the peer grew by for each connection, before the first update */
     double   resident_most, sockets_most; /* bytes while it ran; -1: not known */

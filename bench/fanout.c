@@ -18,9 +18,11 @@ static int measure(struct fanout *self)
         fanout_take_mark(self, &self->begin);
         histogram_clear(&self->verify.delays);
         histogram_clear(&self->lasts.delays);
-        self->verify.measuring = true;
+        self->verify.due_from_ns = now_ns();
+        self->verify.due_until_ns = INT64_MAX;
         fine = fanout_run(self, plan->seconds);
-        self->verify.measuring = false;
+        self->verify.due_until_ns = now_ns();
+        if (plan->rate > 0) self->unpublished = schedule_late(&self->schedule, self->verify.due_until_ns);
         fanout_take_mark(self, &self->end);
         if (asked) metrics_ask(&self->asked_after, plan->metrics_url, plan->metrics_key);
         metrics_await(&self->asked_before);

@@ -67,6 +67,7 @@ struct fanout {
     uint64_t *expected;      /* for each topic: what a connection that begins there has been owed since `owed_from` */
     uint64_t *swept_before;  /* for each topic: the publisher's count when the sweeping began */
     struct schedule schedule; /* with --rate */
+    uint64_t  unpublished;    /* due by the end of the measurement, and never written: the gateway did not take them */
     int64_t   sipped_ns;      /* the slow ones read last */
 
     double    connected_s;    /* all connections stood after */

@@ -5,6 +5,7 @@
 #include "bench/fanout.h"
 #include "bench/report.h"
 
+#define UNPUBLISHED_MOST 0.01 /* of those published */
 #define BUSY_MOST 0.90 /* of the load's own CPU; beyond it the load measures itself */
 
 static int by_size(const void *a, const void *b)
@@ -107,8 +108,15 @@ void fanout_tell_delays(struct report *report, const struct histogram *delays, c
 static void tell_delays(const struct fanout *self, struct report *report)
 {
     fanout_tell_delays(report, &self->verify.delays, "delay", "delay");
+    if (self->plan.rate > 0) report_count(report, "unpublished", "due, but not taken in time", self->unpublished, "updates");
+    if ((double)self->unpublished > UNPUBLISHED_MOST * (double)(self->end.published - self->begin.published))
+        report_warn(report, "the gateway did not take updates at this rate: those that were never sent have no delay, and this run does not count");
     if (!self->verify.lasts) return;
     report_count(report, "last_updates", "updates that all had", self->lasts.delays.total, "");
+    if (self->lasts.given_up > self->lasts.delays.total / 1000) {
+        report_warn(report, "too many updates were on their way at once: who was the last to get each is not known");
+        return;
+    }
     fanout_tell_delays(report, &self->lasts.delays, "last", "to the last subscriber");
 }
 

@@ -7,15 +7,18 @@
 
 #include "bench/histogram.h"
 
-#define LASTS_DEPTH 256 /* updates of a topic on their way at once; what is older and not with all is given up */
+/* Updates of a topic on their way at once; what is older and not with all is given up. So many entries in all, shared by the topics: */
+#define LASTS_ENTRIES   (1u << 18)
+#define LASTS_DEPTH_MIN 256
+#define LASTS_DEPTH_MAX 65536
 
 struct lasts {
-    uint32_t  topics;
+    uint32_t  topics, depth;
     uint32_t *followers; /* of each topic: how many have to come; the owner's to fill */
     struct lasts_update {
         uint64_t number; /* 0: none */
         uint32_t count;
-    } *updates;          /* LASTS_DEPTH for each topic */
+    } *updates;          /* depth for each topic */
     struct histogram delays; /* ns, of the last of each update */
     uint64_t  given_up;
 };

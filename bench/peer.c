@@ -80,7 +80,7 @@ static bool fill_in(struct peer *self, const char *from, const char *to)
     bool fine = in && out;
     if (in) fclose(in);
     if (out) fclose(out);
-    if (!fine) snprintf(self->why, sizeof self->why, "%s can't be copied to %s: --peers names the folder bench/peers", from, to);
+    if (!fine) snprintf(self->why, sizeof self->why, "%.150s can't be copied to %.100s: --peers names the folder bench/peers", from, to);
     return fine;
 }
 

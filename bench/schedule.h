@@ -24,6 +24,13 @@ static inline uint64_t schedule_owed(const struct schedule *schedule, int64_t at
     return late_ns < 0 ? 0 : (uint64_t)(late_ns / schedule->step_ns) + 1;
 }
 
+/* How many were due this long before, and are not sent yet: the rate is not kept. A sender that sleeps may be late by a little. */
+#define SCHEDULE_LATE_NS 50000000
+static inline uint64_t schedule_late(const struct schedule *schedule, int64_t at_ns)
+{
+    return schedule_owed(schedule, at_ns - SCHEDULE_LATE_NS);
+}
+
 /* So many were sent. */
 static inline void schedule_done(struct schedule *schedule, uint64_t count)
 {

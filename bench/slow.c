@@ -57,7 +57,7 @@ static int tell(struct slow *self, double per_s)
 {
     struct fanout *fanout = &self->fanout;
     struct report report = { .json = self->plan.json };
-    char names[ROWS_MAX][16];
+    char names[ROWS_MAX][24];
     const char *rows[ROWS_MAX];
     double stalled = (double)(self->plan.stalled + self->plan.slow);
     report_begin(&report, "slow");

@@ -45,16 +45,21 @@ static bool measure(struct storm *self)
     if (!fanout_run(fanout, fanout->plan.warmup)) return false;
     histogram_clear(&fanout->verify.delays);
     histogram_clear(&fanout->lasts.delays);
-    fanout->verify.measuring = true;
+    fanout->verify.due_from_ns = now_ns();
+    fanout->verify.due_until_ns = INT64_MAX;
     if (!fanout_run(fanout, fanout->plan.seconds)) return false;
+    fanout->verify.due_until_ns = now_ns();
+    if (!fanout_run(fanout, PAUSE_S)) return false; /* what was due in the quiet comes in yet */
     self->quiet = fanout->verify.delays;
     self->quiet_lasts = fanout->lasts.delays;
     histogram_clear(&fanout->verify.delays);
     histogram_clear(&fanout->lasts.delays);
+    fanout->verify.due_from_ns = now_ns();
+    fanout->verify.due_until_ns = INT64_MAX;
     fanout_take_mark(fanout, &fanout->begin);
     for (uint64_t i = 0; i < self->storms; i++)
         if (!come_back(self) || !fanout_run(fanout, PAUSE_S)) return false;
-    fanout->verify.measuring = false;
+    fanout->verify.due_until_ns = now_ns();
     fanout_take_mark(fanout, &fanout->end);
     fanout_drain(fanout);
     return true;

@@ -237,7 +237,7 @@ void verify_text(struct verify *self, uint32_t connection, struct span text, int
         return note(self, connection, "not as published: %.*s", text.size < 160 ? (int)text.size : 160, text.bytes);
     }
     self->updates_right++;
-    if (!self->measuring || self->apart[connection]) return;
+    if (due_ns < self->due_from_ns || due_ns >= self->due_until_ns || self->apart[connection]) return;
     histogram_add(&self->delays, at_ns - due_ns);
     if (self->lasts) lasts_seen(self->lasts, topic, seq, at_ns - due_ns);
 }

@@ -47,7 +47,8 @@ struct verify {
     char    (*epochs)[VERIFY_EPOCH_BYTES]; /* of each place, as acknowledged first; zeros: the topic had no update */
     uint32_t  acks;
 
-    bool             measuring;  /* delays are counted */
+    int64_t          due_from_ns, due_until_ns; /* delays of updates that were due in between are counted, however late they come: who
+                                                 * stops looking at the end leaves out the longest */
     struct histogram delays;     /* ns from when an update was due to when it was received */
     struct lasts    *lasts;      /* borrowed; NULL: nobody asks when the last one has each update */
     uint8_t         *apart;      /* those that are slow or cut on purpose: their delays are not counted */

@@ -52,6 +52,8 @@ static void a_schedule_waits_until_the_next_one_is_due(void **state)
     assert_int_equal(schedule_owed(&schedule, 7 * MS - 1), 0);
     assert_int_equal(schedule_owed(&schedule, 7 * MS), 1);
     assert_int_equal(schedule_owed(&schedule, 10 * MS), 4);
+    assert_int_equal(schedule_late(&schedule, 10 * MS), 0);
+    assert_int_equal(schedule_late(&schedule, 10 * MS + SCHEDULE_LATE_NS), 4);
     schedule_done(&schedule, 4);
     assert_int_equal(schedule_owed(&schedule, 10 * MS), 0);
     assert_int_equal(schedule_wait_ns(&schedule, 10 * MS + MS / 4, 5 * MS), MS - MS / 4);
@@ -85,7 +87,7 @@ static void the_last_subscriber_of_each_update_is_told_once(void **state)
     lasts_seen(&lasts, 0, 1, 30);
     assert_int_equal(lasts.delays.total, 2);
     assert_int_equal(lasts.delays.most, 30);
-    lasts_seen(&lasts, 0, 2 + LASTS_DEPTH, 1); /* where update 2 stood, which two still miss */
+    lasts_seen(&lasts, 0, 2 + lasts.depth, 1); /* where update 2 stood, which two still miss */
     assert_int_equal(lasts.given_up, 1);
     lasts_seen(&lasts, 0, 2, 99);
     lasts_seen(&lasts, 0, 2, 99);

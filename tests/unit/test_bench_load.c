@@ -84,6 +84,39 @@ static void updates_are_as_long_as_asked_for_in_each_format(void **state)
             }
 }
 
+/* A delay counts by when its update was due, not by when it came; and not of who is slow on purpose. */
+static void delays_are_those_of_what_was_due_in_the_measurement(void **state)
+{
+    static struct verify verify;
+    struct updates updates;
+    char why[320], request[1024], frame[1024];
+    assert_null(updates_init(&updates, UPDATES_RAW, "bench", 1, 100, why));
+    assert_int_equal(verify_init(&verify, updates_source(&updates), 2, 1, false), 0);
+    memset(verify.acked, 1, 2);
+    verify.apart[1] = 1;
+    const struct { int64_t due_us, came_us, from_us, until_us; uint64_t counted; const char *why; } facts[] = {
+        { 100, 150, 0, 0, 0, "nothing is measured yet" },
+        { 200, 260, 201, 1000, 0, "due before, though it came within" },
+        { 201, 270, 201, 1000, 1, "due at the beginning" },
+        { 999, 5000, 201, 1000, 2, "came long after the end" },
+        { 1000, 1001, 201, 1000, 2, "due at the end" },
+    };
+    for (uint64_t i = 0; i < sizeof facts / sizeof *facts; i++) {
+        size_t size = update_request_write(&updates, 0, i + 1, updates_clock_us(&updates, facts[i].due_us * 1000), 0, request);
+        const char *data = strstr(request, "\"data\":") + 7;
+        memcpy(frame, data, size - 1 - (size_t)(data - request));
+        verify.due_from_ns = facts[i].from_us * 1000;
+        verify.due_until_ns = facts[i].until_us * 1000;
+        for (uint32_t connection = 0; connection < 2; connection++)
+            verify_text(&verify, connection, span_of(frame, size - 1 - (size_t)(data - request)), facts[i].came_us * 1000);
+        if (verify.delays.total != facts[i].counted) fail_msg("%s: %llu counted", facts[i].why, (unsigned long long)verify.delays.total);
+    }
+    assert_int_equal(verify.delays.most, (5000 - 999) * 1000);
+    assert_int_equal(verify.updates_right, 10);
+    assert_false(verify_failed(&verify));
+    verify_deinit(&verify);
+}
+
 static void a_frame_that_is_too_short_is_refused_with_what_would_do(void **state)
 {
     struct updates updates;
@@ -95,18 +128,19 @@ static void a_frame_that_is_too_short_is_refused_with_what_would_do(void **state
 
 static void each_peer_makes_a_message_of_the_same_size(void **state)
 {
-    for (int kind = 0; kind < peer_kinds_count; kind++)
-        for (uint64_t number = 1; number < 2000000; number = number * 7 + 1) {
-            char payload[256], request[1024];
-            uint32_t size = peer_payload_write(&peer_kinds[kind], number, 1763812345678901, 98, payload);
-            assert_int_equal(size + peer_envelope_bytes(&peer_kinds[kind], number, 98), 98);
-            uint32_t request_size = peer_request_write(&peer_kinds[kind], span_of(payload, size), request);
-            assert_true(request_size >= size && memmem(request, request_size, payload, size));
-            char length[32];
-            snprintf(length, sizeof length, peer_kinds[kind].dialect == PEER_NATS ? "PUB bench %u\r\n" : "Content-Length: %u\r\n", size);
-            bool has_length = peer_kinds[kind].dialect == PEER_NATS || peer_kinds[kind].dialect == PEER_HTTP;
-            assert_int_equal(memmem(request, request_size, length, strlen(length)) != NULL, has_length);
-        }
+    const uint32_t sizes[] = { 98, 123, 126, 496, 1996 };
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
+        for (int kind = 0; kind < peer_kinds_count; kind++)
+            for (uint64_t number = 1; number < 2000000; number = number * 7 + 1) {
+                char payload[2048], request[2048 + PEER_REQUEST_BYTES_MAX], length[32];
+                enum peer_dialect dialect = peer_kinds[kind].dialect;
+                uint32_t size = peer_payload_write(&peer_kinds[kind], number, 1763812345678901, sizes[s], payload);
+                assert_int_equal(size + peer_envelope_bytes(&peer_kinds[kind], number, sizes[s]), sizes[s]);
+                uint32_t request_size = peer_request_write(&peer_kinds[kind], span_of(payload, size), request);
+                assert_true(request_size >= size && memmem(request, request_size, payload, size));
+                snprintf(length, sizeof length, dialect == PEER_NATS ? "PUB bench %u\r\n" : "Content-Length: %u\r\n", size);
+                assert_int_equal(memmem(request, request_size, length, strlen(length)) != NULL, dialect == PEER_NATS || dialect == PEER_HTTP);
+            }
 }
 
 static void a_commands_words_are_read(void **state)
@@ -129,6 +163,7 @@ int main(void)
         cmocka_unit_test(zipf_draws_by_its_weights),
         cmocka_unit_test(each_connection_follows_each_of_its_topics_once),
         cmocka_unit_test(updates_are_as_long_as_asked_for_in_each_format),
+        cmocka_unit_test(delays_are_those_of_what_was_due_in_the_measurement),
         cmocka_unit_test(a_frame_that_is_too_short_is_refused_with_what_would_do),
         cmocka_unit_test(each_peer_makes_a_message_of_the_same_size),
         cmocka_unit_test(a_commands_words_are_read),
