@@ -56,8 +56,7 @@ static const char *subscribe_name(struct shard *shard, struct conn *conn, const 
     case SUBSCRIBE_DONE: break;
     }
     subscribed->made = !subscribed->reply.again;
-    bool excess = subscribed->made && conn->subscriber.subscriptions_count > shard->settings->limits_subscriptions;
-    return excess ? limit_hit(shard, conn, LIMIT_SUBSCRIPTIONS) : NULL;
+    return NULL;
 }
 
 /* One pattern, without what it covers already; NULL, or why not. */
@@ -65,14 +64,33 @@ static const char *subscribe_pattern(struct shard *shard, struct conn *conn, str
 {
     struct pattern_ask ask = { pattern, options->mode, options->snapshot, options->max_hz };
     bool again;
-    uint64_t covers = engine_count_matches(&shard->engine, pattern);
-    if (conn->subscriber.subscriptions_count + covers > shard->settings->limits_subscriptions) {
-        limit_hit(shard, conn, LIMIT_SUBSCRIPTIONS);
-        return "the pattern covers more topics than limits.subscriptions allows";
-    }
     if (!engine_subscribe_pattern(&shard->engine, conn_index(shard, conn), &ask, &again)) return NO_ROOM_WHY;
     subscribed->made = !again;
-    return conn->subscriber.patterns_count > shard->settings->limits_patterns ? limit_hit(shard, conn, LIMIT_PATTERNS) : NULL;
+    return NULL;
+}
+
+/* NULL, or the limit that a request would go over. Judged before anything of it takes effect: what is followed already has no way back
+ * from the mode and pace of a request that is refused. */
+static const char *excess_of(struct shard *shard, struct conn *conn, const struct topics_asked *asked)
+{
+    struct engine *engine = &shard->engine;
+    uint32_t subscriber = conn_index(shard, conn), patterns = conn->subscriber.patterns_count;
+    uint64_t count = conn->subscriber.subscriptions_count, most = shard->settings->limits_subscriptions;
+    if (asked->patterns_count == 0 && count + asked->count <= most) return NULL;
+    for (uint32_t i = 0; i < asked->count; i++) {
+        struct span name = topics_asked_name(shard, &asked->list[i]);
+        if (!asked->list[i].pattern) {
+            if (!engine_follows(engine, subscriber, name) && ++count > most) return limit_hit(shard, conn, LIMIT_SUBSCRIPTIONS);
+            continue;
+        }
+        uint64_t covers = engine_count_new(engine, subscriber, name, most);
+        if (covers > 0 && count + covers > most) {
+            limit_hit(shard, conn, LIMIT_SUBSCRIPTIONS);
+            return "the pattern covers more topics than limits.subscriptions allows";
+        }
+        if (!engine_follows_pattern(engine, subscriber, name) && ++patterns > shard->settings->limits_patterns) return limit_hit(shard, conn, LIMIT_PATTERNS);
+    }
+    return NULL;
 }
 
 /* A request of many names would else wait for memory at each of them: what is looked at is fetched some names ahead. */
@@ -83,7 +101,7 @@ static void fetch_ahead(const struct shard *shard, const struct topics_asked *as
         if (i + ahead[what] < asked->count) locals_fetch(&shard->engine.locals, asked->list[i + ahead[what]].hash, what);
 }
 
-/* Subscribes to all; NULL, or why not, and then all is as it was. */
+/* Subscribes to all; NULL, or why not, and then nothing new is followed. */
 static const char *subscribe_all(struct shard *shard, struct conn *conn, const struct topics_asked *asked, const struct subscribe_options *options, struct subscribed *subscribed)
 {
     for (uint32_t i = 0; i < asked->count; i++) {
@@ -143,7 +161,8 @@ const char *subscribing_begin(struct shard *shard, struct conn *conn, struct spa
 {
     struct subscribed *subscribed = calloc(asked->count, sizeof *subscribed);
     CHECK(subscribed);
-    *why = subscribe_all(shard, conn, asked, options, subscribed);
+    *why = excess_of(shard, conn, asked);
+    if (!*why) *why = subscribe_all(shard, conn, asked, options, subscribed);
     if (!*why && ack) write_ack(shard, conn, id, asked, subscribed);
     /* Without an ack the epoch of what is new is told before its first update; unborn topics are announced at their birth. */
     for (uint32_t i = 0; !*why && !ack && i < asked->count; i++)

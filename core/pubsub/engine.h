@@ -150,8 +150,9 @@ struct pattern_cover {
 /* Subscribes to each topic with an update that the pattern covers, as far as this shard knows them: after engine_prepare_pattern()
  * all of them. What could be covered before a refusal stays. */
 enum subscribe_verdict engine_cover(struct engine *engine, uint32_t subscriber, struct span pattern, const struct pattern_cover *cover);
-/* How many those are. */
-uint32_t engine_count_matches(struct engine *engine, struct span pattern);
+/* How many of those it does not follow yet; counts no further than one above `most`. */
+uint64_t engine_count_new(struct engine *engine, uint32_t subscriber, struct span pattern, uint64_t most);
+bool     engine_follows_pattern(const struct engine *engine, uint32_t subscriber, struct span pattern);
 void     engine_unsubscribe_pattern(struct engine *engine, uint32_t subscriber, struct span pattern);
 
 /* Does nothing where it is not subscribed by name. */

@@ -204,31 +204,38 @@ enum subscribe_verdict engine_cover(struct engine *engine, uint32_t subscriber, 
 struct counting {
     struct engine *engine;
     struct span    pattern;
-    uint32_t       count;
+    uint32_t       subscriber;
+    uint64_t       count, most;
 };
 
-static bool count_match(void *context, struct span topic)
+/* Also the visit to the topics of this shard's home. */
+static bool count_new(void *context, struct span topic)
 {
-    (void)topic;
-    ((struct counting *)context)->count++;
-    return true;
+    struct counting *counting = context;
+    counting->count += !engine_follows(counting->engine, counting->subscriber, topic);
+    return counting->count <= counting->most;
 }
 
 static bool count_local(void *context, struct span topic)
 {
-    struct counting *counting = context;
-    struct engine *engine = counting->engine;
+    const struct counting *counting = context;
+    const struct engine *engine = counting->engine;
     const struct local_topic *local = local_topic_at(&engine->locals, locals_find(&engine->locals, topic, engine_name_hash(engine, topic), FORMAT_JSON));
-    if ((local_topic_born(local) || local->newborn) && topic_pattern_matches(counting->pattern, topic)) counting->count++;
-    return true;
+    bool there = (local_topic_born(local) || local->newborn) && topic_pattern_matches(counting->pattern, topic);
+    return !there || count_new(context, topic);
 }
 
-uint32_t engine_count_matches(struct engine *engine, struct span pattern)
+uint64_t engine_count_new(struct engine *engine, uint32_t subscriber, struct span pattern, uint64_t most)
 {
-    struct counting counting = { engine, pattern, 0 };
-    home_match(&engine->home, pattern, count_match, &counting);
-    locals_visit(&engine->locals, pattern_prefix(pattern), count_local, &counting);
+    struct counting counting = { engine, pattern, subscriber, 0, most };
+    home_match(&engine->home, pattern, count_new, &counting);
+    if (counting.count <= most) locals_visit(&engine->locals, pattern_prefix(pattern), count_local, &counting);
     return counting.count;
+}
+
+bool engine_follows_pattern(const struct engine *engine, uint32_t subscriber, struct span pattern)
+{
+    return find(engine, subscriber, pattern) != POOL_NONE;
 }
 
 static void note_cover(void *context, uint32_t pattern)
