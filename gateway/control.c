@@ -131,6 +131,7 @@ static void on_report(struct control *control, const struct report *report, stru
 {
     if (report->kind == REPORT_ADOPTED) on_adopted(control, report->word);
     else if (report->kind == REPORT_DRAINED) control->to_drain--;
+    else if (report->kind == REPORT_ANSWERED) control->to_answer--;
     else if (!outlet_add(&control->outlet, text)) {
         control->logger.lost++;
         control->logger.lost_ever++;
@@ -266,7 +267,10 @@ static void turn(struct control *control)
 void control_run(struct control *control)
 {
     while (control->to_drain > 0) turn(control);
+    control->to_answer = control->gateway.shards_count;
     command_all(control, (struct command){ .kind = COMMAND_END });
+    while (control->to_answer > 0) turn(control);
+    command_all(control, (struct command){ .kind = COMMAND_LEAVE });
     gateway_join(&control->gateway);
     write_saved(control);
     clock_tick(&control->clock);

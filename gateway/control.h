@@ -22,7 +22,7 @@ struct control {
     struct settings      start;   /* as they were read at the start */
     struct settings     *version; /* what the shards use or are about to: running, and what was left open there filled in */
     struct settings     *leaving; /* the one before, until all have adopted `version`; NULL: they have */
-    uint32_t             to_adopt, to_drain; /* shards that have not yet */
+    uint32_t             to_adopt, to_drain, to_answer; /* shards that have not yet */
     bool                 reload_again;
     bool                 draining;
     char                 demo_key[64]; /* the demo feed's own, for when none is set */

@@ -58,6 +58,7 @@ int gateway_start(struct gateway *gateway, char *why, int why_size)
         if (shard_start(&gateway->shards[i], why, why_size)) {
             for (uint32_t started = 0; started < i; started++) {
                 shard_command(&gateway->shards[started], (struct command){ .kind = COMMAND_END });
+                shard_command(&gateway->shards[started], (struct command){ .kind = COMMAND_LEAVE });
                 shard_join(&gateway->shards[started]);
             }
             undo(gateway, gateway->shards_count);

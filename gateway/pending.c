@@ -18,7 +18,7 @@ int pendings_init(struct shard *shard)
 
 void pendings_deinit(struct shard *shard)
 {
-    pool_deinit(&shard->pendings); /* texts of asks that were never answered go with the process */
+    pool_deinit(&shard->pendings); /* asks are answered before a shard leaves, but for what took longer than a second */
 }
 
 static struct pending *pending_at(const struct shard *shard, uint32_t ticket)

@@ -4,7 +4,7 @@
 
 enum {
     REPORTS_MAX = 256,
-    WORDS_MAX = 2, /* slots kept for them: one ADOPTED, one DRAINED */
+    WORDS_MAX = 2, /* slots kept for them: one ADOPTED, one DRAINED or, after it, ANSWERED */
     RING_BYTES = 2 * REPORT_BYTES_MAX,
 };
 

@@ -2,8 +2,8 @@
  * each thread that reports (a shard, the demo feed); the way back is the shard's queue of commands.
  *
  * A text is copied once into a ring of bytes; where there is no room it is not taken, and the caller counts it: nobody ever waits
- * for the main thread, still less for a full pipe behind it. Words (a number alone) always find room: of the two kinds at most
- * one each is under way, and the slots for them are kept free of texts. */
+ * for the main thread, still less for a full pipe behind it. Words (a number alone) always find room: of ADOPTED at most one
+ * is under way, of DRAINED and ANSWERED together one, and the slots for them are kept free of texts. */
 #ifndef GATEWAY_REPORTS_H
 #define GATEWAY_REPORTS_H
 
@@ -17,6 +17,7 @@ enum report_kind {
     REPORT_STATE,   /* text: the answer to COMMAND_STATE */
     REPORT_ADOPTED, /* word: the shard uses this version of the settings, and none before it any more */
     REPORT_DRAINED, /* word: its last connection has gone since it drains */
+    REPORT_ANSWERED, /* word: since it ends, all that it had accepted is answered */
 };
 
 struct report {

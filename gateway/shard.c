@@ -145,9 +145,9 @@ static void drain(struct shard *shard)
 static void begin_end(struct shard *shard)
 {
     enum { LAST_ANSWERS_MS = 1000 };
-    uint64_t until_ms = shard_now_ms(shard) + LAST_ANSWERS_MS;
     shard->state = SHARD_ENDING;
-    if (until_ms < shard->drain_until_ms) shard->drain_until_ms = until_ms;
+    shard->answer_until_ms = shard_now_ms(shard) + LAST_ANSWERS_MS;
+    if (shard->answer_until_ms < shard->drain_until_ms) shard->drain_until_ms = shard->answer_until_ms;
     admission_end(shard);
     for_each_conn(shard, say_goodbye);
 }
@@ -165,6 +165,7 @@ static void on_commands(struct shard *shard)
             if (shard->state == SHARD_OPEN) shard->state = SHARD_DRAINING;
             break;
         case COMMAND_END: begin_end(shard); break;
+        case COMMAND_LEAVE: shard->leaves = true; break;
         }
     }
     spsc_release(&shard->commands_out);
@@ -180,11 +181,22 @@ static bool is_busy(const struct shard *shard)
     return false;
 }
 
+/* Nobody is left here, nor is a reply of another shard, which still serves us. */
+static void check_end(struct shard *shard)
+{
+    bool alone = shard->admission.accepting == 0 && shard->conns.used == 0;
+    if (shard->state == SHARD_ENDING && alone && (shard->pendings.used == 0 || shard_now_ms(shard) >= shard->answer_until_ms)) {
+        shard->state = SHARD_ANSWERED;
+        reports_word(&shard->reports, REPORT_ANSWERED, 0);
+    }
+    if (shard->state == SHARD_ANSWERED && shard->leaves) shard->state = SHARD_ENDED;
+}
+
 static void check_drain(struct shard *shard)
 {
     if (shard->state == SHARD_OPEN) return;
     if (shard_now_ms(shard) >= shard->drain_until_ms) for_each_conn(shard, end_now);
-    if (shard->state == SHARD_ENDING && shard->admission.accepting == 0 && shard->conns.used == 0) shard->state = SHARD_ENDED;
+    check_end(shard);
     if (shard->state != SHARD_DRAINING || is_busy(shard)) return;
     shard->state = SHARD_DRAINED;
     reports_word(&shard->reports, REPORT_DRAINED, 0);
@@ -262,7 +274,9 @@ static int64_t sleep_ms(struct shard *shard, bool busy)
     if (engine_ms >= 0 && (timer_ms < 0 || engine_ms < timer_ms)) timer_ms = engine_ms;
     int64_t accept_ms = admission_wait_ms(shard);
     if (accept_ms >= 0 && (timer_ms < 0 || accept_ms < timer_ms)) timer_ms = accept_ms;
-    int64_t drain_ms = (shard->state == SHARD_DRAINING || shard->state == SHARD_ENDING) && shard->drain_until_ms > now_ms ? (int64_t)(shard->drain_until_ms - now_ms) : -1;
+    bool drains = shard->state == SHARD_DRAINING || (shard->state == SHARD_ENDING && shard->conns.used > 0);
+    uint64_t until_ms = drains ? shard->drain_until_ms : shard->state == SHARD_ENDING ? shard->answer_until_ms : 0;
+    int64_t drain_ms = until_ms > now_ms ? (int64_t)(until_ms - now_ms) : -1;
     if (drain_ms >= 0 && (timer_ms < 0 || drain_ms < timer_ms)) return drain_ms;
     return timer_ms;
 }

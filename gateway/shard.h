@@ -32,7 +32,8 @@ struct gateway;
 enum command_kind {
     COMMAND_DRAIN, /* SIGTERM: say goodbye to all; REPORT_DRAINED answers */
     COMMAND_STOP,  /* a second one: let go of all connections now */
-    COMMAND_END,   /* all shards have drained: end */
+    COMMAND_END,   /* all shards have drained: answer what was accepted; REPORT_ANSWERED answers */
+    COMMAND_LEAVE, /* none waits for another any more: the thread ends, once it has answered */
     COMMAND_STATE, /* SIGUSR1: the state as text; REPORT_STATE answers */
     COMMAND_ADOPT, /* SIGHUP: these settings from now on; REPORT_ADOPTED answers */
 };
@@ -47,8 +48,8 @@ struct conn_list {
     uint32_t first, last; /* POOL_NONE: empty */
 };
 
-/* A shard that has drained goes on serving its topics to the others until the main thread says that all have. */
-enum { SHARD_OPEN, SHARD_DRAINING, SHARD_DRAINED, SHARD_ENDING, SHARD_ENDED };
+/* A shard that has drained, and then one that has answered, goes on serving its topics to the others until the main thread says that all have. */
+enum { SHARD_OPEN, SHARD_DRAINING, SHARD_DRAINED, SHARD_ENDING, SHARD_ANSWERED, SHARD_ENDED };
 
 struct shard {
     uint32_t               index;
@@ -88,6 +89,8 @@ struct shard {
     uint64_t               random_state; /* for jitter */
     uint8_t                state;
     uint64_t               drain_until_ms;
+    uint64_t               answer_until_ms; /* while it ends: so long the replies of other shards are awaited */
+    bool                   leaves; /* COMMAND_LEAVE came */
     uint64_t               metrics_ms;   /* when metrics_look() looked last */
     pthread_t              thread;
     sem_t                  started;          /* what the main thread waits for */

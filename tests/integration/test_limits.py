@@ -121,6 +121,37 @@ class TableTest(unittest.TestCase):
         self.assertEqual(counted, {row[0] for row in self.ROWS} | elsewhere)
 
 
+class RefusedSubscribeTest(unittest.TestCase):
+    """A subscribe over a limit is refused as a whole, and what is followed already costs nothing again."""
+
+    @staticmethod
+    def listed(ws):
+        return sorted((one["topic"], one["mode"], one.get("max_hz")) for one in ws.ask("list")["topics"])
+
+    def test_a_refused_subscribe_leaves_mode_and_pace_of_what_is_followed_already(self):
+        for shards in "1", "3":
+            with self.subTest(shards=shards), Gateway("--limits.subscriptions", "3", "--limits.patterns", "1", "--shards", shards) as gateway, Ws(gateway.port) as ws:
+                ws.read()
+                ws.ask("subscribe", topics=["A", "d"], max_hz=4)
+                ws.ask("subscribe", topics=["p.*"], max_hz=5)
+                before = self.listed(ws)
+                for topics in (["A", "b", "c"], ["p.*", "A", "b", "c"], ["A", "p.*", "q.*"], ["p.*", "q.*", "A"]):
+                    self.assertEqual(ws.ask("subscribe", topics=topics, mode="every")["code"], "too_many_topics", topics)
+                    self.assertEqual(self.listed(ws), before, topics)
+
+    def test_a_pattern_that_covers_half_the_limit_may_be_subscribed_again(self):
+        for shards in "1", "3":
+            with self.subTest(shards=shards), Gateway("--limits.subscriptions", "6", "--shards", shards) as gateway, Ws(gateway.port) as ws:
+                ws.read()
+                gateway.publish_many([(f"half.{n}", "1") for n in range(5)])
+                self.assertEqual(ws.ask("subscribe", topics=["half.*"])["op"], "subscribed")
+                self.assertEqual(ws.ask("subscribe", topics=["half.*"], mode="every")["op"], "subscribed")
+                self.assertEqual({one["mode"] for one in ws.ask("list")["topics"]}, {"every"})
+                self.assertEqual(ws.ask("subscribe", topics=["half.>", "one"])["op"], "subscribed", "nothing new but the name")
+                gateway.publish("another")
+                self.assertEqual(ws.ask("subscribe", topics=[">"])["code"], "too_many_topics")
+
+
 class RateTest(unittest.TestCase):
     def test_who_goes_on_is_sent_away_and_others_are_not_touched(self):
         with Limited("--limits.requests-per-second", "20") as gateway:

@@ -1,6 +1,7 @@
 """Restarts: with --state no topic begins anew, with listening sockets that somebody holds no connection is refused, and clients that come
 back resume as if nothing had been.
 """
+import itertools
 import json
 import os
 import socket
@@ -9,7 +10,7 @@ import threading
 import time
 import unittest
 
-from client import PATIENCE, Closed, Ended, Refused, TooLate, Ws, fetch
+from client import PATIENCE, Closed, Ended, Http, Refused, TooLate, Ws, fetch, path_of
 from gateway import API_KEY, Gateway, GatewayTest, free_port
 
 
@@ -110,6 +111,42 @@ class StateTest(unittest.TestCase):
         with gateway:
             gateway.publish("A")
         self.assertIn("the state was not saved", gateway.said[1])
+
+
+class EndTest(unittest.TestCase):
+    ENDS, PUBLISHERS, TOPICS = 10, 8, 40
+
+    def publish_until_refused(self, port, number):
+        """Each on a connection of its own, to topics of all shards. Connections that were never accepted are reset; to close one without
+        an answer is the fault."""
+        for count in itertools.count(number * 5):
+            try:
+                with Http(port) as http:
+                    http.request("POST", path_of(f"end.{count % self.TOPICS}"), [API_KEY], b"1")
+                    try:
+                        self.answered += http.response().status == 200
+                    except Ended:
+                        if not http.was_reset:
+                            self.dropped += 1
+            except ConnectionRefusedError:
+                return
+            except ConnectionError:
+                pass  # reset while it asked
+
+    def test_publishes_that_come_at_the_very_end_are_answered_whichever_shard_their_topics_live_on(self):
+        self.answered = self.dropped = 0
+        for _ in range(self.ENDS):
+            with Gateway("--shards", "3") as gateway:
+                publishers = [threading.Thread(target=self.publish_until_refused, args=(gateway.port, number)) for number in range(self.PUBLISHERS)]
+                for publisher in publishers:
+                    publisher.start()
+                before = self.answered
+                while self.answered < before + 100:
+                    time.sleep(0.001)  # between two looks; what ends the wait are the answers
+                gateway.stop()
+                for publisher in publishers:
+                    publisher.join()
+        self.assertEqual(self.dropped, 0)
 
 
 class InheritedTest(unittest.TestCase):
