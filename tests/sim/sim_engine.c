@@ -377,13 +377,6 @@ static void the_lives_came_everywhere(void **state)
 
 /* ---- the judges see what is broken ------------------------------------------------------------------------------------- */
 
-static bool is_said(const char *text, const char *const *signs)
-{
-    for (const char *const *sign = signs; *sign; sign++)
-        if (strstr(text, *sign)) return true;
-    return false;
-}
-
 /* Lives with a breakage, in a process of its own, until a judge says one of the signs; "" if none did. One life may end by another
  * consequence of the breakage, whichever its schedule brings first. It may be found by a check or a sanitizer too, but then that is no
  * proof of the judges. */
@@ -400,7 +393,7 @@ static void fault_by(enum breakage breakage, const char *const *signs, struct fa
         int quiet = open("/dev/null", O_WRONLY);
         if (quiet >= 0) dup2(quiet, STDERR_FILENO);
         signal(SIGABRT, SIG_DFL);
-        for (uint64_t seed = 1; seed <= LIVES_MAX && !is_said(fault->text, signs); seed++) {
+        for (uint64_t seed = 1; seed <= LIVES_MAX && !fault_is_one_of(fault->text, signs); seed++) {
             *fault = (struct fault){ 0 };
             live(seed, breakage, fault, &(struct seen){ 0 });
         }
@@ -419,7 +412,7 @@ static void assert_said(enum breakage breakage, const char *const *signs)
 {
     struct fault fault;
     fault_by(breakage, signs, &fault);
-    if (!is_said(fault.text, signs)) fail_msg("\"%s\" was to be said, but it was \"%s\"", *signs, fault.text);
+    if (!fault_is_one_of(fault.text, signs)) fail_msg("\"%s\" was to be said, but it was \"%s\"", *signs, fault.text);
 }
 #define assert_seen(breakage, ...) assert_said(breakage, (const char *const[]){ __VA_ARGS__, NULL })
 

@@ -318,13 +318,6 @@ static void the_lives_came_everywhere(void **state)
 
 /* ---- the judge sees what is broken -------------------------------------------------------------------------------------- */
 
-static bool is_said(const char *text, const char *const *signs)
-{
-    for (const char *const *sign = signs; *sign; sign++)
-        if (strstr(text, *sign)) return true;
-    return false;
-}
-
 /* Lives with a breakage, in a process of its own, until the judge says one of the signs, or a check of the engine's own ends it: what
  * was said last, "" if nothing was. One life may end by another consequence of the breakage, whichever its schedule brings first. */
 static void said_of(enum shards_breakage breakage, const char *const *signs, char *text, size_t size)
@@ -340,7 +333,7 @@ static void said_of(enum shards_breakage breakage, const char *const *signs, cha
         struct fault fault = { 0 };
         for (size_t i = 0; i < sizeof deadly / sizeof deadly[0]; i++) signal(deadly[i], SIG_DFL); /* else cmocka goes on with the next test */
         dup2(ends[1], STDERR_FILENO);
-        for (uint64_t seed = 1; seed <= LIVES_MAX && !is_said(fault.text, signs); seed++) {
+        for (uint64_t seed = 1; seed <= LIVES_MAX && !fault_is_one_of(fault.text, signs); seed++) {
             fault = (struct fault){ 0 };
             live(seed, breakage, &fault, &(struct shards_seen){ 0 });
         }
@@ -361,7 +354,7 @@ static void assert_said(enum shards_breakage breakage, const char *const *signs)
 {
     char text[2000];
     said_of(breakage, signs, text, sizeof text);
-    if (!is_said(text, signs)) fail_msg("breakage %d: \"%s\" was to be said, but it was \"%s\"", breakage, *signs, text);
+    if (!fault_is_one_of(text, signs)) fail_msg("breakage %d: \"%s\" was to be said, but it was \"%s\"", breakage, *signs, text);
 }
 #define assert_seen(breakage, ...) assert_said(breakage, (const char *const[]){ __VA_ARGS__, NULL })
 
