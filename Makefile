@@ -66,7 +66,7 @@ CFLAGS.debug   := -Og $(HARD) $(CHECKED)
 CFLAGS.asan    := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all $(CHECKED)
 CFLAGS.tsan    := -O1 -fsanitize=thread $(CHECKED)
 CFLAGS.fuzz    := -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all \
-                  $(CHECKED) -Wno-missing-prototypes
+                  $(CHECKED) -Wno-missing-prototypes -Wno-unknown-attributes
 
 LDFLAGS.release := -O2 -flto=auto $(HARD) $(SEALED)
 LDFLAGS.debug   := $(SEALED)
