@@ -47,7 +47,7 @@ VERSIONED   := $(if $(GATEWAY)$(BENCH),$(shell grep -ls RINGCAST_VERSION $(GATEW
 
 WARNINGS := -Wall -Wextra -Wno-unused-parameter -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
             -Wvla -Wpointer-arith -Wwrite-strings -Wundef -Wformat=2 -Wimplicit-fallthrough -Wnested-externs $(WERROR)
-COMMON   := -std=gnu17 -I. -D_GNU_SOURCE -g -fPIE -fno-common $(WARNINGS) -MMD -MP
+COMMON    = -std=gnu17 -I. $(TLS_CPPFLAGS) -D_GNU_SOURCE -g -fPIE -fno-common $(WARNINGS) -MMD -MP
 BRANCHES := $(if $(filter x86_64,$(ARCH)),-fcf-protection)$(if $(filter aarch64,$(ARCH)),-mbranch-protection=standard)
 # clang does not know all warnings by name.
 CHECKED  := -DRINGCAST_DEBUG=1 -fno-omit-frame-pointer -Wno-maybe-uninitialized -Wno-unknown-warning-option
@@ -76,9 +76,16 @@ LDFLAGS.fuzz    := -pie -fsanitize=fuzzer,address,undefined
 
 # Kept although nothing calls it by name: it takes the place of malloc.
 JEMALLOC      := -Wl,--no-as-needed -ljemalloc -Wl,--as-needed
-# Cryptography, of core/io alone.
-WOLFSSL       ?= -lwolfssl
-LIBS          := $(WOLFSSL) -luring -linih -lz -lpthread -lm
+# TLS and cryptography, of core/io alone: the library built for speed, once, or else the system's, as deploy/tls-library says in tls.mk,
+# which make itself makes where a goal compiles. WOLFSSL=-lwolfssl takes the system's without asking.
+ifdef WOLFSSL
+TLS_NAME := $(WOLFSSL)
+TLS_LIBS := $(WOLFSSL)
+else ifneq ($(filter-out help clean layers format image image-test deps-tls,$(or $(MAKECMDGOALS),release)),)
+TLS_MADE := build/deps/tls.mk
+include $(TLS_MADE)
+endif
+LIBS          := $(TLS_LIBS) -luring -linih -lz -lpthread -lm
 LIBS.release  := $(JEMALLOC) $(LIBS)
 LIBS.debug    := $(JEMALLOC) $(LIBS)
 LIBS.asan     := $(LIBS)
@@ -95,6 +102,9 @@ objects = $(patsubst %.c,build/$(1)/%.o,$(2))
 define rules
 build/$(1)/%.o: %.c Makefile | deps
 	$$(call say,$(1),cc) mkdir -p $$(@D) && $(CC.$(1)) $(COMMON) $(CFLAGS.$(1)) $$(EXTRA) $(CPPFLAGS) $(CFLAGS) -c $$< -o $$@
+
+$(call objects,$(1),$(wildcard core/io/*.c)): $(TLS_MADE)
+build/$(1)/core/io/crypto.o: EXTRA += -DRINGCAST_TLS_NAME='"$(TLS_NAME)"'
 
 # Assembler text at file level does not travel through link-time optimisation.
 build/$(1)/gateway/web.o: EXTRA := -fno-lto
@@ -140,6 +150,12 @@ build/version: always
 
 -include $(foreach mode,$(MODES),$(patsubst %.c,build/$(mode)/%.d,$(CORE) $(GATEWAY) $(BENCH) $(SUPPORT) $(UNIT) $(SIM) $(FUZZ)))
 
+build/deps/tls.mk: deploy/tls-library
+	@deploy/setup build && deploy/tls-library build/deps
+# Again, and in vain is an error.
+deps-tls:
+	@deploy/setup build && deploy/tls-library build/deps && grep -q '^TLS_CPPFLAGS' build/deps/tls.mk
+
 # What the build lacks is installed first, and never more than the goals need.
 NEEDS := build $(filter run,$(MAKECMDGOALS)) $(if $(filter-out run release bench instructions image% build/release/ringcast%,$(MAKECMDGOALS)),test) $(if $(filter format tidy fuzz,$(MAKECMDGOALS)),lint)
 deps:
@@ -147,7 +163,7 @@ deps:
 
 # ---- what one asks for ---------------------------------------------------------------------------------------------
 
-.PHONY: always deps help all run release debug asan tsan test unit sim integration fuzz bench instructions image image-test layers format tidy clean
+.PHONY: always deps deps-tls help all run release debug asan tsan test unit sim integration fuzz bench instructions image image-test layers format tidy clean
 
 help:
 	@sed -n 's/^#: //p' $(firstword $(MAKEFILE_LIST))
@@ -170,6 +186,7 @@ help:
 #: make layers       check who includes whom, where atomics stand, how long files are
 #: make format       clang-format over all sources, in place
 #: make tidy         clang-tidy over all sources
+#: make deps-tls     build the fast wolfSSL into build/deps (done once by what needs it; this does it again)
 #: make clean        remove build/
 
 release: $(PROGRAMS.release)
@@ -240,7 +257,7 @@ HEADERS := $(wildcard core/*/*.h gateway/*.h bench/*.h tests/*/*.h)
 format: | deps
 	clang-format -i $(SOURCES) $(HEADERS)
 tidy: | deps
-	clang-tidy --quiet $(CORE) $(GATEWAY) $(BENCH) -- -std=gnu17 -I. -D_GNU_SOURCE -DRINGCAST_VERSION='"$(VERSION)"'
+	clang-tidy --quiet $(CORE) $(GATEWAY) $(BENCH) -- -std=gnu17 -I. $(TLS_CPPFLAGS) -D_GNU_SOURCE -DRINGCAST_VERSION='"$(VERSION)"'
 
 clean:
 	rm -rf build

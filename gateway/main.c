@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/io/crypto.h"
 #include "gateway/auth.h"
 #include "gateway/control.h"
 #include "gateway/health.h"
@@ -94,7 +95,7 @@ int main(int argc, char **argv)
     if (strcmp(command, "tail") == 0) return tail_main(argc - 1, argv + 1);
     if (strcmp(command, "health") == 0) return health_main(argc - 1, argv + 1);
     if (strcmp(command, "token") == 0) return token_main(argc - 1, argv + 1);
-    if (strcmp(command, "version") == 0 || strcmp(command, "--version") == 0) return printf("ringcast %s\n", RINGCAST_VERSION), 0;
+    if (strcmp(command, "version") == 0 || strcmp(command, "--version") == 0) return printf("ringcast %s\nTLS by %s\n", RINGCAST_VERSION, crypto_library()), 0;
     if (strcmp(command, "help") == 0) return usage(0);
     if (strcmp(command, "check") == 0) return check(argc - 2, argv + 2);
     if (strcmp(command, "serve") == 0) return serve(argc - (argc > 1 ? 2 : 1), argv + (argc > 1 ? 2 : 1));

@@ -1,6 +1,7 @@
 /* clang-format off */
 #include <wolfssl/options.h>
 /* clang-format on */
+#include <wolfssl/version.h>
 #include <wolfssl/wolfcrypt/asn_public.h>
 #include <wolfssl/wolfcrypt/ecc.h>
 #include <wolfssl/wolfcrypt/ed25519.h>
@@ -22,6 +23,19 @@ bool crypto_start(void)
     static bool started;
     if (!started) started = wolfCrypt_Init() == 0;
     return started;
+}
+
+#ifndef RINGCAST_TLS_NAME
+#define RINGCAST_TLS_NAME "of an unknown build"
+#endif
+
+const char *crypto_library(void)
+{
+#if defined(WOLFSSL_AESNI) || defined(WOLFSSL_ARMASM)
+    return "wolfSSL " LIBWOLFSSL_VERSION_STRING " (" RINGCAST_TLS_NAME "), with the CPU's instructions for AES";
+#else
+    return "wolfSSL " LIBWOLFSSL_VERSION_STRING " (" RINGCAST_TLS_NAME "), without the CPU's instructions for AES";
+#endif
 }
 
 void crypto_thread_end(void)

@@ -10,6 +10,8 @@
 /* Before any other thread verifies: some builds of the library guard caches of their own, and make that guard here. By the main thread,
  * any number of times. False: the library does not work. */
 bool crypto_start(void);
+/* Which build of the library is linked, for people: "wolfSSL 5.5.4-2+deb12u3 with AES instructions". */
+const char *crypto_library(void);
 /* By each thread that verified, at its end: gives back what the library keeps for it (Debian's 1.6 MB for the first key on P-256). */
 void crypto_thread_end(void);
 
