@@ -40,6 +40,7 @@ UNIT        := $(wildcard tests/unit/test_*.c)
 SIM         := $(wildcard tests/sim/sim_*.c)
 FUZZ        := $(wildcard tests/fuzz/fuzz_*.c)
 INTEGRATION := $(wildcard tests/integration/test_*.py)
+CONFORMANCE := $(wildcard tests/conformance/test_*.py)
 # The version is compiled into these alone, so that a commit does not rebuild the house.
 VERSIONED   := $(if $(GATEWAY)$(BENCH),$(shell grep -ls RINGCAST_VERSION $(GATEWAY) $(BENCH)))
 
@@ -163,7 +164,7 @@ deps:
 
 # ---- what one asks for ---------------------------------------------------------------------------------------------
 
-.PHONY: always deps deps-tls help all run release debug asan tsan test unit sim integration fuzz bench instructions image image-test layers format tidy clean
+.PHONY: always deps deps-tls help all run release debug asan tsan test unit sim integration conformance interop fuzz bench instructions image image-test layers format tidy clean
 
 help:
 	@sed -n 's/^#: //p' $(firstword $(MAKEFILE_LIST))
@@ -172,10 +173,11 @@ help:
 #: make release      build/release/ringcast and build/release/ringcast-bench (what plain `make` does)
 #: make debug        the same with checks and poisoning, in build/debug
 #: make all          release, debug and the test programs
-#: make test         all tests on the debug build: unit, sim, integration
+#: make test         all tests on the debug build: unit, sim, integration, conformance
 #: make unit         the unit tests alone            (MODE=debug | asan | tsan | release)
 #: make sim          the simulations alone           (MODE=…)
 #: make integration  the real program over loopback  (MODE=…)
+#: make conformance  the real program against tables of cases from the standards, by section (MODE=…)
 #: make asan         all tests under the address and undefined-behaviour sanitizers
 #: make tsan         unit and integration tests under the thread sanitizer, gateways with four shards
 #: make fuzz         each fuzzer for FUZZ_SECONDS (10)
@@ -202,20 +204,22 @@ SIM_SECONDS ?= $(if $(filter asan tsan,$(MODE) $(MAKECMDGOALS)),15,30)
 export SIM_SECONDS
 
 test: $(PROGRAMS.debug) $(UNIT.debug) $(SIM.debug) | deps
-	@$(RUN.debug) $(UNIT.debug) $(SIM.debug) $(INTEGRATION)
+	@$(RUN.debug) $(UNIT.debug) $(SIM.debug) $(INTEGRATION) $(CONFORMANCE)
 asan: $(PROGRAMS.asan) $(UNIT.asan) $(SIM.asan) | deps
-	@$(RUN.asan) $(UNIT.asan) $(SIM.asan) $(INTEGRATION)
+	@$(RUN.asan) $(UNIT.asan) $(SIM.asan) $(INTEGRATION) $(CONFORMANCE)
 # Without the simulations, which have one thread; gateways have more shards than there may be CPUs.
 tsan: export RINGCAST_TEST_SHARDS ?= 4
 asan tsan: export RINGCAST_TEST_PATIENCE ?= 30
 tsan: $(PROGRAMS.tsan) $(UNIT.tsan) | deps
-	@$(RUN.tsan) $(UNIT.tsan) $(INTEGRATION)
+	@$(RUN.tsan) $(UNIT.tsan) $(INTEGRATION) $(CONFORMANCE)
 unit: $(UNIT.$(MODE)) | deps
 	@$(RUN.$(MODE)) $^
 sim: $(SIM.$(MODE)) | deps
 	@$(RUN.$(MODE)) $^
 integration: $(PROGRAMS.$(MODE)) | deps
 	@$(RUN.$(MODE)) $(INTEGRATION)
+conformance: $(PROGRAMS.$(MODE)) | deps
+	@$(RUN.$(MODE)) $(CONFORMANCE)
 
 FUZZ.fuzz := $(patsubst %.c,build/fuzz/%,$(FUZZ))
 fuzz: $(FUZZ.fuzz) | deps

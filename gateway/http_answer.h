@@ -13,6 +13,9 @@ struct http_answer {
     bool        close;     /* the last answer of this connection */
 };
 
+/* The line `Date: …`, now. */
+void http_add_date(struct shard *shard, struct text *head);
+
 /* Queues it; where it is the last one, the connection lingers. */
 void http_answer(struct shard *shard, struct conn *conn, const struct http_answer *answer);
 

@@ -17,6 +17,7 @@
 #include "core/io/recv_buffers.h"
 #include "core/io/send_batch.h"
 #include "core/io/send_test.h"
+#include "core/proto/http_date.h"
 #include "core/pubsub/engine.h"
 #include "core/queue/spsc.h"
 #include "core/queue/wake.h"
@@ -59,6 +60,7 @@ struct shard {
     struct logger          logger;
     struct reports         reports;
     struct clock           clock;
+    struct http_date       date;     /* of answers, by clock.wall_us */
     struct counters        counters;
     struct ring            ring;
     struct recv_buffers    recv_buffers;

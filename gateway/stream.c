@@ -129,6 +129,7 @@ static void begin(const struct http_call *call, struct topics_asked *asked, cons
     size_t before = conn->out.size;
     shard->scratch.size = 0;
     text_add_string(&shard->scratch, head); /* it ends with the connection, and each event says where it ends */
+    http_add_date(shard, &shard->scratch);
     origin_add_headers(shard, conn, &shard->scratch);
     text_add_string(&shard->scratch, "\r\n");
     conn_add(shard, conn, text_span(&shard->scratch));

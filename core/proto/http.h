@@ -18,7 +18,7 @@ struct http_request {
     struct span      target;  /* as sent */
     struct span      path;    /* of the origin or absolute form, up to the '?', percent-encoding untouched; "*" of OPTIONS */
     struct span      query;   /* after the first '?', without it; SPAN_NONE where there is none */
-    uint8_t          minor;   /* HTTP/1.minor: 0 or 1 */
+    uint8_t          minor;   /* HTTP/1.minor: 0, or 1 of all that come after it */
     bool             keep_alive;   /* from version and Connection: what the client wants */
     bool             chunked;      /* the body is chunked */
     bool             has_length;
@@ -52,8 +52,8 @@ struct http_fault {
  * or overflowing Content-Length (also the same value twice, also lists), Content-Length with Transfer-Encoding, Transfer-
  * Encoding on 1.0, any Transfer-Encoding but `chunked` alone (501), repeated Sec-WebSocket-Key or -Version, a repeated
  * Authorization or X-API-Key or Origin, more than 100 headers (431), a target that is not origin, absolute (http, https, ws, wss) or, for
- * OPTIONS, asterisk form, or holds bytes outside of printable ASCII. A version other than HTTP/1.0 and 1.1 is 505. At most one
- * empty line before the request line is skipped (9112, 2.2) and counts into head_bytes. */
+ * OPTIONS, asterisk form, or holds bytes outside of printable ASCII. A version other than HTTP/1 is 505; HTTP/1.2 to 1.9 is served
+ * as 1.1 (9110, 2.5). At most one empty line before the request line is skipped (9112, 2.2) and counts into head_bytes. */
 enum decode http_request_decode(struct span bytes, size_t bytes_max, struct http_request *request, struct http_fault *fault);
 
 /* Walks over header lines of a head (head_bytes of it) that decoded as DONE: sets name and value (trimmed) and moves *at,

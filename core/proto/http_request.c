@@ -128,21 +128,16 @@ static enum http_method method_of(struct span method)
     return HTTP_OTHER;
 }
 
-/* "HTTP/1.0" and "HTTP/1.1" pass; other digits are a version that we don't speak, the rest is no version. */
+/* HTTP/1.0 and HTTP/1.1 pass, and what comes after 1.1 is served as that (RFC 9110, 2.5); other digits are a version that we don't speak, the
+ * rest is no version. */
 static enum decode read_version(struct span version, struct http_request *request, struct http_fault *fault)
 {
-    if (span_is(version, "HTTP/1.1")) {
-        request->minor = 1;
-        return DECODE_DONE;
-    }
-    if (span_is(version, "HTTP/1.0")) {
-        request->minor = 0;
-        return DECODE_DONE;
-    }
     /* One digit, a point, one digit (RFC 9112, 2.3). */
     bool form = version.size == 8 && memcmp(version.bytes, "HTTP/", 5) == 0 && http_is_digit(version.bytes[5]) && version.bytes[6] == '.'
                 && http_is_digit(version.bytes[7]);
     if (!form) return bad(fault, 400, "the request line does not end in a version");
+    request->minor = version.bytes[7] != '0';
+    if (version.bytes[5] == '1') return DECODE_DONE;
     return bad(fault, 505, "only HTTP/1.1 and HTTP/1.0 are spoken here");
 }
 

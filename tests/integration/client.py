@@ -69,6 +69,10 @@ class Tcp:
             self.socket.close()
             raise
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.connected()
+
+    def connected(self):
+        """For who puts something between the socket and the bytes, as TLS."""
 
     def __enter__(self):
         return self

@@ -41,6 +41,8 @@ static const struct { struct span head; const char *reads, *name; } goods[] = {
 #define READS(head, reads, name) { SPAN_LITERAL(head), reads, name }
     READS(GET END, "GET 1.1 / keep host=x", "the least"),
     READS("\r\n" GET END, "GET 1.1 / keep host=x", "one empty line before is skipped"),
+    READS("GET / HTTP/1.2\r\nHost: x\r\n\r\n", "GET 1.1 / keep host=x", "1.2 is served as 1.1"),
+    READS("GET / HTTP/1.9\r\nHost: x\r\n\r\n", "GET 1.1 / keep host=x", "and 1.9"),
     READS("GET / HTTP/1.0\r\n\r\n", "GET 1.0 /", "1.0 needs no Host and closes"),
     READS("GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n", "GET 1.0 / keep", "1.0 that asks to stay"),
     READS(GET "Connection: close\r\n" END, "GET 1.1 / host=x", "1.1 that closes"),

@@ -28,7 +28,6 @@ static const struct { struct span head; unsigned status; const char *name; } bad
     IS(400, "GET / JUNK/1.1\r\nHost: x\r\n\r\n", "another protocol"),
     IS(505, "GET / HTTP/2.0\r\nHost: x\r\n\r\n", "HTTP/2.0"),
     IS(505, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "HTTP/2 with prior knowledge"),
-    IS(505, "GET / HTTP/1.2\r\nHost: x\r\n\r\n", "HTTP/1.2"),
     IS(505, "GET / HTTP/0.9\r\nHost: x\r\n\r\n", "HTTP/0.9, said aloud"),
     IS(400, "GET / HTTP/1.10\r\nHost: x\r\n\r\n", "HTTP/1.10 is not 1.1"),
     IS(400, "GET / HTTP/11\r\nHost: x\r\n\r\n", "HTTP/11"),
