@@ -153,6 +153,7 @@ void conn_leave(struct shard *shard, struct conn *conn)
 {
     engine_unsubscribe_all(&shard->engine, conn_index(shard, conn));
     counter_sub(&shard->counters, conn_kind_counter(conn), 1);
+    counter_sub(&shard->counters, COUNTER_WEBSOCKETS_DEFLATE, conn->deflates);
 }
 
 void conn_join(struct shard *shard, struct conn *conn, enum why_joined why)

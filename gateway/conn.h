@@ -49,6 +49,7 @@ struct conn {
     uint8_t           state;      /* enum conn_state; changed by conn_set_state() alone */
     uint8_t           kind;       /* enum conn_kind, from OPEN on */
     uint16_t          ops;        /* operations that the kernel holds: a bit for each enum operation */
+    bool              deflates;   /* a WebSocket: permessage-deflate was negotiated */
     bool              asked;      /* its first request was read whole */
     bool              proxy;      /* its peer is one of proxies.trusted */
     bool              greets;     /* it may begin with the header of the PROXY protocol */

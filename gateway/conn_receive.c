@@ -132,11 +132,15 @@ bool conn_must_wait(const struct conn *conn)
     return conn_out_waiting(conn) > CONN_OUT_MAX || conn->stalled || conn->awaits > 0 || (conn->settles && conn->asks > 0) || conn->asks >= ASKS_OF_CONN_MAX || http_awaits(conn);
 }
 
+/* What little a client sent may have been much before it was compressed: after so many bytes it is another's turn. */
+enum { INFLATED_BYTES_MAX = 64 * 1024 };
+
 static size_t consume(struct shard *shard, struct conn *conn)
 {
     uint32_t before = conn->input_at;
     size_t of_lines = 0;
-    while (conn->state != CONN_JOINING && !conn_must_wait(conn) && of_lines == 0) {
+    shard->compression.inflated_bytes = 0;
+    while (conn->state != CONN_JOINING && !conn_must_wait(conn) && of_lines == 0 && shard->compression.inflated_bytes < INFLATED_BYTES_MAX) {
         if (ws_lines_wait(conn)) of_lines = ws_feed_lines(shard, conn);
         else if (http_rest_waits(conn)) http_go_on(shard, conn);
         else if (conn->input_at < conn->input_size)
@@ -144,7 +148,7 @@ static size_t consume(struct shard *shard, struct conn *conn)
         else break;
     }
     if (conn->state == CONN_JOINING) return 0;
-    size_t consumed = conn->input_at - before + of_lines;
+    size_t consumed = conn->input_at - before + of_lines + shard->compression.inflated_bytes;
     bool more = conn->input_at < conn->input_size;
     if (!more) conn_give_buffer(shard, conn);
     if (conn_must_wait(conn)) pause_receiving(shard, conn); /* not re-arming is pausing */

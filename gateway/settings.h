@@ -33,9 +33,11 @@ enum { AT_START = 0, UP_TO_START = 1, UP_TO_TWICE = 2, ANY_TIME = 255 };
     X(COUNT, shards, "shards", "0", 0, 64, AT_START, "shard threads; 0: as many as CPUs may be used") \
     X(FLAG, demo, "demo", "false", 0, 0, AT_START, "publish a synthetic demo feed") \
     X(FLAG, echo, "echo", "false", 0, 0, AT_START, "serve /v1/echo, for conformance tests") \
+    X(FLAG, compression, "compression", "true", 0, 0, ANY_TIME, "agree to permessage-deflate where a WebSocket client offers it") \
     X(LIST, origins, "origins", "", 0, 1023, ANY_TIME, "foreign origins whose pages may connect, separated by commas") \
     X(TIME, heartbeat_ms, "heartbeat-ms", "25s", 1000, 60000, ANY_TIME, "silence after which a heartbeat is sent, unless the client names its own") \
     X(PROXY_PROTOCOL, proxy_protocol, "listen.proxy-protocol", "off", 0, 0, ANY_TIME, "whether proxies.trusted begin with a PROXY header: they may (accept), or all must and nobody else may connect (require)") \
+    X(BYTES, compression_threshold, "compression.threshold", "64", 0, MIB, ANY_TIME, "a message below it goes out uncompressed") \
     X(NETWORKS, proxies_trusted, "proxies.trusted", "", 0, 1023, ANY_TIME, "proxies that are believed whom they speak for (X-Forwarded-For, PROXY protocol)") \
     X(SECRET, publish_key, "auth.publish-key", "", 0, 255, ANY_TIME, "the API key that may publish; none: publishing is off") \
     X(SECRET, admin_key, "auth.admin-key", "", 0, 255, ANY_TIME, "the API key that may do all, /metrics included") \

@@ -7,6 +7,7 @@
 #include "core/base/check.h"
 #include "core/base/random.h"
 #include "core/io/crypto.h"
+#include "gateway/compression.h"
 #include "gateway/conn.h"
 #include "gateway/fanout.h"
 #include "gateway/memory.h"
@@ -66,8 +67,10 @@ int shard_init(struct shard *shard, uint32_t index, struct gateway *gateway, con
     if (error) goto undo_pendings;
     error = reports_init(&shard->reports, &gateway->main_wake);
     if (error) goto undo_engine;
-    error = spsc_init(&shard->commands, sizeof(struct command), COMMANDS_MAX);
+    error = compression_init(&shard->compression);
     if (error) goto undo_reports;
+    error = spsc_init(&shard->commands, sizeof(struct command), COMMANDS_MAX);
+    if (error) goto undo_compression;
     error = wake_init(&shard->wake);
     if (error) goto undo_commands;
     shard->fanout = fanout_make();
@@ -79,6 +82,7 @@ int shard_init(struct shard *shard, uint32_t index, struct gateway *gateway, con
 undo_wake:     fanout_free(shard->fanout);
                wake_deinit(&shard->wake);
 undo_commands: spsc_deinit(&shard->commands);
+undo_compression: compression_deinit(&shard->compression);
 undo_reports:  reports_deinit(&shard->reports);
 undo_engine:   engine_deinit(&shard->engine);
 undo_pendings: pendings_deinit(shard);
@@ -98,6 +102,7 @@ void shard_deinit(struct shard *shard)
     fanout_free(shard->fanout);
     wake_deinit(&shard->wake);
     spsc_deinit(&shard->commands);
+    compression_deinit(&shard->compression);
     reports_deinit(&shard->reports);
     engine_deinit(&shard->engine);
     pendings_deinit(shard);

@@ -30,6 +30,13 @@
 
 struct gateway;
 
+/* What compression.h works with. */
+struct compression {
+    struct deflater *deflater;
+    struct inflater *inflater;       /* NULL: a message that comes in pieces has it on loan */
+    uint64_t         inflated_bytes; /* since consuming looked last: they count as what a turn takes in */
+};
+
 enum command_kind {
     COMMAND_DRAIN, /* SIGTERM: say goodbye to all; REPORT_DRAINED answers */
     COMMAND_STOP,  /* a second one: let go of all connections now */
@@ -77,6 +84,7 @@ struct shard {
     struct engine          engine;
     struct listener        listener;
     struct admission       admission;
+    struct compression     compression;
     uint64_t               clients_bytes; /* the sum of what connections hold: memory.h */
     bool                   shedding;      /* it was more than limits.memory allows */
     struct spsc            commands;

@@ -5,6 +5,7 @@
 #include "core/base/check.h"
 #include "core/proto/mask.h"
 #include "core/proto/utf8.h"
+#include "gateway/compression.h"
 #include "gateway/limits.h"
 #include "gateway/session.h"
 
@@ -15,6 +16,7 @@ struct ws_reader {
     bool             in_frame;      /* a header is complete, its payload is not */
     bool             in_message;    /* a first fragment came, the final one has not */
     uint8_t          opcode;        /* of that message: text or binary */
+    struct inflater *inflater;      /* of that message: on loan, where it comes compressed; or NULL */
     struct ws_header header;        /* of the frame */
     uint64_t         payload_at;    /* how much of its payload came */
     struct utf8      utf8;          /* of the message */
@@ -26,8 +28,7 @@ struct ws_reader {
 
 void ws_reader_free(struct conn *conn)
 {
-    text_free(&conn->reader->message);
-    text_free(&conn->reader->lines);
+    ws_reader_drop(conn);
     free(conn->reader);
     conn->reader = NULL;
 }
@@ -37,11 +38,20 @@ void ws_reader_drop(struct conn *conn)
     if (!conn->reader) return;
     text_free(&conn->reader->message);
     text_free(&conn->reader->lines);
+    inflater_free(conn->reader->inflater);
+    conn->reader->inflater = NULL;
 }
 
 size_t ws_reader_bytes(const struct conn *conn)
 {
-    return conn->reader ? sizeof *conn->reader + conn->reader->message.capacity + conn->reader->lines.capacity : 0;
+    const struct ws_reader *reader = conn->reader;
+    if (!reader) return 0;
+    return sizeof *reader + reader->message.capacity + reader->lines.capacity + (reader->inflater ? inflater_bytes(reader->inflater) : 0);
+}
+
+enum limit ws_message_limit(const struct conn *conn)
+{
+    return conn->kind == CONN_KIND_ECHO ? LIMIT_ECHO_MESSAGE : LIMIT_MESSAGE;
 }
 
 static uint64_t message_bytes_max(const struct shard *shard, const struct conn *conn)
@@ -97,7 +107,7 @@ static void on_message(struct shard *shard, struct conn *conn, uint8_t opcode, s
 {
     if (conn->state != CONN_OPEN) return; /* after our close frame only theirs counts */
     if (conn->kind == CONN_KIND_ECHO) {
-        conn_add_frame(shard, conn, (enum ws_opcode)opcode, payload);
+        compression_add_message(shard, conn, (enum ws_opcode)opcode, payload);
         conn->message_ms = shard_now_ms(shard);
         return;
     }
@@ -150,8 +160,9 @@ static bool header_fits(struct shard *shard, struct conn *conn, const struct ws_
         return false;
     }
     uint64_t before = in_message ? reader->message.size : 0, most = message_bytes_max(shard, conn);
+    if (header->rsv1 || (in_message && reader->inflater)) most += most / 8 + 64; /* of stored blocks, however short; what they hold is bounded as it grows */
     if (header->payload_bytes > most || before + header->payload_bytes > most) {
-        conn_fail(shard, conn, WS_CLOSE_TOO_BIG, limit_hit(shard, conn, conn->kind == CONN_KIND_ECHO ? LIMIT_ECHO_MESSAGE : LIMIT_MESSAGE));
+        conn_fail(shard, conn, WS_CLOSE_TOO_BIG, limit_hit(shard, conn, ws_message_limit(conn)));
         return false;
     }
     return true;
@@ -160,10 +171,21 @@ static bool header_fits(struct shard *shard, struct conn *conn, const struct ws_
 static bool decode_header(struct shard *shard, struct conn *conn, struct span bytes, struct ws_header *header, enum decode *verdict)
 {
     const char *why = NULL;
-    *verdict = ws_frame_decode(bytes, true, false, header, &why);
+    *verdict = ws_frame_decode(bytes, true, conn->deflates, header, &why);
     if (*verdict != DECODE_BAD) return *verdict == DECODE_MORE || header_fits(shard, conn, header);
     conn_fail(shard, conn, WS_CLOSE_PROTOCOL, why);
     return false;
+}
+
+/* A message in one frame that lies whole in the buffer, compressed. */
+static void on_compressed(struct shard *shard, struct conn *conn, uint8_t opcode, struct span payload)
+{
+    struct span message;
+    if (conn->state != CONN_OPEN) return;
+    struct inflater *inflater = compression_lend(shard);
+    inflate_begin(inflater, message_bytes_max(shard, conn), opcode == WS_TEXT);
+    if (compression_feed(shard, conn, inflater, payload) && compression_end(shard, conn, inflater, &message)) on_message(shard, conn, opcode, message);
+    compression_take_back(shard, inflater);
 }
 
 /* A frame that lies whole in the buffer. Returns its bytes, 0 where it must take the slow way. */
@@ -176,6 +198,7 @@ static size_t feed_whole(struct shard *shard, struct conn *conn, char *bytes, si
     mask_apply(payload, text.size, header->mask_key, 0);
     size_t frame_bytes = header->header_bytes + text.size;
     if (is_control(header->opcode)) on_control(shard, conn, header->opcode, text);
+    else if (header->rsv1) on_compressed(shard, conn, header->opcode, text);
     else if (header->opcode == WS_TEXT && !utf8_valid(text)) conn_fail(shard, conn, WS_CLOSE_BAD_DATA, "the text is not UTF-8");
     else on_message(shard, conn, header->opcode, text);
     return frame_bytes;
@@ -209,12 +232,32 @@ static size_t feed_header(struct shard *shard, struct conn *conn, const char *by
         return copied;
     }
     begin_frame(reader, &header);
+    if (header.rsv1 && conn->state == CONN_OPEN) {
+        reader->inflater = compression_lend(shard);
+        inflate_begin(reader->inflater, message_bytes_max(shard, conn), header.opcode == WS_TEXT);
+    }
     return header.header_bytes - before;
+}
+
+static void end_compressed(struct shard *shard, struct conn *conn)
+{
+    struct ws_reader *reader = conn->reader;
+    struct inflater *inflater = reader->inflater; /* the reader may be freed under it by a close */
+    struct span message;
+    reader->inflater = NULL;
+    reader->in_message = false;
+    uint8_t opcode = reader->opcode;
+    if (conn->state == CONN_OPEN && compression_end(shard, conn, inflater, &message)) on_message(shard, conn, opcode, message);
+    compression_take_back(shard, inflater);
 }
 
 static void end_message(struct shard *shard, struct conn *conn)
 {
     struct ws_reader *reader = conn->reader;
+    if (reader->inflater) {
+        end_compressed(shard, conn);
+        return;
+    }
     if (reader->opcode == WS_TEXT && !utf8_complete(&reader->utf8)) {
         conn_fail(shard, conn, WS_CLOSE_BAD_DATA, "the text ends inside a character");
         return;
@@ -234,6 +277,17 @@ static void end_frame(struct shard *shard, struct conn *conn)
     else if (reader->header.fin) end_message(shard, conn);
 }
 
+/* Some of a message; false: it can't become one, and the connection was failed. */
+static bool feed_message(struct shard *shard, struct conn *conn, struct span piece)
+{
+    struct ws_reader *reader = conn->reader;
+    if (reader->inflater) return compression_feed(shard, conn, reader->inflater, piece);
+    text_add(&reader->message, piece);
+    if (reader->opcode != WS_TEXT || utf8_feed(&reader->utf8, piece)) return true;
+    conn_fail(shard, conn, WS_CLOSE_BAD_DATA, "the text is not UTF-8");
+    return false;
+}
+
 /* Some of a frame's payload. Returns the bytes consumed. */
 static size_t feed_payload(struct shard *shard, struct conn *conn, char *bytes, size_t size)
 {
@@ -243,12 +297,8 @@ static size_t feed_payload(struct shard *shard, struct conn *conn, char *bytes, 
     mask_apply(bytes, count, reader->header.mask_key, reader->payload_at);
     if (is_control(reader->header.opcode)) {
         memcpy(reader->control + reader->payload_at, bytes, count);
-    } else if (conn->state == CONN_OPEN) {
-        text_add(&reader->message, span_of(bytes, count));
-        if (reader->opcode == WS_TEXT && !utf8_feed(&reader->utf8, span_of(bytes, count))) {
-            conn_fail(shard, conn, WS_CLOSE_BAD_DATA, "the text is not UTF-8");
-            return size;
-        }
+    } else if (conn->state == CONN_OPEN && !feed_message(shard, conn, span_of(bytes, count))) {
+        return size;
     }
     reader->payload_at += count;
     if (reader->payload_at == reader->header.payload_bytes) end_frame(shard, conn);

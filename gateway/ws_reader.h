@@ -19,6 +19,8 @@ size_t ws_feed_lines(struct shard *shard, struct conn *conn);
 void ws_reader_free(struct conn *conn);
 /* Of a WebSocket that is being closed: what of its messages came is not needed any more. */
 void ws_reader_drop(struct conn *conn);
+/* Which limit a message of this connection is held to. */
+enum limit ws_message_limit(const struct conn *conn);
 /* Memory that it holds. */
 size_t ws_reader_bytes(const struct conn *conn);
 

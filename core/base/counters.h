@@ -52,6 +52,12 @@ enum counter_kind { COUNTS, COUNTS_EACH, TIME_EACH, LEVEL, LEVEL_EACH, BUCKET, S
     X(SHORT_SENDS, "short_sends_total", "", COUNTS, "Sends that found the socket full") \
     X(BYTES_SENT, "bytes_sent_total", "", COUNTS, "Bytes sent") \
     X(BYTES_RECEIVED, "bytes_received_total", "", COUNTS, "Bytes received") \
+    X(WEBSOCKETS_DEFLATE, "websockets_deflate", "", LEVEL, "WebSocket connections open now that negotiated permessage-deflate") \
+    X(DEFLATE_BYTES_BEFORE, "deflate_bytes_total", "when=\"before\"", COUNTS, "Bytes of what was compressed to be sent, once for all who are sent it, before and after") \
+    X(DEFLATE_BYTES_AFTER, "deflate_bytes_total", "when=\"after\"", COUNTS, "") \
+    X(INFLATE_BYTES_BEFORE, "inflate_bytes_total", "when=\"before\"", COUNTS, "Bytes of what came compressed, before it was inflated and after") \
+    X(INFLATE_BYTES_AFTER, "inflate_bytes_total", "when=\"after\"", COUNTS, "") \
+    X(INFLATE_ERRORS, "inflate_errors_total", "", COUNTS, "Compressed messages that were broken, no text, or too large") \
     X(RECEIVE_STARVED, "receive_starved_total", "", COUNTS, "Receives that found no free buffer") \
     X(RECEIVE_PAUSED, "receive_paused_total", "", COUNTS, "Times a connection's receiving was paused until its replies were sent") \
     X(REQUESTS_STALLED, "requests_stalled_total", "", COUNTS, "Times that a connection's requests waited for room in a link to another shard") \

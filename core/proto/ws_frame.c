@@ -5,7 +5,6 @@
 #include "core/proto/utf8.h"
 
 #define FIN 0x80u
-#define RSV1 0x40u
 #define RSV23 0x30u
 #define OPCODE 0x0fu
 #define OPCODE_CONTROL 0x08u
@@ -19,12 +18,12 @@ static const char *first_byte_fault(uint8_t byte, bool rsv1_allowed)
 {
     uint8_t opcode = byte & OPCODE;
     if (byte & RSV23) return "a reserved bit is set";
-    if ((byte & RSV1) && !rsv1_allowed) return "a frame is marked as compressed, but compression was not negotiated";
+    if ((byte & WS_RSV1) && !rsv1_allowed) return "a frame is marked as compressed, but compression was not negotiated";
     if (opcode > WS_BINARY && opcode < WS_CLOSE) return "a reserved opcode";
     if (opcode > WS_PONG) return "a reserved opcode";
     if ((opcode & OPCODE_CONTROL) && !(byte & FIN)) return "a control frame is fragmented";
     /* RFC 7692, 6: only the first frame of a data message carries the mark */
-    if ((byte & RSV1) && (opcode == WS_CONTINUATION || (opcode & OPCODE_CONTROL)))
+    if ((byte & WS_RSV1) && (opcode == WS_CONTINUATION || (opcode & OPCODE_CONTROL)))
         return "only the first frame of a message may be marked as compressed";
     return NULL;
 }
@@ -80,7 +79,7 @@ enum decode ws_frame_decode(struct span bytes, bool from_client, bool rsv1_allow
         .header_bytes = (uint8_t)header_bytes,
         .opcode = at[0] & OPCODE,
         .fin = (at[0] & FIN) != 0,
-        .rsv1 = (at[0] & RSV1) != 0,
+        .rsv1 = (at[0] & WS_RSV1) != 0,
         .masked = from_client,
     };
     if (from_client) memcpy(header->mask_key, at + header_bytes - 4, 4);

@@ -36,6 +36,7 @@ enum ws_close {
     WS_CLOSE_RATE_LIMITED = 4429,
 };
 
+#define WS_RSV1 0x40 /* in a header's first byte: the message is compressed (RFC 7692, 6) */
 #define WS_HEADER_BYTES_MAX 14  /* 2, 8 of length, 4 of mask */
 #define WS_SERVER_HEADER_BYTES_MAX 10
 #define WS_CONTROL_BYTES_MAX 125

@@ -10,6 +10,7 @@ import os
 import socket
 import struct
 import time
+import zlib
 from collections import deque
 from urllib.parse import quote
 
@@ -291,6 +292,20 @@ def frame(opcode, payload=b"", fin=True, rsv=0, mask=MASK, length_form=None, len
     return head + (payload if mask is None else mask + masked(payload, mask))
 
 
+def deflated(payload, last=False):
+    """A message's payload as permessage-deflate has it; last: its blocks end with one that says so (RFC 7692, 7.2.3.4)."""
+    maker = zlib.compressobj(wbits=-15)
+    return maker.compress(payload) + maker.flush() + b"\0" if last else (maker.compress(payload) + maker.flush(zlib.Z_SYNC_FLUSH))[:-4]
+
+
+def inflated(payload):
+    taker = zlib.decompressobj(wbits=-15)
+    message = taker.decompress(payload + b"\0\0\xff\xff")
+    if taker.unused_data or taker.eof:
+        raise BrokenPeer(f"the blocks of a compressed message end in the middle: {payload[:100]!r}")
+    return message
+
+
 def close_payload(code, reason=b""):
     return struct.pack(">H", code) + reason
 
@@ -334,6 +349,8 @@ class Ws(Http):
 
     def upgrade(self, path="/v1/ws", add=(), change=None, protocols=(), piece=None, with_it=b""):
         self.answers_pings = True
+        self.deflates = False # permessage-deflate was agreed
+        self.messages_deflated = self.message_bytes = 0  # how many came compressed; bytes of the last one's payload as it came
         self.pings = []       # payloads of the gateway's pings
         self.pongs = []       # and of its pongs, as read_message() met them
         self.stash = deque()  # messages that came before a reply which ask() awaited
@@ -352,6 +369,7 @@ class Ws(Http):
                 raise BrokenPeer(f"wrong Sec-WebSocket-Accept: {self.answer.headers}")
             if (self.answer.header("Upgrade") or "").lower() != "websocket" or (self.answer.header("Connection") or "").lower() != "upgrade":
                 raise BrokenPeer(f"not an upgrade: {self.answer.headers}")
+            self.deflates = "permessage-deflate" in (self.answer.header("Sec-WebSocket-Extensions") or "")
         except BaseException:
             self.close()
             raise
@@ -362,11 +380,12 @@ class Ws(Http):
         return self.send(frame(opcode, payload, **how))
 
     def read_frame(self, seconds=None):
-        """(fin, opcode, payload) of the next frame, held to what a server may send without an extension."""
+        """(fin, opcode, payload) of the next frame, held to what a server may send; self.marked: it says that the message is compressed."""
         deadline = deadline_in(seconds)
         first, second = self.take(2, deadline)
         fin, rsv, opcode, length = bool(first & 0x80), first >> 4 & 7, first & 15, second & 127
-        if rsv or second & 0x80 or opcode not in (CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG):
+        self.marked = rsv == 4 and self.deflates and opcode in (TEXT, BINARY)
+        if (rsv and not self.marked) or second & 0x80 or opcode not in (CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG):
             raise BrokenPeer(f"frame begins {first:02x} {second:02x}")
         if opcode >= CLOSE and (not fin or length > 125):
             raise BrokenPeer(f"control frame begins {first:02x} {second:02x}")
@@ -400,10 +419,15 @@ class Ws(Http):
             else:
                 if (opcode == CONTINUATION) != (kind is not None):
                     raise BrokenPeer(f"opcode {opcode} while {'a' if kind else 'no'} message is open")
+                compressed = self.marked if kind is None else compressed
                 kind = kind or opcode
                 parts.append(payload)
                 if fin:
                     data = b"".join(parts)
+                    self.message_bytes = len(data)
+                    if compressed:
+                        data = inflated(data)
+                        self.messages_deflated += 1
                     if kind == TEXT:
                         data.decode()  # raises where it is not UTF-8
                     return kind, data

@@ -1,0 +1,207 @@
+"""permessage-deflate (RFC 7692): what is agreed, what comes compressed, and what is wrong with it."""
+import json
+import random
+import unittest
+import zlib
+
+from client import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Refused, Ws, close_payload, deflated, frame, handshake
+from gateway import Gateway, GatewayTest
+
+OFFER = ("Sec-WebSocket-Extensions", "permessage-deflate; client_max_window_bits")
+ANSWER = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+MESSAGE_MAX = 1 << 20
+RSV1 = 4
+
+
+class NegotiationTest(GatewayTest):
+    flags = ("--echo",)
+
+    def test_offers_are_answered_to_the_letter(self):
+        name = "Sec-WebSocket-Extensions"
+        for path in ("/v1/ws", "/v1/echo"):
+            for why, lines, answer in [
+                ("none", [], None),
+                ("the plainest", ["permessage-deflate"], ANSWER),
+                ("a browser's", ["permessage-deflate; client_max_window_bits"], ANSWER),
+                ("the largest window", ["permessage-deflate; server_max_window_bits=15"], ANSWER + "; server_max_window_bits=15"),
+                ("the largest window, quoted", ['permessage-deflate; server_max_window_bits="15"'], ANSWER + "; server_max_window_bits=15"),
+                ("a smaller window", ["permessage-deflate; server_max_window_bits=10"], None),
+                ("a smaller window with a fallback", ["permessage-deflate; server_max_window_bits=10, permessage-deflate"], ANSWER),
+                ("the fallback in a line of its own", ["permessage-deflate; server_max_window_bits=10", "permessage-deflate"], ANSWER),
+                ("lines that stand apart", ["foo", "permessage-deflate"], ANSWER),
+                ("an unknown parameter", ["permessage-deflate; x=1"], None),
+                ("a parameter twice", ["permessage-deflate; client_max_window_bits; client_max_window_bits"], None),
+                ("a value that is none", ["permessage-deflate; client_max_window_bits=16"], None),
+                ("another extension", ["x-webkit-deflate-frame"], None),
+                ("an empty line", [""], None),
+            ]:
+                with self.subTest(path=path, why=why):
+                    add = [(name, lines[0])] + [("X-Between", "1"), (name, lines[1])] if len(lines) > 1 else [(name, line) for line in lines]
+                    with Ws(self.port, path, add=add) as ws:
+                        self.assertEqual(ws.answer.header(name), answer)
+
+    def test_what_is_no_list_of_extensions_is_refused(self):
+        for line in ("permessage-deflate;", "permessage-deflate; client_max_window_bits=", 'permessage-deflate; client_max_window_bits="10', "; foo"):
+            with self.subTest(line), self.assertRaises(Refused) as refused:
+                Ws(self.port, "/v1/ws", add=[("Sec-WebSocket-Extensions", line)])
+            self.assertEqual((refused.exception.response.status, refused.exception.response.code), (400, "bad_request"))
+
+    def test_it_can_be_off(self):
+        with Gateway("--compression=false") as gateway:
+            with Ws(gateway.port, "/v1/ws", add=[OFFER]) as ws:
+                self.assertIsNone(ws.answer.header("Sec-WebSocket-Extensions"))
+                ws.read()
+                ws.send_frame(TEXT, deflated(b"{}"), rsv=RSV1)
+                ws.expect_close(1002)
+
+
+class EchoTest(GatewayTest):
+    flags = ("--echo", "--limits.echo-message", str(MESSAGE_MAX))
+
+    def echo(self):
+        ws = Ws(self.port, "/v1/echo", add=[OFFER])
+        self.addCleanup(ws.close)
+        self.assertTrue(ws.deflates)
+        return ws
+
+    def test_messages_of_all_sizes_come_back_as_they_went(self):
+        ws = self.echo()
+        chance = random.Random(7)
+        for size in (0, 1, 2, 63, 64, 65, 125, 126, 127, 500, 4096, 16383, 16384, 16385, 40000, 65535, 65536, 200000, MESSAGE_MAX):
+            for kind, message in [(TEXT, (b'{"price":%d},' % size * size)[:size]), (BINARY, chance.randbytes(size)), (TEXT, b"\xc3\xa4" * (size // 2)), (BINARY, b"\0" * size)]:
+                with self.subTest(size=size, kind=kind):
+                    self.assertEqual(ws.send_frame(kind, deflated(message), rsv=RSV1).read_message(), (kind, message))
+                    self.assertEqual(ws.send_frame(kind, message).read_message(), (kind, message))  # uncompressed is as good
+        self.assertGreater(ws.messages_deflated, 50)
+        ws.hang_up()
+
+    def test_what_grows_or_is_small_goes_uncompressed(self):
+        ws = self.echo()
+        for message in (b"short", random.Random(1).randbytes(1000)):
+            ws.send_frame(BINARY, message).read_message()
+            self.assertEqual((ws.messages_deflated, ws.message_bytes), (0, len(message)))
+        ws.send_frame(BINARY, b"a" * 1000).read_message()
+        self.assertLess(ws.message_bytes, 50)
+
+    def test_each_way_to_make_blocks_is_taken(self):
+        ws = self.echo()
+        message = b'{"topic":"AAPL","data":{"p":189.33}}' * 100
+        ways = {"the RFC's Hello": (b"\xf2\x48\xcd\xc9\xc9\x07\x00", b"Hello"), "stored": (b"\x00\x05\x00\xfa\xff\x48\x65\x6c\x6c\x6f\x00", b"Hello"),
+                "a last block": (b"\xf3\x48\xcd\xc9\xc9\x07\x00\x00", b"Hello"), "two blocks": (b"\xf2\x48\x05\x00\x00\x00\xff\xff\xca\xc9\xc9\x07\x00", b"Hello"),
+                "empty": (b"\x00", b""), "nothing at all": (b"", b""), "empty, fixed": (b"\x02\x00", b""), "the last bytes not left out": (deflated(message) + b"\0\0\xff\xff", message)}
+        for level in range(10):
+            for memory in (1, 9):
+                for strategy in range(5):
+                    for wbits in (9, 15):
+                        maker = zlib.compressobj(level, zlib.DEFLATED, -wbits, memory, strategy)
+                        ways[f"level {level} memory {memory} strategy {strategy} window {wbits}"] = ((maker.compress(message) + maker.flush(zlib.Z_SYNC_FLUSH))[:-4], message)
+        maker = zlib.compressobj(wbits=-15)
+        parts = b"".join(maker.compress(message[at:at + 400]) + maker.flush(flush) for at, flush in zip(range(0, 3600, 400), [zlib.Z_FULL_FLUSH, zlib.Z_PARTIAL_FLUSH, zlib.Z_SYNC_FLUSH] * 3))
+        ways["all flushes"] = (parts[:-4], message)
+        ways["two runs of last blocks"] = (deflated(b"one ", last=True)[:-1] + deflated(b"two", last=True), b"one two")
+        for why, (payload, message) in ways.items():
+            with self.subTest(why):
+                self.assertEqual(ws.send_frame(TEXT, payload, rsv=RSV1).read_message(), (TEXT, message))
+
+    def test_fragments_are_one_message_with_control_frames_between(self):
+        ws = self.echo()
+        message = bytes(random.Random(3).choices(b"abcdef ", k=30000))
+        payload = deflated(message)
+        for size in (1, 7, 1000, len(payload)):
+            with self.subTest(size=size):
+                cuts = list(range(0, len(payload), size))
+                for at in cuts[:-1]:
+                    ws.send_frame(CONTINUATION if at else TEXT, payload[at:at + size], fin=False, rsv=0 if at else RSV1)
+                    if at % 997 == 0:
+                        ws.send_frame(PING, b"between")
+                ws.send_frame(CONTINUATION if cuts[-1] else TEXT, payload[cuts[-1]:], rsv=0 if cuts[-1] else RSV1)
+                self.assertEqual(ws.read_message(), (TEXT, message))
+        for parts in ([b"", payload, b""], [b"", b"", payload]):
+            for at, part in enumerate(parts):
+                ws.send_frame(CONTINUATION if at else TEXT, part, fin=at == 2, rsv=0 if at else RSV1)
+            self.assertEqual(ws.read_message(), (TEXT, message))
+        self.assertGreater(len(ws.pongs), 0)
+
+    def test_many_connections_in_the_middle_of_a_message_at_once(self):
+        payloads = [deflated(b"%d " % n * 5000) for n in range(30)]
+        connections = [self.echo() for _ in payloads]
+        for ws, payload in zip(connections, payloads):
+            ws.send_frame(TEXT, payload[:10], fin=False, rsv=RSV1)
+        for ws, payload in zip(reversed(connections), reversed(payloads)):
+            ws.send_frame(CONTINUATION, payload[10:])
+        for n, ws in enumerate(connections):
+            self.assertEqual(ws.read_message(), (TEXT, b"%d " % n * 5000))
+
+    def test_the_mark_stands_only_on_the_first_frame_of_a_message(self):
+        for why, frames in [
+            ("a continuation", frame(TEXT, b"\x00", fin=False, rsv=RSV1) + frame(CONTINUATION, b"", rsv=RSV1)),
+            ("a continuation of an uncompressed one", frame(TEXT, b"a", fin=False) + frame(CONTINUATION, b"", rsv=RSV1)),
+            ("a ping", frame(PING, b"", rsv=RSV1)), ("a pong", frame(PONG, b"", rsv=RSV1)), ("a close", frame(CLOSE, close_payload(1000), rsv=RSV1)),
+            ("RSV2", frame(TEXT, b"\x00", rsv=2)), ("RSV1 and RSV3", frame(TEXT, b"\x00", rsv=5)),
+        ]:
+            with self.subTest(why):
+                self.echo().send(frames).expect_close(1002)
+
+    def test_without_agreement_the_mark_is_a_fault(self):
+        ws = self.ws("/v1/echo")
+        ws.send_frame(TEXT, deflated(b"Hello"), rsv=RSV1).expect_close(1002)
+
+    def test_broken_blocks_close_1007(self):
+        whole = deflated(b"a text that is long enough to be cut " * 20)
+        for why, payload in [("a reserved block type", b"\x06\x00"), ("lengths that don't match", b"\x00\x05\x00\x00\x00Hello\x00"), ("cut in a block", whole[:-8]), ("a distance too far back", b"\x4b\x04\x93\x00"),
+                             ("random bytes", b"\xff" * 100)]:
+            for fin in (True, False):
+                with self.subTest(why, fin=fin):
+                    ws = self.echo()
+                    ws.send_frame(TEXT, payload, rsv=RSV1, fin=fin)
+                    if not fin:
+                        ws.send_as_far_as_taken(frame(CONTINUATION))
+                    ws.expect_close(1007)
+
+    def test_text_that_is_not_utf8_once_inflated_closes_1007_before_it_is_whole(self):
+        for why, text in [("a stray byte", b"abc\xff"), ("a surrogate", b"\xed\xa0\x80"), ("cut in a character", b"a\xc3")]:
+            with self.subTest(why):
+                self.echo().send_frame(TEXT, deflated(text), rsv=RSV1).expect_close(1007)
+        maker = zlib.compressobj(wbits=-15)
+        ws = self.echo()
+        ws.send_frame(TEXT, maker.compress(b"abc\xff" + b"d" * 100) + maker.flush(zlib.Z_SYNC_FLUSH), fin=False, rsv=RSV1)
+        ws.expect_close(1007)
+
+    def test_a_bomb_closes_1009_and_costs_no_more_than_the_limit(self):
+        def rss():
+            with open(f"/proc/{self.gateway.process.pid}/status", encoding="utf-8") as status:
+                return int(next(line for line in status if line.startswith("VmHWM")).split()[1]) * 1024
+        self.echo().send_frame(BINARY, deflated(b"\0" * MESSAGE_MAX), rsv=RSV1).read_message()
+        before = rss()
+        bomb = deflated(b"\0" * (64 << 20))
+        self.assertLess(len(bomb), 70000)
+        for _ in range(3):
+            self.echo().send_frame(BINARY, bomb, rsv=RSV1).expect_close(1009)
+            ws = self.echo()
+            ws.send_frame(BINARY, bomb[:5000], rsv=RSV1, fin=False)  # it shows before it is whole
+            ws.expect_close(1009)
+        self.assertLess(rss() - before, 8 << 20)
+        ws = self.echo()
+        ws.send_frame(BINARY, deflated(b"\0" * (MESSAGE_MAX + 1)), rsv=RSV1).expect_close(1009)
+        self.echo().send(frame(BINARY, b"", rsv=RSV1, length=2 * MESSAGE_MAX)).expect_close(1009)
+
+
+class SessionTest(GatewayTest):
+    def test_requests_may_come_compressed(self):
+        topic = self.topic("deflated")
+        ws = Ws(self.port, f"/v1/ws?topics={topic}", add=[OFFER])
+        self.addCleanup(ws.close)
+        request = json.dumps({"op": "ping", "id": 1, "filler": "x" * 1000}).encode()
+        ws.send_frame(TEXT, deflated(b"\n".join([request] * 3)), rsv=RSV1)
+        came = [ws.read() for _ in range(5)]
+        self.assertEqual([message["op"] for message in came], ["hello", "subscribed", "pong", "pong", "pong"])
+        ws.send_frame(BINARY, deflated(b"{}"), rsv=RSV1).expect_close(1003)
+
+    def test_a_bomb_of_requests_is_bounded_too(self):
+        ws = Ws(self.port, "/v1/ws", add=[OFFER])
+        self.addCleanup(ws.close)
+        ws.send_frame(TEXT, deflated(b" " * ((1 << 20) + 1)), rsv=RSV1).expect_close(1009)
+
+
+if __name__ == "__main__":
+    unittest.main()
