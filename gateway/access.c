@@ -29,7 +29,7 @@ static const char *fault(const struct credential *credential, const char *doing,
 /* Whether what is the gateway's own is closed to those without the admin key. */
 static bool is_closed(const struct shard *shard)
 {
-    return auth_is_on(shard->settings->auth) || !shard->listener.loopback;
+    return auth_is_on(shard->settings->auth) || !shard->listener.loopback || !shard->tls_listener.loopback;
 }
 
 /* Whether any of a request's topics might be refused at all. */

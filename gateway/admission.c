@@ -60,25 +60,32 @@ int64_t admission_wait_ms(const struct shard *shard)
     return admission->paused ? (int64_t)(rate_wait_us(&admission->accepts, shard->clock.mono_us, BURST_US - RESUME_US) / 1000 + 1) : -1;
 }
 
+/* `first`: its slot, or the first of them. */
+static void arm_at(struct shard *shard, int listener, uint32_t first)
+{
+    struct admission *admission = &shard->admission;
+    uint32_t last = shard->ring.tells_peers ? first : first + ACCEPTS_AT_ONCE - 1;
+    for (uint32_t i = first; i <= last; i++) {
+        if (admission->accepting & 1u << i) continue;
+        if (shard->ring.tells_peers) ring_accept(&shard->ring, listener, token_make(OP_ACCEPT, 0, i));
+        else ring_accept_one(&shard->ring, listener, &admission->peers[i], &admission->sizes[i], token_make(OP_ACCEPT, 0, i));
+        admission->accepting |= 1u << i;
+    }
+}
+
 void admission_arm(struct shard *shard)
 {
     struct admission *admission = &shard->admission;
     if (admission->paused && rate_wait_us(&admission->accepts, shard->clock.mono_us, BURST_US - RESUME_US) > 0) return;
     admission->paused = false;
     if (shard_is_full(shard) || admission->ended) return;
-    if (shard->ring.tells_peers) {
-        if (admission->accepting == 0) ring_accept(&shard->ring, shard->listener.descriptor, token_make(OP_ACCEPT, 0, 0));
-        admission->accepting = 1;
-        return;
-    }
-    for (uint32_t i = 0; i < ACCEPTS_AT_ONCE; i++)
-        if (!(admission->accepting & 1u << i)) ring_accept_one(&shard->ring, shard->listener.descriptor, &admission->peers[i], &admission->sizes[i], token_make(OP_ACCEPT, 0, i));
-    admission->accepting = (1u << ACCEPTS_AT_ONCE) - 1;
+    arm_at(shard, shard->listener.descriptor, 0);
+    if (shard->tls_listener.descriptor >= 0) arm_at(shard, shard->tls_listener.descriptor, ACCEPTS_AT_ONCE);
 }
 
 static void cancel_accepts(struct shard *shard)
 {
-    for (uint32_t i = 0; i < ACCEPTS_AT_ONCE; i++)
+    for (uint32_t i = 0; i < 2 * ACCEPTS_AT_ONCE; i++)
         if (shard->admission.accepting & 1u << i) ring_cancel(&shard->ring, token_make(OP_ACCEPT, 0, i), token_make(OP_NONE, 0, 0));
 }
 
@@ -114,7 +121,7 @@ void admission_on_accept(struct shard *shard, const struct completion *completio
         accept_failed(shard, -completion->result);
         return;
     }
-    conn_accepted(shard, (uint32_t)completion->result, shard->ring.tells_peers ? NULL : &admission->peers[slot]);
+    conn_accepted(shard, (uint32_t)completion->result, slot >= ACCEPTS_AT_ONCE, shard->ring.tells_peers ? NULL : &admission->peers[slot]);
     if (per_second == 0) return;
     if (!rate_take(&admission->accepts, shard->clock.mono_us, per_second, UINT64_MAX, 1)) return;
     if (!admission->paused && rate_wait_us(&admission->accepts, shard->clock.mono_us, BURST_US) > 0) pause_accepting(shard);

@@ -18,7 +18,7 @@ struct conn;
 struct span;
 
 /* Accepts in the kernel's hands where each is to bring its address: below Linux 6.7. */
-#define ACCEPTS_AT_ONCE 16
+#define ACCEPTS_AT_ONCE 16 /* of each listener; those of the one for TLS stand behind */
 
 struct admission {
     struct network   trusted[NETWORKS_MAX];
@@ -30,8 +30,8 @@ struct admission {
     bool             ended;
     bool             paused;    /* more came in than limits.accepts-per-second allows: the others wait in the listener's backlog */
     uint32_t         accepting; /* a bit for each accept in the kernel's hands */
-    struct ring_peer peers[ACCEPTS_AT_ONCE];
-    uint32_t         sizes[ACCEPTS_AT_ONCE];
+    struct ring_peer peers[2 * ACCEPTS_AT_ONCE];
+    uint32_t         sizes[2 * ACCEPTS_AT_ONCE];
 };
 
 /* 0 or -ENOMEM. */

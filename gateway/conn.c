@@ -2,6 +2,7 @@
 
 #include "core/base/check.h"
 #include "gateway/access.h"
+#include "gateway/conn_tls.h"
 #include "gateway/http_exchange.h"
 #include "gateway/memory.h"
 #include "gateway/messages.h"
@@ -11,7 +12,8 @@
 #define BIT(n) (1u << (n))
 
 static const uint8_t may_follow[] = {
-    [CONN_FREE] = BIT(CONN_HTTP),
+    [CONN_FREE] = BIT(CONN_HANDSHAKE) | BIT(CONN_HTTP),
+    [CONN_HANDSHAKE] = BIT(CONN_HTTP) | BIT(CONN_LINGER) | BIT(CONN_JOINING),
     [CONN_HTTP] = BIT(CONN_OPEN) | BIT(CONN_LINGER) | BIT(CONN_JOINING),
     [CONN_OPEN] = BIT(CONN_CLOSING) | BIT(CONN_JOINING),
     [CONN_CLOSING] = BIT(CONN_LINGER) | BIT(CONN_JOINING),
@@ -74,6 +76,8 @@ static void admit(struct shard *shard, struct conn *conn, const struct ring_peer
     conn->proxy = admission_trusts(shard, &conn->address);
     conn->greets = conn->proxy && shard->settings->proxy_protocol != PROXY_PROTOCOL_OFF;
     if (conn->state == CONN_HTTP) http_admit(shard, conn);
+    else if (conn->state == CONN_HANDSHAKE) http_admit_later(shard, conn);
+    if (conn->state == CONN_JOINING) return;
     conn_arm_recv(shard, conn);
 }
 
@@ -85,7 +89,7 @@ void conn_on_peer(struct shard *shard, struct conn *conn, const struct completio
     if (conn->state != CONN_JOINING && conn->state != CONN_FREE) admit(shard, conn, &peer);
 }
 
-void conn_accepted(struct shard *shard, uint32_t file, const struct ring_peer *peer)
+void conn_accepted(struct shard *shard, uint32_t file, bool secure, const struct ring_peer *peer)
 {
     uint32_t index = pool_take(&shard->conns);
     if (index == POOL_NONE) { /* a slot of the table is free before we are told that its last connection is gone */
@@ -100,18 +104,19 @@ void conn_accepted(struct shard *shard, uint32_t file, const struct ring_peer *p
     conn->heartbeat_ms = (uint32_t)shard->settings->heartbeat_ms;
     conn->received_ms = conn->message_ms = shard_now_ms(shard);
     bitset_add(&shard->live, index);
-    conn_set_state(conn, CONN_HTTP);
-    conn_deadline(shard, conn, shard->settings->deadline_head_ms);
+    conn_set_state(conn, secure ? CONN_HANDSHAKE : CONN_HTTP);
+    conn_deadline(shard, conn, secure ? shard->settings->deadline_handshake_ms : shard->settings->deadline_head_ms);
     counter_add(&shard->counters, COUNTER_ACCEPTED, 1);
     counter_add(&shard->counters, COUNTER_CONNECTIONS_OPEN, 1);
     if (shard->conns.used > shard->connections_max || shard_total(shard, COUNTER_CONNECTIONS_OPEN) > shard->settings->limits_connections) {
         counter_add(&shard->counters, COUNTER_CONNECTIONS_REFUSED, 1);
-        http_refuse(shard, conn, LIMIT_CONNECTIONS);
+        if (secure) conn->refusal = LIMIT_CONNECTIONS + 1;
+        else http_refuse(shard, conn, LIMIT_CONNECTIONS);
         conn_arm_recv(shard, conn);
         return;
     }
     if (peer) admit(shard, conn, peer);
-    else ring_peer(&shard->ring, file, shard->listener.family, &conn->peer, conn_op_begin(shard, conn, OP_PEER));
+    else ring_peer(&shard->ring, file, (secure ? &shard->tls_listener : &shard->listener)->family, &conn->peer, conn_op_begin(shard, conn, OP_PEER));
 }
 
 /* Joining. */
@@ -169,9 +174,11 @@ void conn_join(struct shard *shard, struct conn *conn, enum why_joined why)
     if (conn->listed) {
         conn_unlist(shard, &shard->input, conn);
         if (conn->listed) conn_unlist(shard, &shard->starved, conn);
+        if (conn->listed) conn_unlist(shard, &shard->shaking, conn);
     }
     conn_give_buffer(shard, conn);
     text_free(&conn->out);
+    if (conn->tls) conn_tls_free(shard, conn);
     memory_forget(shard, conn);
     access_forget(conn);
     conn->out_sent = 0;

@@ -1,9 +1,9 @@
 /* A connection: its states, what it receives, what it has still to be sent, and how it dies.
  *
- *   HTTP -----> OPEN -----> CLOSING -----> LINGER -----> JOINING -----> (free)
- *     \___________\______________________/  ^             ^
- *      \_____ an answer with close _________/             |
- *       \________ the peer left, an error, a deadline ____/
+ *   HANDSHAKE -----> HTTP -----> OPEN -----> CLOSING -----> LINGER -----> JOINING -----> (free)
+ *     \________________\___________\______________________/  ^             ^
+ *      \________________\_____ an answer with close _________/             |
+ *       \________________\________ the peer left, an error, a deadline ____/
  * It dies by joining: nothing that the kernel may still touch is freed before its last completion. Its shard's thread only. */
 #ifndef GATEWAY_CONN_H
 #define GATEWAY_CONN_H
@@ -13,6 +13,7 @@
 
 enum conn_state {
     CONN_FREE,
+    CONN_HANDSHAKE, /* of TLS: conn_tls.h */
     CONN_HTTP,    /* reads requests */
     CONN_OPEN,    /* a WebSocket, or a stream of events */
     CONN_CLOSING, /* our close frame is queued; the client's is awaited until the deadline */
@@ -60,6 +61,7 @@ struct conn {
     bool              ping_sent;  /* a ping went out since something was received */
     bool              moved;      /* a stream: it was sent updates since its position was told */
     bool              shut;       /* our side was shut down */
+    uint8_t           refusal;    /* a limit was reached when it came, which it is told after its handshake: enum limit, from 1 */
     bool              end_at_rest; /* LINGER: the peer has ended too (both close frames were exchanged, or its end came), so that it ends when the last byte is out */
     uint16_t          buffer;     /* the receive buffer it holds, NO_BUFFER */
     uint16_t          origin;     /* an HTTP request's: its place in the setting `origins`, from 1; 0: it does not stand there */
@@ -76,6 +78,7 @@ struct conn {
     uint64_t          stalled_ms; /* since when a request of it finds links full; 0: it does not */
     uint64_t          deadline_ms; /* in states that have one: HTTP, CLOSING, LINGER */
     char             *held;        /* owned copy of input that waits while paused, so that it holds no receive buffer; or NULL */
+    struct conn_tls  *tls;         /* from its first record on, where it speaks TLS; or NULL: it is plain */
     struct ws_reader *reader;      /* of an incomplete frame or message; or NULL */
     struct http_exchange *exchange; /* of an incomplete request; or NULL */
     struct credential *credential; /* owned: what it showed that was right (access.h), in HTTP with the current request; or NULL */
@@ -101,10 +104,13 @@ static inline size_t conn_out_waiting(const struct conn *conn)
     return conn->out.size - conn->out_sent;
 }
 
-/* A connection was accepted in this slot; peer: who it is, or NULL: to be asked. */
-void conn_accepted(struct shard *shard, uint32_t file, const struct ring_peer *peer);
+/* A connection was accepted in this slot; secure: by the listener for TLS; peer: who it is, or NULL: to be asked. */
+void conn_accepted(struct shard *shard, uint32_t file, bool secure, const struct ring_peer *peer);
 /* Whose it is; NULL: not known yet. */
 const struct address *conn_address(const struct conn *conn);
+
+/* All that waits to be sent, sealed or not. */
+size_t conn_unsent(const struct conn *conn);
 
 /* Completions. */
 void conn_on_peer(struct shard *shard, struct conn *conn, const struct completion *completion);

@@ -109,5 +109,5 @@ void conn_linger(struct shard *shard, struct conn *conn)
     conn_set_state(conn, CONN_LINGER);
     conn_deadline(shard, conn, shard->settings->deadline_close_ms);
     if (conn->paused) conn_resume_receiving(shard, conn);
-    if (conn_out_waiting(conn) == 0) conn_end_sending(shard, conn);
+    if (conn_unsent(conn) == 0) conn_end_sending(shard, conn);
 }

@@ -13,6 +13,9 @@ void conn_arm_timer(struct shard *shard, struct conn *conn, uint64_t due_ms);
 void conn_arm_recv(struct shard *shard, struct conn *conn);
 /* Gives back its receive buffer, or frees what it holds instead. */
 void conn_give_buffer(struct shard *shard, struct conn *conn);
+/* Lists: a connection stands in one at most. */
+void         conn_list_push(struct shard *shard, struct conn_list *list, struct conn *conn);
+struct conn *conn_list_pop(struct shard *shard, struct conn_list *list); /* NULL: it is empty */
 /* Takes it out of a list, if it stands there. */
 void conn_unlist(struct shard *shard, struct conn_list *list, struct conn *conn);
 /* Nothing more of it may be consumed now: its replies wait for room, or its requests for other shards. */

@@ -4,12 +4,13 @@
 
 #include "core/base/check.h"
 #include "gateway/conn_parts.h"
+#include "gateway/conn_tls.h"
 #include "gateway/http_exchange.h"
 #include "gateway/memory.h"
 #include "gateway/pending.h"
 #include "gateway/ws_reader.h"
 
-static void list_push(struct shard *shard, struct conn_list *list, struct conn *conn)
+void conn_list_push(struct shard *shard, struct conn_list *list, struct conn *conn)
 {
     CHECK(!conn->listed);
     uint32_t index = conn_index(shard, conn);
@@ -20,7 +21,7 @@ static void list_push(struct shard *shard, struct conn_list *list, struct conn *
     list->last = index;
 }
 
-static struct conn *list_pop(struct shard *shard, struct conn_list *list)
+struct conn *conn_list_pop(struct shard *shard, struct conn_list *list)
 {
     if (list->first == POOL_NONE) return NULL;
     struct conn *conn = conn_at(shard, list->first);
@@ -70,33 +71,46 @@ void conn_on_recv(struct shard *shard, struct conn *conn, const struct completio
         if (result == -ENOBUFS) {
             counter_add(&shard->counters, COUNTER_RECEIVE_STARVED, 1);
             log_event(&shard->logger, EVENT_RECEIVE_STARVED);
-            list_push(shard, &shard->starved, conn);
+            conn_list_push(shard, &shard->starved, conn);
         } else if (result == -EINTR || result == -EAGAIN) conn_arm_recv(shard, conn);
-        else if (result == 0 && conn_out_waiting(conn) > 0 && (conn->state == CONN_HTTP || conn->state == CONN_LINGER)) {
+        else if (result == 0 && conn_unsent(conn) > 0 && (conn->state == CONN_HTTP || conn->state == CONN_LINGER)) {
             conn->end_at_rest = true; /* it has asked all, and still reads: its answers go out first */
             conn_linger(shard, conn);
         }
-        else conn_join(shard, conn, result == 0 ? WHY_PEER_LEFT : WHY_RECV_FAILED);
+        else {
+            if (result == 0 && conn->tls) conn_tls_cut(shard, conn);
+            conn_join(shard, conn, result == 0 ? WHY_PEER_LEFT : WHY_RECV_FAILED);
+        }
         return;
     }
     counter_add(&shard->counters, COUNTER_BYTES_RECEIVED, (uint64_t)result);
     conn->received_ms = shard_now_ms(shard);
     conn->ping_sent = false;
+    if (conn->state == CONN_HANDSHAKE) {
+        conn_tls_came(shard, conn, span_of(recv_buffer(&shard->recv_buffers, completion_buffer(completion)), (size_t)result));
+        recv_buffers_give(&shard->recv_buffers, completion_buffer(completion));
+        return;
+    }
     conn->buffer = completion_buffer(completion);
-    conn->input_at = 0;
-    conn->input_size = (uint32_t)result;
-    list_push(shard, &shard->input, conn);
+    if (conn->tls) {
+        conn->tls->in_at = 0;
+        conn->tls->in_size = (uint32_t)result;
+    } else {
+        conn->input_at = 0;
+        conn->input_size = (uint32_t)result;
+    }
+    conn_list_push(shard, &shard->input, conn);
 }
 
 void conns_rearm(struct shard *shard)
 {
     uint32_t free = RECV_BUFFERS_COUNT - shard->recv_buffers.out; /* more would only starve again */
-    for (struct conn *conn; free > 0 && (conn = list_pop(shard, &shard->starved)); free--) conn_arm_recv(shard, conn);
+    for (struct conn *conn; free > 0 && (conn = conn_list_pop(shard, &shard->starved)); free--) conn_arm_recv(shard, conn);
 }
 
 static char *input_bytes(const struct shard *shard, const struct conn *conn)
 {
-    return conn->held ? conn->held : recv_buffer(&shard->recv_buffers, conn->buffer);
+    return conn->held ? conn->held : conn->tls ? shard->plain : recv_buffer(&shard->recv_buffers, conn->buffer);
 }
 
 /* Its replies wait for room: what it sent meanwhile waits too, in memory of its own and not in a receive buffer, of which
@@ -105,7 +119,8 @@ static void pause_receiving(struct shard *shard, struct conn *conn)
 {
     conn->paused = true;
     counter_add(&shard->counters, COUNTER_RECEIVE_PAUSED, 1);
-    if (conn->buffer == NO_BUFFER) return;
+    if (conn->tls) conn_tls_put_away(shard, conn, true);
+    if (conn->tls || conn->buffer == NO_BUFFER) return;
     uint32_t left = conn->input_size - conn->input_at;
     char *held = malloc(left);
     CHECK(held);
@@ -129,6 +144,7 @@ static size_t feed(struct shard *shard, struct conn *conn, char *bytes, size_t s
 bool conn_must_wait(const struct conn *conn)
 {
     if (conn->state != CONN_HTTP && conn->state != CONN_OPEN) return false;
+    if (conn->tls && conn_tls_must_wait(conn)) return true;
     return conn_out_waiting(conn) > CONN_OUT_MAX || conn->stalled || conn->awaits > 0 || (conn->settles && conn->asks > 0) || conn->asks >= ASKS_OF_CONN_MAX || http_awaits(conn);
 }
 
@@ -137,32 +153,33 @@ enum { INFLATED_BYTES_MAX = 64 * 1024 };
 
 static size_t consume(struct shard *shard, struct conn *conn)
 {
-    uint32_t before = conn->input_at;
-    size_t of_lines = 0;
+    size_t consumed = 0, of_lines = 0;
     shard->compression.inflated_bytes = 0;
     while (conn->state != CONN_JOINING && !conn_must_wait(conn) && of_lines == 0 && shard->compression.inflated_bytes < INFLATED_BYTES_MAX) {
         if (ws_lines_wait(conn)) of_lines = ws_feed_lines(shard, conn);
         else if (http_rest_waits(conn)) http_go_on(shard, conn);
-        else if (conn->input_at < conn->input_size)
-            conn->input_at += (uint32_t)feed(shard, conn, input_bytes(shard, conn) + conn->input_at, conn->input_size - conn->input_at);
-        else break;
+        else if (conn->input_at < conn->input_size) {
+            size_t fed = feed(shard, conn, input_bytes(shard, conn) + conn->input_at, conn->input_size - conn->input_at);
+            conn->input_at += (uint32_t)fed;
+            consumed += fed;
+        } else if (!conn->tls || !conn_tls_read(shard, conn)) break;
     }
     if (conn->state == CONN_JOINING) return 0;
-    size_t consumed = conn->input_at - before + of_lines + shard->compression.inflated_bytes;
-    bool more = conn->input_at < conn->input_size;
-    if (!more) conn_give_buffer(shard, conn);
+    bool more = conn->input_at < conn->input_size || conn_tls_waits(conn);
+    if (conn->tls) conn_tls_put_away(shard, conn, false);
+    else if (!more) conn_give_buffer(shard, conn);
     if (conn_must_wait(conn)) pause_receiving(shard, conn); /* not re-arming is pausing */
-    else if (more || ws_lines_wait(conn) || http_rest_waits(conn)) list_push(shard, &shard->input, conn); /* the others first */
+    else if (more || ws_lines_wait(conn) || http_rest_waits(conn)) conn_list_push(shard, &shard->input, conn); /* the others first */
     else conn_arm_recv(shard, conn);
     memory_weigh(shard, conn);
-    return consumed;
+    return consumed + of_lines + shard->compression.inflated_bytes;
 }
 
 size_t conns_consume(struct shard *shard, size_t bytes_max)
 {
     size_t consumed = 0;
     while (consumed < bytes_max) {
-        struct conn *conn = list_pop(shard, &shard->input);
+        struct conn *conn = conn_list_pop(shard, &shard->input);
         if (!conn) break;
         consumed += consume(shard, conn);
     }
@@ -172,6 +189,6 @@ size_t conns_consume(struct shard *shard, size_t bytes_max)
 void conn_resume_receiving(struct shard *shard, struct conn *conn)
 {
     conn->paused = false;
-    if (conn->input_at < conn->input_size || ws_lines_wait(conn) || http_rest_waits(conn)) list_push(shard, &shard->input, conn);
+    if (conn->input_at < conn->input_size || conn_tls_waits(conn) || ws_lines_wait(conn) || http_rest_waits(conn)) conn_list_push(shard, &shard->input, conn);
     else conn_arm_recv(shard, conn);
 }

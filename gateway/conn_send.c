@@ -2,6 +2,7 @@
 #include <poll.h>
 
 #include "gateway/conn_parts.h"
+#include "gateway/conn_tls.h"
 #include "gateway/memory.h"
 
 void conn_add(struct shard *shard, struct conn *conn, struct span bytes)
@@ -56,9 +57,15 @@ void conn_out_taken(struct conn *conn, size_t bytes)
     conn->out_sent = 0;
 }
 
+size_t conn_unsent(const struct conn *conn)
+{
+    return conn_out_waiting(conn) + (conn->tls ? tls_session_unsent(&conn->tls->session).size : 0);
+}
+
 /* The last byte is out. */
 void conn_end_sending(struct shard *shard, struct conn *conn)
 {
+    if (conn->tls && conn_tls_goodbye(shard, conn)) return; /* and is called again when that is out */
     if (conn->end_at_rest) {
         conn_join(shard, conn, WHY_DONE); /* RFC 6455, 7.1.1: the server closes first */
         return;

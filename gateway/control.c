@@ -74,23 +74,83 @@ static void command_all(struct control *control, struct command command)
     for (uint32_t i = 0; i < control->gateway.shards_count; i++) command_one(&control->gateway.shards[i], command);
 }
 
-static void send_around(struct control *control, struct settings *version)
+/* NULL: as before. */
+static void send_around(struct control *control, struct settings *version, struct tls *tls)
 {
-    control->leaving = control->version;
-    control->version = version;
+    CHECK(control->to_adopt == 0);
+    if (version) {
+        control->leaving = control->version;
+        control->version = version;
+        logger_adopt(&control->logger, version);
+    }
+    if (tls) {
+        control->tls_leaving = control->tls;
+        control->tls = tls;
+    }
     control->to_adopt = control->gateway.shards_count;
-    logger_adopt(&control->logger, version);
-    command_all(control, (struct command){ COMMAND_ADOPT, version });
+    command_all(control, (struct command){ COMMAND_ADOPT, control->version, control->tls });
+}
+
+/* ---- certificates ------------------------------------------------------------------------------------------------------ */
+
+/* Reads those that the settings name. False with a plain sentence; *tls NULL: they are as they were, or none are served. */
+static bool read_certificates(struct control *control, const struct settings *settings, struct tls **tls, char *why, size_t why_size)
+{
+    uint8_t digest[SHA256_BYTES];
+    *tls = NULL;
+    if (!control->tls) return true;
+    uint64_t stamp = certificates_stamp(settings); /* before: what changes while it is read is read again */
+    struct tls *fresh = certificates_read(settings, digest, why, why_size);
+    control->certificates_taken = control->certificates_seen = stamp;
+    if (!fresh) return false;
+    if (memcmp(digest, control->certificates, sizeof digest) == 0) {
+        tls_free(fresh);
+        return true;
+    }
+    memcpy(control->certificates, digest, sizeof digest);
+    tls_take_tickets(fresh, control->tls);
+    log_event(&control->logger, EVENT_CERTIFICATES_CHANGED);
+    *tls = fresh;
+    return true;
+}
+
+/* Each second: whether the files are others, and lie still since the last look, so that a certificate is not taken before its key. */
+static void look_at_certificates(struct control *control)
+{
+    enum { LOOK_US = 1000000 };
+    char why[1024];
+    struct tls *tls;
+    if (!control->tls || control->clock.mono_us < control->look_us) return;
+    control->look_us = control->clock.mono_us + LOOK_US;
+    uint64_t stamp = certificates_stamp(control->version), before = control->certificates_seen;
+    control->certificates_seen = stamp;
+    if (stamp != before || stamp == control->certificates_taken || control->to_adopt > 0) return;
+    if (!read_certificates(control, control->version, &tls, why, sizeof why)) log_text(&control->logger, EVENT_CERTIFICATES_REFUSED, "why", why);
+    else if (tls) send_around(control, NULL, tls);
+}
+
+static void turn_ticket_key(struct control *control)
+{
+    if (!control->tls || control->clock.mono_us < control->turn_us || control->to_adopt > 0) return;
+    control->turn_us = control->clock.mono_us + TLS_TICKETS_TURN_S * UINT64_C(1000000);
+    struct tls *tls = tls_turn_tickets(control->tls);
+    if (tls) send_around(control, NULL, tls);
 }
 
 static void reload(struct control *control)
 {
     char why[1024];
     struct log_line line;
-    control->reload_again = control->leaving != NULL;
+    control->reload_again = control->to_adopt > 0;
     if (control->reload_again) return;
     struct auth *auth = NULL;
+    struct tls *tls;
     if (configuration_read(&control->fresh, control->argc, control->argv, why, sizeof why) || !(auth = read_auth(control, &control->fresh.settings, why, sizeof why))) {
+        log_text(&control->logger, EVENT_RELOAD_REFUSED, "why", why);
+        return;
+    }
+    if (!read_certificates(control, &control->fresh.settings, &tls, why, sizeof why)) {
+        auth_free(auth);
         log_text(&control->logger, EVENT_RELOAD_REFUSED, "why", why);
         return;
     }
@@ -104,19 +164,21 @@ static void reload(struct control *control)
         if (others_may) log_line_string(&line, "keys", "changed");
         log_end(&control->logger, &line);
     }
-    if (version) send_around(control, version);
+    if (version || tls) send_around(control, version, tls);
 }
 
 static void on_adopted(struct control *control, uint64_t version)
 {
     CHECK(control->to_adopt > 0 && version == control->version->version);
     if (--control->to_adopt > 0) return;
-    if (!setting_equals(control->version, control->leaving, SETTING_publish_key)) { /* the feed comes back with the new key */
+    if (control->leaving && !setting_equals(control->version, control->leaving, SETTING_publish_key)) { /* the feed comes back with the new key */
         demo_stop();
         start_demo(control);
     }
     free_version(control->leaving);
     control->leaving = NULL;
+    tls_free(control->tls_leaving);
+    control->tls_leaving = NULL;
     if (control->reload_again) reload(control);
 }
 
@@ -239,6 +301,7 @@ static void write_saved(struct control *control)
 static int sleep_ms(const struct control *control)
 {
     uint64_t due_us = logger_due_us(&control->logger), now_us = control->clock.mono_us;
+    if (control->tls && control->look_us < due_us) due_us = control->look_us;
     if (due_us == UINT64_MAX) return -1;
     return due_us > now_us ? (int)((due_us - now_us) / 1000) + 1 : 0;
 }
@@ -260,6 +323,8 @@ static void turn(struct control *control)
     clock_tick(&control->clock);
     take_signal(control);
     take_all_reports(control);
+    look_at_certificates(control);
+    turn_ticket_key(control);
     logger_tick(&control->logger);
     outlet_write(&control->outlet);
 }
@@ -282,6 +347,8 @@ void control_run(struct control *control)
     reports_deinit(&control->demo_reports);
     free_version(control->leaving);
     free_version(control->version);
+    tls_free(control->tls_leaving);
+    tls_free(control->tls);
     close(control->signals);
 }
 
@@ -306,6 +373,10 @@ static void tell_start(struct control *control)
     if (log_begin(&control->logger, EVENT_LISTENING, &line)) {
         log_line_string(&line, "version", RINGCAST_VERSION);
         log_line_string(&line, "listen", control->version->listen);
+        if (control->tls) {
+            log_line_string(&line, "tls_listen", control->version->tls_listen);
+            log_line_string(&line, "cipher", tls_first_cipher());
+        }
         log_line_number(&line, "shards", gateway->shards_count);
         log_line_string(&line, "publishing", auth_is_on(control->version->auth) ? "on" : "off (no auth.publish-key)");
         if (!exact) log_line_string(&line, "sends", "counted one by one: this kernel can't be trusted to tell of short ones");
@@ -331,6 +402,16 @@ int control_configure(struct control *control, int argc, char **argv, char *why,
     return configuration_read(&control->running, argc, argv, why, why_size);
 }
 
+static int start_tls(struct control *control, char *why, size_t why_size)
+{
+    const struct settings *settings = control->version;
+    if (!certificates_wanted(settings)) return certificates_check(settings, why, why_size) ? 0 : -1;
+    control->certificates_taken = control->certificates_seen = certificates_stamp(settings);
+    control->tls = certificates_read(settings, control->certificates, why, why_size);
+    control->turn_us = control->clock.mono_us + TLS_TICKETS_TURN_S * UINT64_C(1000000);
+    return control->tls ? 0 : -1;
+}
+
 int control_start(struct control *control, char *why, size_t why_size)
 {
     control->start = control->running.settings;
@@ -340,7 +421,8 @@ int control_start(struct control *control, char *why, size_t why_size)
     if (!auth) return -1;
     control->version = make_version(control, auth);
     logger_adopt(&control->logger, control->version);
-    if (gateway_init(&control->gateway, control->version, why, (int)why_size)) return -1;
+    if (start_tls(control, why, why_size)) return -1;
+    if (gateway_init(&control->gateway, control->version, control->tls, why, (int)why_size)) return -1;
     if (reports_init(&control->demo_reports, &control->gateway.main_wake)) {
         snprintf(why, why_size, "no memory for reports");
         return -1;

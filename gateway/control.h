@@ -4,11 +4,12 @@
  *     main thread  --- commands: drain, stop, end, state, adopt --->  shard      (a queue each)
  *     main thread  <-- reports: lines, state, adopted, drained -----  shard      (a queue each, one wake-up for all)
  *
- * Settings are versions: a reload makes the next one, each shard adopts it and says so, and when all have, the one before is freed. At
- * most two are there at once; a SIGHUP meanwhile is served after that. */
+ * Settings are versions, and so are certificates with the keys of tickets: a reload makes the next ones, each shard adopts them and says
+ * so, and when all have, those before are freed. At most two are there at once; a SIGHUP meanwhile is served after that. */
 #ifndef GATEWAY_CONTROL_H
 #define GATEWAY_CONTROL_H
 
+#include "gateway/certificates.h"
 #include "gateway/gateway.h"
 #include "gateway/outlet.h"
 #include "gateway/settings_read.h"
@@ -22,6 +23,11 @@ struct control {
     struct settings      start;   /* as they were read at the start */
     struct settings     *version; /* what the shards use or are about to: running, and what was left open there filled in */
     struct settings     *leaving; /* the one before, until all have adopted `version`; NULL: they have */
+    struct tls          *tls;         /* what the shards use or are about to; NULL: TLS is not served */
+    struct tls          *tls_leaving; /* the one before, until all have adopted `tls`; NULL: they have */
+    uint8_t              certificates[SHA256_BYTES]; /* digest of the files that it was made of */
+    uint64_t             certificates_taken, certificates_seen; /* their stamps: when they were read last, and looked at last */
+    uint64_t             look_us, turn_us; /* when they are looked at, and the key of tickets turns, next */
     uint32_t             to_adopt, to_drain, to_answer; /* shards that have not yet */
     bool                 reload_again;
     bool                 draining;

@@ -1,49 +1,26 @@
-#include "gateway/fanout.h"
+#include "gateway/fanout_parts.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
 #include "core/base/check.h"
-#include "gateway/conn.h"
 #include "gateway/messages.h"
 #include "gateway/stream.h"
 
-#define SEND_BYTES_MAX (64u * 1024u) /* of updates, for one connection in one pass (MEASURED.md, taught 2) */
-enum {
-    RANGES_MAX = BATCH_PIECES_MAX, /* each has at least one piece */
-    /* What a turn takes in is some 64 KiB, which may grow threefold in a log: so all of it goes out in the same turn, and a
-     * reader that keeps up is never outrun, however small the window. */
-    PASSES_MAX = 8,
-};
-
-/* A range of a batch, and whose cursor moves when it was taken. */
-struct staged_range {
-    uint32_t     subscription;
-    struct range range;
-};
-
-/* What a send of the batch is made of; entry by entry beside struct send_batch. */
-struct staged_send {
-    size_t   out_bytes; /* of the connection's `out`, first */
-    uint32_t ranges_first, ranges_count;
-    char     header[WS_SERVER_HEADER_BYTES_MAX]; /* of the message that the ranges make, where they are lines */
-};
-
-struct fanout {
-    uint64_t            looked_us; /* when the links were looked after last */
-    uint32_t            start; /* where the next pass begins, so that nobody is always last */
-    uint32_t            ranges_count;
-    struct staged_send  sends[BATCH_SENDS_MAX];
-    struct staged_range ranges[RANGES_MAX];
-};
-
-struct fanout *fanout_make(void)
+struct fanout *fanout_make(bool tls)
 {
-    return calloc(1, sizeof(struct fanout));
+    struct fanout *fanout = calloc(1, sizeof *fanout);
+    if (!fanout || !tls) return fanout;
+    fanout->sealed = malloc(SEALED_BYTES + TLS_RECORD_BYTES_MAX);
+    fanout->gathered = fanout->sealed ? fanout->sealed + SEALED_BYTES : NULL;
+    if (fanout->sealed) return fanout;
+    free(fanout);
+    return NULL;
 }
 
 void fanout_free(struct fanout *fanout)
 {
+    if (fanout) free(fanout->sealed);
     free(fanout);
 }
 
@@ -61,12 +38,13 @@ static void tell_news(struct shard *shard, struct conn *conn, const struct local
 }
 
 /* Takes a connection's dirty subscriptions as far as one send may carry, and tells their news. */
-static uint32_t take_ranges(struct shard *shard, struct conn *conn)
+static uint32_t take_ranges(struct shard *shard, struct conn *conn, uint64_t bytes_max)
 {
     struct fanout *fanout = shard->fanout;
     struct engine *engine = &shard->engine;
     uint32_t first = fanout->ranges_count;
-    uint64_t bytes = 0, bytes_max = format_is_lines(conn->subscriber.format) ? RANGE_LINES_BYTES_MAX : SEND_BYTES_MAX;
+    uint64_t bytes = 0;
+    if (format_is_lines(conn->subscriber.format)) bytes_max = RANGE_LINES_BYTES_MAX;
     /* Each range may bring a gap to be told. Where enough is queued that goes out alone first: what a peer is told can't pile up. */
     while (conn_out_waiting(conn) <= CONN_OUT_MAX && bytes < bytes_max && fanout->ranges_count < RANGES_MAX && fanout->ranges_count - first < BATCH_SEND_PIECES_MAX / 2) {
         uint32_t index = engine_take_dirty(engine, &conn->subscriber);
@@ -121,13 +99,11 @@ static void add_ranges(struct shard *shard, const struct staged_send *staged)
     }
 }
 
-static void stage(struct shard *shard, struct conn *conn)
+static inline void gather(struct shard *shard, struct conn *conn, struct staged_send *staged, uint64_t bytes_max)
 {
-    struct fanout *fanout = shard->fanout;
     struct send_batch *batch = shard->batch;
-    struct staged_send *staged = &fanout->sends[batch->count];
-    staged->ranges_first = fanout->ranges_count;
-    staged->ranges_count = take_ranges(shard, conn);
+    staged->ranges_first = shard->fanout->ranges_count;
+    staged->ranges_count = take_ranges(shard, conn, bytes_max);
     staged->out_bytes = conn_out_waiting(conn);
 
     send_batch_begin(batch, conn->file, conn_index(shard, conn));
@@ -138,6 +114,21 @@ static void stage(struct shard *shard, struct conn *conn)
         conn->message_ms = shard_now_ms(shard);
         if (conn->kind == CONN_KIND_STREAM) stream_moved(shard, conn);
     }
+}
+
+void fanout_gather(struct shard *shard, struct conn *conn, struct staged_send *staged, uint64_t bytes_max)
+{
+    gather(shard, conn, staged, bytes_max);
+}
+
+static void stage(struct shard *shard, struct conn *conn)
+{
+    struct send_batch *batch = shard->batch;
+    if (conn->tls) {
+        fanout_tls_stage(shard, conn);
+        return;
+    }
+    gather(shard, conn, &shard->fanout->sends[batch->count], SEND_BYTES_MAX);
     if (send_batch_end(batch) == 0) conn->blocked_ms = 0; /* what it had no room for is not wanted any more */
 }
 
@@ -148,10 +139,10 @@ static void carry(struct conn *conn, const struct local_topic *local, struct mar
 }
 
 /* A message of lines that was begun is finished: its length was told. */
-static void carry_lines(struct shard *shard, struct conn *conn, const struct staged_send *staged, const struct send_entry *entry)
+static void carry_lines(struct shard *shard, struct conn *conn, const struct staged_send *staged, const struct send_entry *entry, uint64_t taken)
 {
     const struct staged_range *ranges = &shard->fanout->ranges[staged->ranges_first];
-    uint64_t skip = (uint64_t)entry->result;
+    uint64_t skip = taken;
     for (uint32_t i = 0; i < entry->pieces_count; i++) {
         const struct iovec *piece = &shard->batch->pieces[entry->pieces_first + i];
         if (skip < piece->iov_len) text_add(&conn->out, span_of((const char *)piece->iov_base + skip, piece->iov_len - skip));
@@ -185,14 +176,19 @@ static void settle_ranges(struct shard *shard, struct conn *conn, const struct s
     }
 }
 
+void fanout_move(struct shard *shard, struct conn *conn, const struct staged_send *staged, const struct send_entry *entry, uint64_t taken)
+{
+    uint64_t of_out = taken < staged->out_bytes ? taken : staged->out_bytes;
+    conn_out_taken(conn, of_out);
+    if (taken > of_out && format_is_lines(conn->subscriber.format)) carry_lines(shard, conn, staged, entry, taken);
+    else settle_ranges(shard, conn, staged, taken - of_out);
+}
+
 static void settle_short(struct shard *shard, struct conn *conn, const struct staged_send *staged, const struct send_entry *entry)
 {
     uint64_t taken = entry->result > 0 ? (uint64_t)entry->result : 0;
-    uint64_t of_out = taken < staged->out_bytes ? taken : staged->out_bytes;
     bool progress = taken > 0;
-    conn_out_taken(conn, of_out);
-    if (taken > of_out && format_is_lines(conn->subscriber.format)) carry_lines(shard, conn, staged, entry);
-    else settle_ranges(shard, conn, staged, taken - of_out);
+    fanout_move(shard, conn, staged, entry, taken);
     counter_add(&shard->counters, COUNTER_SHORT_SENDS, 1);
     conn_on_full(shard, conn, progress);
 }
@@ -203,6 +199,24 @@ static void observe(struct counters *counters, const struct range *range, uint64
     if (range->oldest_us == 0) return;
     uint64_t delay_us = now_us > range->oldest_us ? now_us - range->oldest_us : 0;
     counter_observe(counters, COUNTER_DELAY_0, COUNTER_DELAY_INF, 16, delay_us);
+}
+
+void fanout_move_all(struct shard *shard, struct conn *conn, const struct staged_send *staged)
+{
+    const struct staged_range *ranges = &shard->fanout->ranges[staged->ranges_first];
+    conn_out_taken(conn, staged->out_bytes);
+    for (uint32_t i = 0; i < staged->ranges_count; i++) engine_sent(&shard->engine, ranges[i].subscription, ranges[i].range.to);
+}
+
+void fanout_observe(struct shard *shard, const struct staged_send *staged, uint64_t now_us)
+{
+    const struct staged_range *ranges = &shard->fanout->ranges[staged->ranges_first];
+    uint64_t frames = 0;
+    for (uint32_t i = 0; i < staged->ranges_count; i++) {
+        observe(&shard->counters, &ranges[i].range, now_us);
+        frames += ranges[i].range.to.seq - ranges[i].range.from.seq;
+    }
+    if (frames > 0) counter_observe(&shard->counters, COUNTER_SEND_FRAMES_0, COUNTER_SEND_FRAMES_INF, 1, frames);
 }
 
 static void settle_whole(struct shard *shard, struct conn *conn, const struct staged_send *staged, uint64_t now_us)
@@ -240,14 +254,16 @@ static void submit_and_settle(struct shard *shard)
         const struct staged_send *staged = &shard->fanout->sends[i];
         struct conn *conn = conn_at(shard, entry->owner);
         if (entry->result > 0) bytes_sent += (uint64_t)entry->result;
-        if (entry->result == (int64_t)entry->bytes) settle_whole(shard, conn, staged, now_us);
-        else if (entry->result >= 0 || entry->result == -EAGAIN || entry->result == -EINTR || entry->result == -ENOBUFS || entry->result == -ENOMEM)
-            settle_short(shard, conn, staged, entry);
+        bool alive = entry->result >= 0 || entry->result == -EAGAIN || entry->result == -EINTR || entry->result == -ENOBUFS || entry->result == -ENOMEM;
+        if (conn->tls && alive) fanout_tls_settle(shard, conn, staged, entry, now_us);
+        else if (conn->tls) conn_join(shard, conn, WHY_SEND_FAILED); /* its cursors have moved already */
+        else if (entry->result == (int64_t)entry->bytes) settle_whole(shard, conn, staged, now_us);
+        else if (alive) settle_short(shard, conn, staged, entry);
         else settle_failed(shard, conn, staged);
     }
     counter_add(&shard->counters, COUNTER_BYTES_SENT, bytes_sent);
     send_batch_reset(batch);
-    shard->fanout->ranges_count = 0;
+    shard->fanout->ranges_count = shard->fanout->sealed_used = 0;
 }
 
 /* A long flush looks after the other shards between its batches, at most every millisecond. */
@@ -270,7 +286,7 @@ static void pass(struct shard *shard, uint32_t from, uint32_t to)
         struct conn *conn = conn_at(shard, index);
         CHECK(!conn->subscriber.blocked && conn->state != CONN_JOINING && conn->state != CONN_FREE);
         stage(shard, conn);
-        if (send_batch_full(shard->batch) || shard->fanout->ranges_count + BATCH_SEND_PIECES_MAX > RANGES_MAX) {
+        if (send_batch_full(shard->batch) || shard->fanout->ranges_count + BATCH_SEND_PIECES_MAX > RANGES_MAX || shard->fanout->sealed_used > SEALED_FULL) {
             submit_and_settle(shard);
             look_after_links(shard);
         }

@@ -8,7 +8,7 @@
 #include "gateway/shard.h"
 
 /* On the heap; NULL: no memory. */
-struct fanout *fanout_make(void);
+struct fanout *fanout_make(bool tls); /* tls: with room for ciphertext */
 void           fanout_free(struct fanout *fanout);
 
 /* Sends until nobody is ready, or every ready connection had its share PASSES_MAX times. True: some are ready still. */

@@ -55,6 +55,20 @@ void http_admit(struct shard *shard, struct conn *conn)
     counter_add(&shard->counters, COUNTER_CONNECTIONS_REFUSED, 1);
 }
 
+void http_admit_later(struct shard *shard, struct conn *conn)
+{
+    bool foreign = shard->settings->proxy_protocol == PROXY_PROTOCOL_REQUIRE && !conn->proxy;
+    if (!foreign && !shard->shedding && admission_count(shard, conn)) return;
+    counter_add(&shard->counters, COUNTER_CONNECTIONS_REFUSED, 1);
+    if (foreign || shard->shedding) conn_join(shard, conn, WHY_SHED); /* no handshake is worth while */
+    else conn->refusal = LIMIT_CONNECTIONS_PER_ADDRESS + 1;
+}
+
+void http_refuse_plain(struct shard *shard, struct conn *conn)
+{
+    refuse(shard, conn, 400, "bad_request", "this port speaks TLS: use https:// or wss://", NULL);
+}
+
 size_t http_exchange_bytes(const struct conn *conn)
 {
     const struct http_exchange *exchange = conn->exchange;

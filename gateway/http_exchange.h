@@ -53,6 +53,10 @@ void http_on_deadline(struct shard *shard, struct conn *conn);
 void http_refuse(struct shard *shard, struct conn *conn, enum limit limit);
 /* Its address is known: refuses it where it may not come in. */
 void http_admit(struct shard *shard, struct conn *conn);
+/* The same of one that has yet to shake hands: what it may not is told after that, or it ends at once. */
+void http_admit_later(struct shard *shard, struct conn *conn);
+/* It speaks plain HTTP where TLS is spoken. */
+void http_refuse_plain(struct shard *shard, struct conn *conn);
 /* Memory that its exchange holds. */
 size_t http_exchange_bytes(const struct conn *conn);
 

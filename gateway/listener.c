@@ -120,6 +120,7 @@ int listener_adopt(struct listener *listener, int descriptor, uint32_t backlog_b
         return -1;
     }
     listener->loopback = is_loopback((const struct sockaddr *)&address);
+    listener->family = address.ss_family;
     return 0;
 }
 

@@ -6,6 +6,7 @@
 
 #include "core/io/crypto.h"
 #include "gateway/auth.h"
+#include "gateway/certificates.h"
 #include "gateway/control.h"
 #include "gateway/health.h"
 #include "gateway/settings_show.h"
@@ -62,6 +63,7 @@ static int check(int argc, char **argv)
     struct auth *auth = auth_make(&configuration.settings, configuration.settings.publish_key, why, sizeof why);
     if (!auth) return fail(why);
     auth_free(auth);
+    if (!certificates_check(&configuration.settings, why, sizeof why)) return fail(why);
     configuration_write(&configuration, &text);
     print(&text);
     return 0;

@@ -1,6 +1,7 @@
 #include "gateway/memory.h"
 
 #include "gateway/conn_parts.h"
+#include "gateway/conn_tls.h"
 #include "gateway/http_exchange.h"
 #include "gateway/limits.h"
 #include "gateway/shard_settings.h"
@@ -10,7 +11,7 @@ enum { SHED_AT_ONCE = 8 }; /* for each look at all connections */
 
 static uint64_t weight_of(const struct conn *conn)
 {
-    return conn->out.capacity + (conn->held ? conn->input_size : 0) + ws_reader_bytes(conn) + http_exchange_bytes(conn);
+    return conn->out.capacity + (conn->held ? conn->input_size : 0) + ws_reader_bytes(conn) + http_exchange_bytes(conn) + (conn->tls ? conn_tls_weight(conn) : 0);
 }
 
 void memory_weigh(struct shard *shard, struct conn *conn)

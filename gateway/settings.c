@@ -154,7 +154,7 @@ static bool read_text(struct settings *settings, int index, const char *given, b
     const struct setting *setting = &settings_table[index];
     char *field = field_of(settings, index);
     size_t before = more ? strlen(field) : 0, comma = before > 0, size = strlen(given);
-    bool right = before + comma + size <= setting->most && (setting->kind != KIND_ADDRESS || listener_address_valid(given));
+    bool right = before + comma + size <= setting->most && (setting->kind != KIND_ADDRESS || (size == 0 && !*setting->preset) || listener_address_valid(given));
     for (size_t i = 0; right && i < size; i++) right = (unsigned char)given[i] >= ' ' && given[i] != 0x7f;
     if (right && setting->kind == KIND_NETWORKS) right = networks_fit(more ? field : "", given);
     if (!right) return refuse(index, given, why, why_size);

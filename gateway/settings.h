@@ -29,6 +29,9 @@ enum { AT_START = 0, UP_TO_START = 1, UP_TO_TWICE = 2, ANY_TIME = 255 };
  * first, and those of one section together. */
 #define SETTINGS(X) \
     X(ADDRESS, listen, "listen", "127.0.0.1:8080", 0, 127, AT_START, "address and port for http and ws; [::1]:8080 for IPv6") \
+    X(ADDRESS, tls_listen, "tls-listen", "", 0, 127, AT_START, "address and port for https and wss; none: TLS is not served") \
+    X(LIST, cert, "cert", "", 0, 1023, ANY_TIME, "files of certificates in PEM, each with those between it and its authority; of several the name that is asked for chooses, the first serves all others") \
+    X(LIST, key, "key", "", 0, 1023, ANY_TIME, "files of their keys in PEM, in the same order") \
     X(TEXT, state, "state", "", 0, 1023, AT_START, "file that keeps each topic's newest update, seq and epoch across a restart: written at the end, read at the start; none: topics begin anew") \
     X(COUNT, shards, "shards", "0", 0, 64, AT_START, "shard threads; 0: as many as CPUs may be used") \
     X(FLAG, demo, "demo", "false", 0, 0, AT_START, "publish a synthetic demo feed") \
@@ -59,6 +62,7 @@ enum { AT_START = 0, UP_TO_START = 1, UP_TO_TWICE = 2, ANY_TIME = 255 };
     X(COUNT, limits_ipv6_prefix, "limits.ipv6-prefix", "64", 1, 128, ANY_TIME, "bits of an IPv6 address that make one address for that limit") \
     X(COUNT, limits_accepts_per_second, "limits.accepts-per-second", "20000", 0, 1000000, ANY_TIME, "new connections a second, the others wait; 0: no limit") \
     X(COUNT, limits_requests_per_second, "limits.requests-per-second", "1000", 0, 1000000, ANY_TIME, "requests of one connection but publishing, with bursts of ten seconds' worth; 0: no limit") \
+    X(COUNT, limits_handshakes_per_turn, "limits.handshakes-per-turn", "8", 1, 10000, ANY_TIME, "steps of TLS handshakes that a shard takes before it serves those who are in again; the others wait") \
     X(BYTES, limits_memory, "limits.memory", "256M", MIB, 1024 * KIB * MIB, ANY_TIME, "memory for what clients have not sent or taken whole: messages, bodies, replies") \
     X(COUNT, limits_topics, "limits.topics", "1000000", 1, 10000000, AT_START, "topics in all") \
     X(COUNT, limits_subscriptions, "limits.subscriptions", "10000", 1, 1000000, ANY_TIME, "subscriptions of one connection, those that its patterns cover among them") \
@@ -70,6 +74,7 @@ enum { AT_START = 0, UP_TO_START = 1, UP_TO_TWICE = 2, ANY_TIME = 255 };
     X(BYTES, limits_message, "limits.message", "1M", 128, 64 * MIB, ANY_TIME, "a WebSocket message to /v1/ws") \
     X(BYTES, limits_echo_message, "limits.echo-message", "16M", 128, 256 * MIB, ANY_TIME, "a WebSocket message to /v1/echo") \
     X(TIME, deadline_head_ms, "deadline.head-ms", "10s", 10, HOURS, ANY_TIME, "for a request head to be complete") \
+    X(TIME, deadline_handshake_ms, "deadline.handshake-ms", "10s", 10, HOURS, ANY_TIME, "for a TLS handshake to be over") \
     X(TIME, deadline_body_ms, "deadline.body-ms", "1m", 10, HOURS, ANY_TIME, "for a request body to be complete") \
     X(TIME, deadline_auth_ms, "deadline.auth-ms", "10s", 10, HOURS, ANY_TIME, "for a connection to show a key or token, where auth.required") \
     X(TIME, deadline_idle_ms, "deadline.idle-ms", "75s", 10, HOURS, ANY_TIME, "for the next request on a kept connection") \

@@ -9,6 +9,7 @@
 #include "core/io/crypto.h"
 #include "gateway/compression.h"
 #include "gateway/conn.h"
+#include "gateway/conn_tls.h"
 #include "gateway/fanout.h"
 #include "gateway/memory.h"
 #include "gateway/metrics.h"
@@ -38,10 +39,28 @@ static int open_listener(struct shard *shard, const struct settings *settings, c
     return listener_adopt(&shard->listener, inherited->first + (int)(shard->index % inherited->count), backlog_bytes, why, why_size);
 }
 
+/* Where TLS is served: its listener, and the plaintext of one record of whoever is being read. */
+static int open_tls(struct shard *shard, const struct settings *settings, char *why, int why_size)
+{
+    shard->tls_listener = (struct listener){ .descriptor = -1, .loopback = true };
+    if (!shard->tls) return 0;
+    shard->plain = malloc(TLS_RECORD_BYTES_MAX);
+    CHECK(shard->plain);
+    return listener_open(&shard->tls_listener, settings->tls_listen, shard->index == 0, (uint32_t)settings->socket_backlog, why, why_size);
+}
+
+static void close_listeners(struct shard *shard)
+{
+    listener_close(&shard->listener);
+    listener_close(&shard->tls_listener);
+    free(shard->plain);
+}
+
 int shard_init(struct shard *shard, uint32_t index, struct gateway *gateway, const struct settings *settings, const uint8_t hash_key[16], char *why, int why_size)
 {
-    *shard = (struct shard){ .index = index, .gateway = gateway, .settings = settings, .input = { POOL_NONE, POOL_NONE }, .starved = { POOL_NONE, POOL_NONE } };
+    *shard = (struct shard){ .index = index, .gateway = gateway, .settings = settings, .tls = gateway->tls, .input = { POOL_NONE, POOL_NONE }, .starved = { POOL_NONE, POOL_NONE }, .shaking = { POOL_NONE, POOL_NONE } };
     if (open_listener(shard, settings, why, why_size)) return -1;
+    if (open_tls(shard, settings, why, why_size)) goto undo_listener_said;
     uint32_t files_max = shard_files_max(settings);
     shard->connections_max = shard_connections_max(settings, files_max);
     clock_tick(&shard->clock);
@@ -73,7 +92,7 @@ int shard_init(struct shard *shard, uint32_t index, struct gateway *gateway, con
     if (error) goto undo_compression;
     error = wake_init(&shard->wake);
     if (error) goto undo_commands;
-    shard->fanout = fanout_make();
+    shard->fanout = fanout_make(shard->tls != NULL);
     error = -ENOMEM;
     if (!shard->fanout || sem_init(&shard->started, 0, 0)) goto undo_wake;
     shard->commands_in = spsc_producer(&shard->commands);
@@ -91,8 +110,10 @@ undo_live:     bitset_deinit(&shard->live);
 undo_ready:    bitset_deinit(&shard->ready);
 undo_admission: admission_deinit(shard);
 undo_conns:    pool_deinit(&shard->conns);
-undo_listener: listener_close(&shard->listener);
+undo_listener:
     snprintf(why, (size_t)why_size, "can't set up a shard: %s%s", strerror(-error), error == -ENOMEM ? " (address ranges are reserved for limits.topics and limits.connections: see vm.overcommit_memory and RLIMIT_AS)" : "");
+undo_listener_said:
+    close_listeners(shard);
     return -1;
 }
 
@@ -111,7 +132,7 @@ void shard_deinit(struct shard *shard)
     bitset_deinit(&shard->ready);
     admission_deinit(shard);
     pool_deinit(&shard->conns);
-    listener_close(&shard->listener);
+    close_listeners(shard);
     text_free(&shard->scratch);
     text_free(&shard->query);
     text_free(&shard->arena);
@@ -163,7 +184,7 @@ static void on_commands(struct shard *shard)
     while (spsc_take(&shard->commands_out, &command)) {
         switch (command.kind) {
         case COMMAND_STATE: state_report(shard); break;
-        case COMMAND_ADOPT: shard_adopt(shard, command.settings); break;
+        case COMMAND_ADOPT: shard_adopt(shard, command.settings, command.tls); break;
         case COMMAND_DRAIN: drain(shard); break;
         case COMMAND_STOP:
             shard->drain_until_ms = 0;
@@ -181,7 +202,7 @@ static bool is_busy(const struct shard *shard)
 {
     for (uint32_t index = 0; (index = bitset_next(&shard->live, index)) != BITSET_NONE; index++) {
         const struct conn *conn = conn_at(shard, index);
-        if (conn->state == CONN_OPEN || conn->state == CONN_CLOSING || conn->exchange || conn_out_waiting(conn) > 0) return true;
+        if (conn->state == CONN_OPEN || conn->state == CONN_CLOSING || conn->exchange || conn_unsent(conn) > 0) return true;
     }
     return false;
 }
@@ -269,7 +290,7 @@ static void on_timer(void *context, struct timer *timer)
 /* How long the shard may sleep: not at all while there is something left to do. */
 static int64_t sleep_ms(struct shard *shard, bool busy)
 {
-    if (busy || shard->input.first != POOL_NONE || shard->starved.first != POOL_NONE) return 0;
+    if (busy || shard->input.first != POOL_NONE || shard->starved.first != POOL_NONE || shard->shaking.first != POOL_NONE) return 0;
     uint64_t now_ms = shard_now_ms(shard);
     int64_t timer_ms = wheel_next_ms(&shard->wheel, now_ms);
     uint64_t due_us = engine_due_us(&shard->engine), log_us = logger_due_us(&shard->logger);
@@ -303,6 +324,7 @@ static bool turn(struct shard *shard, bool busy)
     on_commands(shard);
     engine_receive(&shard->engine); /* first what other shards told before a client could know of it and ask here */
     take_in(shard);
+    conns_shake(shard);
     wheel_advance(&shard->wheel, shard_now_ms(shard), on_timer, shard);
     engine_receive(&shard->engine);
     conns_unstall(shard);

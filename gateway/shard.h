@@ -29,6 +29,7 @@
 #include "gateway/settings.h"
 
 struct gateway;
+struct tls;
 
 /* What compression.h works with. */
 struct compression {
@@ -43,12 +44,13 @@ enum command_kind {
     COMMAND_END,   /* all shards have drained: answer what was accepted; REPORT_ANSWERED answers */
     COMMAND_LEAVE, /* none waits for another any more: the thread ends, once it has answered */
     COMMAND_STATE, /* SIGUSR1: the state as text; REPORT_STATE answers */
-    COMMAND_ADOPT, /* SIGHUP: these settings from now on; REPORT_ADOPTED answers */
+    COMMAND_ADOPT, /* these settings and certificates from now on; REPORT_ADOPTED answers */
 };
 
 struct command {
     enum command_kind      kind;
     const struct settings *settings; /* ADOPT: valid until the shard has adopted others, or ended */
+    const struct tls      *tls;      /* likewise */
 };
 
 /* A list of connections through one of their links. */
@@ -80,9 +82,13 @@ struct shard {
     struct pool            pendings;  /* of struct pending: what other shards were asked */
     struct conn_list       input;     /* connections with bytes to be consumed */
     struct conn_list       starved;   /* connections whose receive found no free buffer */
+    struct conn_list       shaking;   /* connections whose handshake can go on */
     struct wheel           wheel;
     struct engine          engine;
     struct listener        listener;
+    struct listener        tls_listener; /* descriptor -1: none */
+    const struct tls      *tls;       /* the version in force here; NULL: no TLS is served. Changed by shard_adopt() alone */
+    char                  *plain;     /* plaintext of whoever is being read: TLS_RECORD_BYTES_MAX */
     struct admission       admission;
     struct compression     compression;
     uint64_t               clients_bytes; /* the sum of what connections hold: memory.h */
@@ -115,6 +121,7 @@ struct gateway {
     struct shard    *shards;
     uint32_t         shards_count;
     struct wires    *wires;
+    const struct tls *tls;      /* the version at the start; NULL: none is served */
     struct inherited inherited; /* listening sockets that were handed over */
     struct wake      main_wake; /* the main thread's, for reports */
     struct counters  counters;  /* the main thread's */

@@ -73,11 +73,12 @@ struct engine_settings shard_engine_settings(const struct shard *shard, const ui
     return engine;
 }
 
-void shard_adopt(struct shard *shard, const struct settings *settings)
+void shard_adopt(struct shard *shard, const struct settings *settings, const struct tls *tls)
 {
     const struct settings *before = shard->settings;
     bool others_may = !auth_equals(before->auth, settings->auth) || before->auth_required != settings->auth_required;
     shard->settings = settings;
+    shard->tls = tls;
     shard->connections_max = shard_connections_max(settings, shard->conns.items_max);
     ring_limit_files(&shard->ring, shard_files_now(shard));
     admission_adopt(shard);

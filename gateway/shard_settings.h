@@ -19,6 +19,6 @@ struct engine_settings shard_engine_settings(const struct shard *shard, const ui
 
 /* On the shard's thread, between two requests: these settings from now on. No connection is closed at once; those that came in with a key
  * or token that is no longer right lose what it allowed (access_adopt()). */
-void shard_adopt(struct shard *shard, const struct settings *settings);
+void shard_adopt(struct shard *shard, const struct settings *settings, const struct tls *tls);
 
 #endif

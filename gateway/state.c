@@ -5,7 +5,7 @@
 
 static void write_connections(struct shard *shard, struct text *text)
 {
-    static const char *const names[] = { "free", "http", "open", "closing", "lingering", "joining" };
+    static const char *const names[] = { "free", "shaking hands", "http", "open", "closing", "lingering", "joining" };
     uint32_t counts[CONN_JOINING + 1] = { 0 }, full = 0, paused = 0, reading = 0;
     for (uint32_t index = 0; (index = bitset_next(&shard->live, index)) != BITSET_NONE; index++) {
         const struct conn *conn = conn_at(shard, index);
@@ -15,7 +15,7 @@ static void write_connections(struct shard *shard, struct text *text)
         reading += conn->reader || conn->exchange;
     }
     text_print(text, "  connections %u of %u:", shard->conns.used, shard->connections_max);
-    for (unsigned state = CONN_HTTP; state <= CONN_JOINING; state++) text_print(text, " %s %u", names[state], counts[state]);
+    for (unsigned state = CONN_HANDSHAKE; state <= CONN_JOINING; state++) text_print(text, " %s %u", names[state], counts[state]);
     text_print(text, "; socket full %u, receiving paused %u, stalled on a link %u, in the middle of a message %u, ready to be sent to %u\n", full, paused, shard->stalled.members, reading, shard->ready.members);
     text_print(text, "  clients: %llu bytes of messages, bodies and replies held%s; addresses counted %u, accepting %s\n", (unsigned long long)shard->clients_bytes, shard->shedding ? ", connections are shed" : "",
                shard->admission.addresses.used, shard->admission.paused ? "pauses" : "goes on");

@@ -107,6 +107,13 @@ enum counter_kind { COUNTS, COUNTS_EACH, TIME_EACH, LEVEL, LEVEL_EACH, BUCKET, S
     MEMORY_ROW(X, TOPICS, "topics") \
     MEMORY_ROW(X, LOGS, "logs") \
     MEMORY_ROW(X, SEGMENTS_KEPT, "segments kept") \
+    X(TLS_CONNECTIONS, "tls_connections", "", LEVEL_EACH, "Connections over TLS now, shaking hands or open") \
+    X(TLS_HANDSHAKES_FULL, "tls_handshakes_total", "kind=\"full\"", COUNTS, "TLS handshakes, by how they ended") \
+    X(TLS_HANDSHAKES_RESUMED, "tls_handshakes_total", "kind=\"resumed\"", COUNTS, "TLS handshakes, by how they ended") \
+    X(TLS_HANDSHAKES_FAILED, "tls_handshakes_total", "kind=\"failed\"", COUNTS, "TLS handshakes, by how they ended") \
+    X(TLS_HANDSHAKES_POSTPONED, "tls_handshakes_postponed_total", "", COUNTS, "Turns in which handshakes waited because of limits.handshakes-per-turn") \
+    X(TLS_CUT, "tls_cut_total", "", COUNTS, "TLS connections whose end came without close_notify") \
+    X(TLS_RECORDS_SENT, "tls_records_sent_total", "", COUNTS, "TLS records of data sent") \
     X(LINK_ASKS_UNDER_WAY, "link_asks_under_way", "", LEVEL, "Asks under way to other shards that may need a reply") \
     X(LINK_TELLS_WAITING, "link_tells_waiting", "", LEVEL, "Items that other shards have told and this one has not taken") \
     X(RECEIVE_BUFFERS_OUT, "receive_buffers_out", "", LEVEL, "Receive buffers in use now") \

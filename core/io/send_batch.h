@@ -55,6 +55,19 @@ static inline uint32_t send_batch_pieces_left(const struct send_batch *batch)
 {
     return BATCH_SEND_PIECES_MAX - (batch->pieces_count - batch->entries[batch->count].pieces_first);
 }
+/* The send that was begun: its pieces so far, from pieces_first on. */
+static inline struct send_entry *send_batch_current(struct send_batch *batch)
+{
+    return &batch->entries[batch->count];
+}
+/* Takes its pieces out again, for others in their place. */
+static inline void send_batch_restart(struct send_batch *batch)
+{
+    struct send_entry *entry = send_batch_current(batch);
+    batch->pieces_count = entry->pieces_first;
+    entry->pieces_count = 0;
+    entry->bytes = 0;
+}
 /* Ends it: hands it to the ring, or forgets it where no piece was added. Returns its bytes. */
 uint64_t send_batch_end(struct send_batch *batch);
 

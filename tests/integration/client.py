@@ -52,6 +52,15 @@ def deadline_in(seconds=None):
     return time.monotonic() + (PATIENCE if seconds is None else seconds)
 
 
+class TlsPort(int):
+    """A port where TLS is spoken, and how: whoever connects to it does so over TLS."""
+
+    def __new__(cls, port, context, name="localhost"):
+        self = super().__new__(cls, port)
+        self.context, self.name = context, name
+        return self
+
+
 class Tcp:
     """A connection and the bytes of it that were not read yet."""
 
@@ -70,6 +79,8 @@ class Tcp:
             self.socket.close()
             raise
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if isinstance(port, TlsPort):
+            self.socket = port.context.wrap_socket(self.socket, server_hostname=port.name)
         self.connected()
 
     def connected(self):
