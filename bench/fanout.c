@@ -55,7 +55,7 @@ static const char *metrics_beside(const char *url)
     struct client_url parts;
     const char *why;
     if (!client_url_read(span_of_string(url), &parts, &why)) return "none";
-    snprintf(beside, sizeof beside, parts.bracketed ? "http://[%s]:%s/metrics" : "http://%s:%s/metrics", parts.host,
+    snprintf(beside, sizeof beside, parts.bracketed ? "http%s://[%s]:%s/metrics" : "http%s://%s:%s/metrics", parts.secure ? "s" : "", parts.host,
              parts.port);
     return beside;
 }

@@ -31,6 +31,8 @@ int fetch_init(struct fetch *fetch, const char *url, const char *key)
 
 static void hang_up(struct fetch *fetch)
 {
+    tls_client_free(fetch->tls);
+    fetch->tls = NULL;
     if (fetch->fd >= 0) close(fetch->fd);
     fetch->fd = -1;
 }
@@ -38,6 +40,8 @@ static void hang_up(struct fetch *fetch)
 void fetch_deinit(struct fetch *fetch)
 {
     hang_up(fetch);
+    tls_trust_free(fetch->trust);
+    fetch->trust = NULL;
     free(fetch->in);
     fetch->in = NULL;
 }
@@ -55,6 +59,7 @@ __attribute__((format(printf, 2, 3))) static int failed(struct fetch *fetch, con
 static int await(struct fetch *fetch, short events, int64_t deadline_ns)
 {
     struct pollfd polled = { .fd = fetch->fd, .events = events };
+    if ((events & POLLIN) && fetch->tls && tls_client_holds(fetch->tls)) return 0;
     int64_t left_ms = (deadline_ns - now_ns()) / 1000000 + 1;
     int ready = left_ms > 0 ? poll(&polled, 1, (int)left_ms) : 0;
     if (ready == 0) return failed(fetch, "the gateway did not answer in time");
@@ -64,7 +69,7 @@ static int await(struct fetch *fetch, short events, int64_t deadline_ns)
 static int send_all(struct fetch *fetch, struct span bytes, int64_t deadline_ns)
 {
     while (bytes.size) {
-        ssize_t sent = send(fetch->fd, bytes.bytes, bytes.size, MSG_DONTWAIT | MSG_NOSIGNAL);
+        ssize_t sent = stream_send(fetch->fd, fetch->tls, bytes.bytes, bytes.size);
         if (sent < 0 && errno != EAGAIN && errno != EINTR) return failed(fetch, "sending failed: %s", strerror(errno));
         if (sent > 0)
             bytes = span_skip(bytes, (size_t)sent);
@@ -85,7 +90,7 @@ static int read_more(struct fetch *fetch, int64_t deadline_ns)
         fetch->in_room = room;
     }
     for (;;) {
-        ssize_t got = recv(fetch->fd, fetch->in + fetch->in_size, fetch->in_room - fetch->in_size, MSG_DONTWAIT);
+        ssize_t got = stream_receive(fetch->fd, fetch->tls, fetch->in + fetch->in_size, fetch->in_room - fetch->in_size);
         if (got >= 0) fetch->in_size += (size_t)got;
         if (got >= 0) return got > 0;
         if (errno != EAGAIN && errno != EINTR) return failed(fetch, "receiving failed: %s", strerror(errno));
@@ -160,12 +165,22 @@ static int read_answer(struct fetch *fetch, struct span *answer, int64_t deadlin
     return 0;
 }
 
+static int dial(struct fetch *fetch, int64_t deadline_ns)
+{
+    fetch->fd = client_dial(&fetch->url, -1, deadline_ns, fetch->why);
+    if (fetch->fd < 0) return fetch->fd = -1, -1;
+    if (!fetch->url.secure) return 0;
+    if (!fetch->trust) fetch->trust = tls_trust_make(fetch->why, sizeof fetch->why);
+    if (fetch->trust && client_secure(fetch->fd, &fetch->url, fetch->trust, -1, deadline_ns, &fetch->tls, fetch->why) == CLIENT_OK) return 0;
+    hang_up(fetch);
+    return -1;
+}
+
 static int try_once(struct fetch *fetch, const char *method, struct span target, struct span body, struct span *answer)
 {
     char head[2048];
     int64_t deadline_ns = now_ns() + FETCH_PATIENCE_NS;
-    if (fetch->fd < 0) fetch->fd = client_dial(&fetch->url, -1, deadline_ns, fetch->why);
-    if (fetch->fd < 0) return fetch->fd = -1, -1;
+    if (fetch->fd < 0 && dial(fetch, deadline_ns) < 0) return -1;
     int size = snprintf(head, sizeof head, "%s %.*s HTTP/1.1\r\nHost: %s%s%s:%s\r\n%s%s%s%s", method, (int)target.size,
                         target.bytes, fetch->url.bracketed ? "[" : "", fetch->url.host, fetch->url.bracketed ? "]" : "",
                         fetch->url.port, fetch->key ? "Authorization: Bearer " : "", fetch->key ? fetch->key : "",

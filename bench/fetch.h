@@ -15,6 +15,8 @@ struct fetch {
     struct client_url url;
     const char       *key;  /* NULL, or sent as Authorization: Bearer */
     int               fd;   /* -1: none is open */
+    struct tls_client *tls; /* of https */
+    struct tls_trust  *trust;
     char             *in;
     size_t            in_size, in_room;
     uint16_t          status; /* of the last answer */

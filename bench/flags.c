@@ -5,13 +5,30 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/io/tls_client.h"
+
+/* Of whoever takes a URL; its value goes where all that makes connections looks for it. */
+static const char *authorities;
+static const struct flag cacert = { "cacert", FLAG_TEXT, &authorities, "FILE", "whom wss:// is trusted by, in PEM (" TLS_AUTHORITIES_VARIABLE ", the system's)", 0, 0 };
+
+static bool takes_cacert(const struct flag *flags)
+{
+    for (; flags->name; flags++)
+        if (strcmp(flags->name, "url") == 0) return true;
+    return false;
+}
+
+static void help(const struct flag *flag)
+{
+    char left[64];
+    snprintf(left, sizeof left, "--%s %s", flag->name, flag->shape ? flag->shape : "");
+    printf("  %-26s %s\n", left, flag->help);
+}
+
 void flags_help(const struct flag *flags)
 {
-    for (; flags->name; flags++) {
-        char left[64];
-        snprintf(left, sizeof left, "--%s %s", flags->name, flags->shape ? flags->shape : "");
-        printf("  %-26s %s\n", left, flags->help);
-    }
+    for (const struct flag *flag = flags; flag->name; flag++) help(flag);
+    if (takes_cacert(flags)) help(&cacert);
 }
 
 /* How many letters must be changed, added or taken away (Levenshtein), bounded by the names' sizes here. */
@@ -124,6 +141,7 @@ enum flags_result flags_read(const char *command, const struct flag *flags, int 
                  argv[i] + 2);
         const struct flag *flag = flags;
         while (flag->name && strcmp(flag->name, name) != 0) flag++;
+        if (!flag->name && takes_cacert(flags) && strcmp(name, cacert.name) == 0) flag = &cacert;
         if (!flag->name) return unknown(command, flags, name);
         if (flag->kind == FLAG_YES) {
             *(bool *)flag->value = true;
@@ -135,6 +153,7 @@ enum flags_result flags_read(const char *command, const struct flag *flags, int 
         }
         enum flags_result result = set(command, flag, equals ? equals + 1 : argv[++i]);
         if (result != FLAGS_OK) return result;
+        if (flag == &cacert) setenv(TLS_AUTHORITIES_VARIABLE, authorities, 1);
     }
     return FLAGS_OK;
 }

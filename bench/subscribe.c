@@ -180,8 +180,7 @@ static uint32_t send_some(struct subscribe *self)
     for (uint32_t i = 0; i < self->connections; i++) {
         struct request_bytes *one = &self->requests[i];
         if (one->sent == one->size || self->subscribers.all[i].state != SUBSCRIBER_OPEN) continue;
-        ssize_t sent = send(self->subscribers.all[i].fd, one->bytes + one->sent, one->size - one->sent,
-                            MSG_DONTWAIT | MSG_NOSIGNAL);
+        ssize_t sent = stream_send(self->subscribers.all[i].fd, self->subscribers.all[i].tls, one->bytes + one->sent, one->size - one->sent);
         if (sent > 0) one->sent += (size_t)sent;
         if (sent < 0 && errno != EAGAIN && errno != EINTR) {
             failed(self, "a connection failed while it subscribed");

@@ -29,9 +29,11 @@ int subscribers_init(struct subscribers *self, uint32_t count)
 void subscribers_deinit(struct subscribers *self)
 {
     for (uint32_t i = 0; self->all && i < self->count; i++) {
+        tls_client_free(self->all[i].tls);
         if (self->all[i].fd >= 0) close(self->all[i].fd);
         free(self->all[i].carry);
     }
+    tls_trust_free(self->trust);
     if (self->poll >= 0) close(self->poll);
     free(self->buffer);
     free(self->all);
@@ -43,6 +45,8 @@ void subscriber_end(struct subscribers *self, uint32_t index, const char *why)
     struct subscriber *one = &self->all[index];
     if (!self->why[0]) snprintf(self->why, sizeof self->why, "connection %u: %s", index, why);
     if (one->state == SUBSCRIBER_OPEN) self->opened--;
+    tls_client_free(one->tls);
+    one->tls = NULL;
     close(one->fd);
     one->fd = -1;
     one->state = SUBSCRIBER_ENDED;
@@ -59,7 +63,7 @@ static void send_control(struct subscriber *one, enum ws_opcode opcode, struct s
     if (payload.size) memcpy(frame + size, payload.bytes, payload.size);
     mask_apply(frame + size, payload.size, key, 0);
     /* Where the socket has no room for it, the gateway has more from us to read than it needs for a sign of life. */
-    if (send(one->fd, frame, size + payload.size, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) return;
+    if (stream_send(one->fd, one->tls, frame, size + payload.size) < 0) return;
 }
 
 static void on_close(struct subscribers *self, uint32_t index, struct span payload)
@@ -181,6 +185,8 @@ static bool keep(struct subscriber *one, struct span rest)
     return true;
 }
 
+static const char *broken(const struct subscriber *one) { return one->tls && errno == EPROTO ? tls_client_why(one->tls) : strerror(errno); }
+
 static void read_one(struct subscribers *self, uint32_t index, size_t bytes_most)
 {
     struct subscriber *one = &self->all[index];
@@ -188,10 +194,13 @@ static void read_one(struct subscribers *self, uint32_t index, size_t bytes_most
     if (size) memcpy(self->buffer, one->carry, size);
     if (bytes_most > SUBSCRIBER_FRAME_BYTES_MAX - size) bytes_most = SUBSCRIBER_FRAME_BYTES_MAX - size;
     if (one->cut_at && bytes_most > one->cut_at - one->received) bytes_most = (size_t)(one->cut_at - one->received);
-    ssize_t got = recv(one->fd, self->buffer + size, bytes_most, MSG_DONTWAIT);
+    ssize_t got = stream_receive(one->fd, one->tls, self->buffer + size, bytes_most);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
-    if (got <= 0)
-        return subscriber_end(self, index, got == 0 ? "the gateway closed it without a word" : strerror(errno));
+    if (got <= 0) {
+        char words[200];
+        snprintf(words, sizeof words, "%s", got == 0 ? "the gateway closed it without a word" : broken(one)); /* what is told goes with it */
+        return subscriber_end(self, index, words);
+    }
     int64_t at_ns = now_ns();
     struct span bytes = span_of(self->buffer, size + (size_t)got);
     one->received += (uint64_t)got;
@@ -222,10 +231,14 @@ void subscribers_turn(struct subscribers *self, int64_t wait_ns)
             continue;
         }
         uint32_t index = (uint32_t)events[i].data.u64;
-        if (self->all[index].state == SUBSCRIBER_CONNECTING)
-            subscriber_request(self, index);
-        else if (self->all[index].state == SUBSCRIBER_SHAKING || self->all[index].state == SUBSCRIBER_OPEN)
-            read_one(self, index, SUBSCRIBER_FRAME_BYTES_MAX);
+        struct subscriber *one = &self->all[index];
+        if (one->state == SUBSCRIBER_CONNECTING)
+            subscriber_connected(self, index);
+        else if (one->state == SUBSCRIBER_SECURING)
+            subscriber_secure(self, index);
+        else if (one->state == SUBSCRIBER_SHAKING || one->state == SUBSCRIBER_OPEN)
+            do read_one(self, index, SUBSCRIBER_FRAME_BYTES_MAX);
+            while (one->tls && one->state == SUBSCRIBER_OPEN && !one->stalled && tls_client_holds(one->tls));
     }
 }
 
@@ -271,6 +284,8 @@ void subscribers_cut(struct subscribers *self, uint32_t index, bool reset)
         setsockopt(one->fd, SOL_SOCKET, SO_LINGER, &(struct linger){ .l_onoff = 1 }, sizeof(struct linger));
     else
         shutdown(one->fd, SHUT_RDWR);
+    tls_client_free(one->tls);
+    one->tls = NULL;
     close(one->fd);
     one->fd = -1;
     one->state = SUBSCRIBER_NONE;
@@ -292,7 +307,7 @@ bool subscribers_send_text(struct subscribers *self, uint32_t index, struct span
     uint32_t header_bytes = ws_client_header_write(frame, WS_TEXT, text.size, key);
     memcpy(frame + header_bytes, text.bytes, text.size);
     mask_apply(frame + header_bytes, text.size, key, 0);
-    ssize_t size = (ssize_t)(header_bytes + text.size), sent = send(one->fd, frame, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    ssize_t size = (ssize_t)(header_bytes + text.size), sent = stream_send(one->fd, one->tls, frame, (size_t)size);
     free(frame);
     return sent == size;
 }

@@ -1,7 +1,7 @@
 /* A crowd of WebSocket connections in one thread: connected fast, read by epoll, each message handed to the owner.
  * They answer pings, and give a sign of life before the gateway has to ask.
  *
- * A connection costs this side 72 bytes and, while a frame is cut, the bytes of that frame. */
+ * A connection costs this side 80 bytes and, while a frame is cut, the bytes of that frame; in TLS what the library holds. */
 #ifndef BENCH_SUBSCRIBERS_H
 #define BENCH_SUBSCRIBERS_H
 
@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "core/base/span.h"
+#include "core/io/tls_client.h"
 
 #define SUBSCRIBER_FRAME_BYTES_MAX (256u << 10)
 #define SUBSCRIBERS_SILENT_NS      20000000000 /* between two signs of life of one connection */
@@ -16,6 +17,7 @@
 enum subscriber_state {
     SUBSCRIBER_NONE,       /* not begun */
     SUBSCRIBER_CONNECTING,
+    SUBSCRIBER_SECURING,   /* connected, and shakes hands in TLS */
     SUBSCRIBER_SHAKING,    /* the request is sent, its answer is awaited */
     SUBSCRIBER_OPEN,
     SUBSCRIBER_ENDED,
@@ -24,6 +26,7 @@ enum subscriber_state {
 struct subscriber {
     int      fd;
     uint8_t  state;
+    struct tls_client *tls; /* NULL: not in TLS */
     bool     stalled;      /* open, but not read */
     uint16_t close_code;   /* of the gateway's close frame */
     char    *carry;        /* the beginning of a frame, or of the handshake's answer */
@@ -43,6 +46,7 @@ struct subscribers {
     uint32_t           pong_next;
     int64_t            pong_ns; /* when */
     char               accept[28];
+    struct tls_trust  *trust;  /* of wss */
     char               why[320]; /* of the first that failed or was closed */
 
     /* The owner's: writes path and query for a connection; takes a text message (borrowed, unmasked, whole). */

@@ -27,14 +27,10 @@ static struct entrance {
     char request[20000];
 } entrance;
 
-void subscriber_request(struct subscribers *self, uint32_t index)
+static void send_request(struct subscribers *self, uint32_t index)
 {
     struct subscriber *one = &self->all[index];
     char target[16000];
-    int error = 0;
-    socklen_t size = sizeof error;
-    if (getsockopt(one->fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0 || error)
-        return subscriber_end(self, index, strerror(error ? error : errno));
     self->write_target(self->owner, index, target, sizeof target);
     int request_size =
         snprintf(entrance.request, sizeof entrance.request,
@@ -42,12 +38,40 @@ void subscriber_request(struct subscribers *self, uint32_t index)
                  "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " KEY "\r\n%s%s%s\r\n",
                  target, entrance.url.host, entrance.url.port, entrance.key ? "Authorization: Bearer " : "",
                  entrance.key ? entrance.key : "", entrance.key ? "\r\n" : "");
-    ssize_t sent = send(one->fd, entrance.request, (size_t)request_size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    ssize_t sent = stream_send(one->fd, one->tls, entrance.request, (size_t)request_size);
     if (sent != request_size)
         return subscriber_end(self, index, sent < 0 ? strerror(errno) : "the request was taken in part only");
     struct epoll_event event = { .events = EPOLLIN, .data.u64 = index };
     one->state = SUBSCRIBER_SHAKING;
     epoll_ctl(self->poll, EPOLL_CTL_MOD, one->fd, &event);
+}
+
+void subscriber_secure(struct subscribers *self, uint32_t index)
+{
+    struct subscriber *one = &self->all[index];
+    char words[200];
+    enum tls_client_step step = tls_client_shake(one->tls);
+    if (step == TLS_CLIENT_READY) return send_request(self, index);
+    if (step == TLS_CLIENT_FAILED) {
+        snprintf(words, sizeof words, "no TLS: %s", tls_client_why(one->tls));
+        return subscriber_end(self, index, words);
+    }
+    struct epoll_event event = { .events = step == TLS_CLIENT_READS ? EPOLLIN : EPOLLOUT, .data.u64 = index };
+    epoll_ctl(self->poll, EPOLL_CTL_MOD, one->fd, &event);
+}
+
+void subscriber_connected(struct subscribers *self, uint32_t index)
+{
+    struct subscriber *one = &self->all[index];
+    int error = 0;
+    socklen_t size = sizeof error;
+    if (getsockopt(one->fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0 || error)
+        return subscriber_end(self, index, strerror(error ? error : errno));
+    if (!entrance.url.secure) return send_request(self, index);
+    one->state = SUBSCRIBER_SECURING;
+    one->tls = tls_client_make(self->trust, entrance.url.host, one->fd);
+    if (!one->tls) return subscriber_end(self, index, "no memory for TLS");
+    subscriber_secure(self, index);
 }
 
 void subscriber_begin(struct subscribers *self, uint32_t index)
@@ -85,6 +109,7 @@ static bool look_up(struct subscribers *self, const char *url, const char *key)
         snprintf(self->why, sizeof self->why, "%s: %s", fault, url);
         return false;
     }
+    if (entrance.url.secure && !self->trust && !(self->trust = tls_trust_make(self->why, sizeof self->why))) return false;
     int unknown = getaddrinfo(entrance.url.host, entrance.url.port, &hints, &found);
     if (unknown) {
         snprintf(self->why, sizeof self->why, "%s has no IPv4 address: %s", entrance.url.host, gai_strerror(unknown));

@@ -5,8 +5,11 @@
 
 #include "bench/subscribers.h"
 
-/* The TCP connection of one came about or failed: sends its handshake. */
-void subscriber_request(struct subscribers *subscribers, uint32_t index);
+/* The TCP connection of one came about or failed: it goes on with TLS, or sends its handshake. */
+void subscriber_connected(struct subscribers *subscribers, uint32_t index);
+
+/* Goes on with the handshake of TLS, after which comes that of the WebSocket. */
+void subscriber_secure(struct subscribers *subscribers, uint32_t index);
 
 /* Begins to connect one. */
 void subscriber_begin(struct subscribers *subscribers, uint32_t index);

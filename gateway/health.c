@@ -42,26 +42,29 @@ static bool wait_for(int descriptor, short events, int64_t deadline_ns)
     return left_ns > 0 && poll(&polled, 1, (int)(left_ns / 1000000) + 1) > 0;
 }
 
-static const char *send_all(int descriptor, const char *bytes, size_t size, int64_t deadline_ns)
+static const char *broken(const struct tls_client *tls) { return tls && errno == EPROTO ? tls_client_why(tls) : strerror(errno); }
+
+static const char *send_all(int descriptor, struct tls_client *tls, const char *bytes, size_t size, int64_t deadline_ns)
 {
     while (size > 0) {
         if (!wait_for(descriptor, POLLOUT, deadline_ns)) return "it takes no request";
-        ssize_t sent = send(descriptor, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+        ssize_t sent = stream_send(descriptor, tls, bytes, size);
         if (sent < 0 && (errno == EAGAIN || errno == EINTR)) continue;
-        if (sent < 0) return strerror(errno);
+        if (sent < 0) return broken(tls);
         bytes += sent;
         size -= (size_t)sent;
     }
     return NULL;
 }
 
-static const char *receive_all(int descriptor, char *bytes, size_t size, int64_t deadline_ns)
+static const char *receive_all(int descriptor, struct tls_client *tls, char *bytes, size_t size, int64_t deadline_ns)
 {
     while (size > 0) {
-        if (!wait_for(descriptor, POLLIN, deadline_ns)) return "no answer in time";
-        ssize_t got = recv(descriptor, bytes, size, MSG_DONTWAIT);
+        bool held = tls && tls_client_holds(tls);
+        if (!held && !wait_for(descriptor, POLLIN, deadline_ns)) return "no answer in time";
+        ssize_t got = stream_receive(descriptor, tls, bytes, size);
         if (got < 0 && (errno == EAGAIN || errno == EINTR)) continue;
-        if (got < 0) return strerror(errno);
+        if (got < 0) return broken(tls);
         if (got == 0) return "it closed the connection without an answer";
         bytes += got;
         size -= (size_t)got;
@@ -69,9 +72,17 @@ static const char *receive_all(int descriptor, char *bytes, size_t size, int64_t
     return NULL;
 }
 
-/* The status of the answer, or 0 with the reason in why[CLIENT_WHY_BYTES]. */
-static int ask(const struct client_url *url, const char *path, char *why)
+/* The first of the answer, over what is connected; NULL, or what went wrong. */
+static const char *exchange(int descriptor, struct tls_client *tls, const char *request, size_t size, char *answer, int64_t deadline_ns)
 {
+    const char *fault = send_all(descriptor, tls, request, size, deadline_ns);
+    return fault ? fault : receive_all(descriptor, tls, answer, STATUS_LINE_BYTES, deadline_ns);
+}
+
+/* The status of the answer, or 0 with the reason in why[CLIENT_WHY_BYTES]. trust: of https. */
+static int ask(const struct client_url *url, const char *path, struct tls_trust *trust, char *why)
+{
+    struct tls_client *tls = NULL;
     char request[URL_BYTES + 512], answer[STATUS_LINE_BYTES + 1] = "";
     int64_t deadline_ns = client_now_ns() + PATIENCE_NS;
     bool bare = url->target.size == 0 || span_is(url->target, "/");
@@ -80,8 +91,11 @@ static int ask(const struct client_url *url, const char *path, char *why)
                         url->bracketed ? "[" : "", url->host, url->bracketed ? "]" : "", url->port);
     int descriptor = client_dial(url, -1, deadline_ns, why);
     if (descriptor < 0) return 0;
-    const char *fault = send_all(descriptor, request, (size_t)size, deadline_ns);
-    if (!fault) fault = receive_all(descriptor, answer, STATUS_LINE_BYTES, deadline_ns);
+    if (url->secure && client_secure(descriptor, url, trust, -1, deadline_ns, &tls, why) != CLIENT_OK) return close(descriptor), 0;
+    char words[CLIENT_WHY_BYTES];
+    const char *fault = exchange(descriptor, tls, request, (size_t)size, answer, deadline_ns);
+    if (fault) fault = strncpy(words, fault, sizeof words - 1), words[sizeof words - 1] = 0, words; /* some of its words go with TLS */
+    tls_client_free(tls);
     close(descriptor);
     const char *digits = answer + STATUS_LINE_BYTES - 3;
     if (!fault && (strncmp(answer, "HTTP/1.", 7) != 0 || strspn(digits, "0123456789") != 3))
@@ -93,7 +107,9 @@ static int ask(const struct client_url *url, const char *path, char *why)
     return (digits[0] - '0') * 100 + (digits[1] - '0') * 10 + (digits[2] - '0');
 }
 
-static int judge(const char *text, bool alive)
+/* own: it is this configuration's gateway, over loopback mostly, where its certificate names it otherwise. A probe tells it nothing and
+ * believes a status alone, so whoever answers there will do. */
+static int judge(const char *text, bool alive, bool own)
 {
     struct client_url url;
     const char *fault;
@@ -102,7 +118,9 @@ static int judge(const char *text, bool alive)
     for (const char *at = text; *at; at++)
         if (*at <= ' ' || *at > '~') return sick("the URL", "it holds a character that no URL holds");
     if (!client_url_read(span_of_string(text), &url, &fault)) return sick(text, fault);
-    int status = ask(&url, alive ? "/healthz" : "/readyz", why);
+    struct tls_trust *trust = !url.secure ? NULL : own ? tls_trust_anybody(why, sizeof why) : tls_trust_make(why, sizeof why);
+    int status = url.secure && !trust ? 0 : ask(&url, alive ? "/healthz" : "/readyz", trust, why);
+    tls_trust_free(trust);
     if (status == 0) return sick(text, why);
     if (status == 200 || alive) return 0;
     snprintf(why, sizeof why, "it answers %d", status);
@@ -115,14 +133,14 @@ int health_main(int argc, char **argv)
     char why[1024], url[URL_BYTES];
     bool alive = argc > 1 && strcmp(argv[1], "--alive") == 0;
     int first = alive ? 2 : 1;
-    if (argc == first + 1 && argv[first][0] != '-') return judge(argv[first], alive);
+    if (argc == first + 1 && argv[first][0] != '-') return judge(argv[first], alive, false);
     int result = configuration_read(&configuration, argc - first, argv + first, why, sizeof why);
     if (result > 0) {
         printf("usage: ringcast health [--alive] [URL | --config FILE | --listen ADDRESS]\n\nExit status 0 where GET "
                "/readyz is answered by 200 (--alive: where GET /healthz is answered at all), else 1.\n");
         return 0;
     }
-    if (result == 0 && health_url(configuration.settings.listen, "", url, sizeof url)) return judge(url, alive);
+    if (result == 0 && health_url(configuration.settings.listen, "", url, sizeof url)) return judge(url, alive, true);
     fprintf(stderr, "ringcast health: %s\n", result ? why : "listen is too long");
     return 1;
 }

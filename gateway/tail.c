@@ -48,10 +48,11 @@ static const char usage[] =
     "usage: ringcast tail URL TOPIC... [--mode every|latest] [--key KEY] [--count N]\n"
     "\n"
     "Prints each update of the topics as one line of JSON; what else the gateway says goes to stderr.\n"
-    "  URL           ws://host:port, http://host:port or host:port; /v1/ws is added where no path stands\n"
+    "  URL           ws://host:port, wss://host:port, http://…, https://… or host:port; /v1/ws is added where no path stands\n"
     "  TOPIC         a name as AAPL, or a pattern as crypto.* or fx.>\n"
     "  --mode MODE   latest (the default): the newest value, as fast as it is read; every: each update\n"
     "  --key KEY     sent as Authorization: Bearer\n"
+    "  --cacert FILE whom wss:// is trusted by, in PEM (" TLS_AUTHORITIES_VARIABLE " or the system's)\n"
     "  --count N     ends after N updates\n";
 
 static void on_signal(int number)
@@ -314,11 +315,12 @@ static int read_command_line(struct tail *tail, int argc, char **argv)
         struct span name = span_of(text, name_size);
         const char *value = text[name_size] ? text + name_size + 1 : i + 1 < argc ? argv[++i] : NULL;
         char *end = NULL;
-        if (!span_is(name, "--mode") && !span_is(name, "--key") && !span_is(name, "--count"))
-            return misused("there is no %.*s; there are --mode, --key and --count", (int)name.size, name.bytes) + 1;
+        if (!span_is(name, "--mode") && !span_is(name, "--key") && !span_is(name, "--cacert") && !span_is(name, "--count"))
+            return misused("there is no %.*s; there are --mode, --key, --cacert and --count", (int)name.size, name.bytes) + 1;
         if (!value) return misused("%.*s needs a value", (int)name.size, name.bytes) + 1;
         if (span_is(name, "--key")) tail->key = value;
         if (span_is(name, "--mode")) tail->mode = value;
+        if (span_is(name, "--cacert")) setenv(TLS_AUTHORITIES_VARIABLE, value, 1);
         if (span_is(name, "--count") &&
             (value[0] < '0' || value[0] > '9' || (tail->left = strtoull(value, &end, 10)) == 0 || *end))
             return misused("--count is a number of updates, not %s", value) + 1;

@@ -35,6 +35,9 @@ void client_init(struct client *client, int stop_fd) { *client = (struct client)
 
 static void drop(struct client *client)
 {
+    if (client->tls) tls_client_end(client->tls);
+    tls_client_free(client->tls);
+    client->tls = NULL;
     if (client->fd >= 0) close(client->fd);
     client->fd = -1;
     client->in_start = client->in_size = client->out_start = client->out_size = client->parts_size = 0;
@@ -53,12 +56,17 @@ __attribute__((format(printf, 2, 3))) static int gone(struct client *client, con
 
 static int gone_by_error(struct client *client, const char *what)
 {
-    return gone(client, "%s: %s", what, strerror(errno));
+    bool by_tls = client->tls && errno == EPROTO;
+    char words[CLIENT_WHY_BYTES / 2];
+    snprintf(words, sizeof words, "%s", by_tls ? tls_client_why(client->tls) : strerror(errno)); /* gone() frees the first */
+    return gone(client, "%s: %s", what, words);
 }
 
 /* Until one of the events is there: CLIENT_OK; else CLIENT_QUIET or CLIENT_STOPPED. */
-static int wait_until(int fd, short events, int stop_fd, int64_t deadline_ns)
+static int wait_until(const struct client *client, short events, int64_t deadline_ns)
 {
+    int fd = client->fd, stop_fd = client->stop_fd;
+    if ((events & POLLIN) && client->tls && tls_client_holds(client->tls)) return CLIENT_OK;
     for (;;) {
         struct pollfd polled[2] = { { .fd = fd, .events = events }, { .fd = stop_fd, .events = POLLIN } };
         struct timespec left = { 0 };
@@ -92,7 +100,7 @@ static int read_some(struct client *client)
         client->in_room = room;
     }
     if (client->in_size == client->in_room) return CLIENT_QUIET;
-    ssize_t got = recv(client->fd, client->in + client->in_size, client->in_room - client->in_size, MSG_DONTWAIT);
+    ssize_t got = stream_receive(client->fd, client->tls, client->in + client->in_size, client->in_room - client->in_size);
     if (got == 0) return gone(client, "the gateway closed the connection without a word");
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return CLIENT_QUIET;
     if (got < 0) return gone_by_error(client, "receiving failed");
@@ -104,8 +112,7 @@ int client_push(struct client *client)
 {
     if (client->fd < 0) return CLIENT_GONE;
     while (client->out_start < client->out_size) {
-        ssize_t sent =
-            send(client->fd, client->out + client->out_start, client_unsent(client), MSG_DONTWAIT | MSG_NOSIGNAL);
+        ssize_t sent = stream_send(client->fd, client->tls, client->out + client->out_start, client_unsent(client));
         if (sent < 0 && errno == EINTR) continue;
         if (sent < 0 && errno == EAGAIN) return CLIENT_OK;
         if (sent < 0) return gone_by_error(client, "sending failed");
@@ -122,7 +129,7 @@ int client_flush(struct client *client)
         if (result != CLIENT_OK || client_unsent(client) == 0) return result;
         /* What the gateway says meanwhile is taken in: it may be waiting for that before it takes more from us. */
         bool room = client->in_size - client->in_start < 2 * CLIENT_MESSAGE_BYTES_MAX - IN_ROOM_LEAST;
-        result = wait_until(client->fd, (short)(POLLOUT | (room ? POLLIN : 0)), client->stop_fd, CLIENT_NEVER);
+        result = wait_until(client, (short)(POLLOUT | (room ? POLLIN : 0)), CLIENT_NEVER);
         if (result == CLIENT_OK && room) result = read_some(client);
         if (result < 0) return result;
     }
@@ -273,7 +280,7 @@ int client_receive(struct client *client, struct span *message, int64_t deadline
         result = client_push(client);
         if (result != CLIENT_OK) return result;
         short events = (short)(POLLIN | (client_unsent(client) ? POLLOUT : 0));
-        result = wait_until(client->fd, events, client->stop_fd, deadline_ns);
+        result = wait_until(client, events, deadline_ns);
         if (result != CLIENT_OK) return result;
     }
 }
@@ -334,9 +341,9 @@ static int judge_answer(struct client *client, size_t head_bytes, const char *ws
         int64_t deadline_ns = client_now_ns() + REFUSAL_NS;
         if (wanted > 4096) wanted = 4096;
         while (client->in_size - client->in_start < wanted) {
-            if (wait_until(client->fd, POLLIN, client->stop_fd, deadline_ns) != CLIENT_OK) break;
-            ssize_t got =
-                recv(client->fd, client->in + client->in_size, client->in_room - client->in_size, MSG_DONTWAIT);
+            if (wait_until(client, POLLIN, deadline_ns) != CLIENT_OK) break;
+            ssize_t got = stream_receive(client->fd, client->tls, client->in + client->in_size, client->in_room - client->in_size);
+            if (got < 0 && errno == EAGAIN) continue;
             if (got <= 0) break;
             client->in_size += (size_t)got;
         }
@@ -370,8 +377,7 @@ static int shake_hands(struct client *client, const struct client_url *url, cons
     int result = client_push(client);
     while (result == CLIENT_OK && head_end(client) == 0) {
         if (client->in_size > CLIENT_HEAD_BYTES_MAX) return gone(client, "what answers there does not speak HTTP/1.1");
-        result = wait_until(client->fd, (short)(POLLIN | (client_unsent(client) ? POLLOUT : 0)), client->stop_fd,
-                            deadline_ns);
+        result = wait_until(client, (short)(POLLIN | (client_unsent(client) ? POLLOUT : 0)), deadline_ns);
         if (result == CLIENT_QUIET) return gone(client, "the gateway did not answer the handshake in time");
         if (result == CLIENT_OK) result = client_push(client);
         if (result == CLIENT_OK && read_some(client) == CLIENT_GONE) result = CLIENT_GONE;
@@ -397,6 +403,11 @@ int client_connect(struct client *client, struct span text, const char *path, co
         client->fd = -1;
         return result;
     }
+    if (url.secure) {
+        if (!client->trust) client->trust = tls_trust_make(client->why, sizeof client->why);
+        int result = client->trust ? client_secure(client->fd, &url, client->trust, client->stop_fd, deadline_ns, &client->tls, client->why) : CLIENT_GONE;
+        if (result != CLIENT_OK) return drop(client), result;
+    }
     return shake_hands(client, &url, path, key, deadline_ns);
 }
 
@@ -408,6 +419,7 @@ void client_close(struct client *client)
     if (client->fd >= 0 && room && send_frame(client, WS_CLOSE, span_of("\x03\xe8", 2)) == CLIENT_OK)
         while (client_receive(client, &ignored, deadline_ns) == CLIENT_OK) continue;
     drop(client);
+    tls_trust_free(client->trust);
     free(client->in);
     free(client->out);
     free(client->parts);

@@ -1,4 +1,4 @@
-/* A small WebSocket client over plain TCP for the tools: tail, the demo feed, replay, the bench publisher. One thread,
+/* A small WebSocket client, over TCP or TLS, for the tools: tail, the demo feed, replay, the bench publisher. One thread,
  * one connection; it waits in poll where it must, and never longer than it was told. Its buffers are bounded; what the
  * peer sends beyond them is a named failure.
  *
@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "core/base/span.h"
+#include "core/io/tls_client.h"
 
 #define CLIENT_MESSAGE_BYTES_MAX (4u << 20)  /* of one message, and of all that was received and not yet taken */
 #define CLIENT_OUT_BYTES         (256u << 10) /* encoded and not yet written */
@@ -29,6 +30,8 @@ enum client_result {
 
 struct client {
     int      fd;      /* -1: not connected */
+    struct tls_client *tls;   /* NULL: not in TLS */
+    struct tls_trust  *trust; /* made for the first wss:// URL */
     int      stop_fd; /* -1, or a descriptor that ends all waiting when it becomes readable; borrowed */
 
     /*  0 ..... in_start ..... in_size ..... in_room
@@ -56,24 +59,31 @@ struct client_url {
     char        host[256]; /* without brackets */
     char        port[6];
     bool        bracketed; /* the host is an IPv6 address */
+    bool        secure;    /* wss or https */
     struct span target;    /* path and query; size 0 where the URL has no path */
 };
 
 /* Nanoseconds of CLOCK_MONOTONIC: the clock of all deadlines here. */
 int64_t client_now_ns(void);
 
-/* Reads `ws://host:port/path?query`, `http://…` or `host:port…`. False: `why` is a sentence (a literal). */
+/* Reads `ws://host:port/path?query`, `http://…`, `wss://…`, `https://…` or `host:port…`. False: `why` is a sentence (a literal). */
 bool client_url_read(struct span text, struct client_url *url, const char **why);
 
 /* Opens a TCP connection: non-blocking, TCP_NODELAY, close-on-exec. Returns the descriptor, or CLIENT_STOPPED or
  * CLIENT_GONE with a sentence in why[CLIENT_WHY_BYTES]. */
 int client_dial(const struct client_url *url, int stop_fd, int64_t deadline_ns, char *why);
 
+/* Shakes hands in TLS over a connection that client_dial() opened, and checks who is there.
+ *   tls      out: to be freed before the descriptor is closed; NULL where it failed
+ *   returns  CLIENT_OK | CLIENT_STOPPED | CLIENT_GONE with a sentence in why[CLIENT_WHY_BYTES] */
+int client_secure(int fd, const struct client_url *url, struct tls_trust *trust, int stop_fd, int64_t deadline_ns,
+                  struct tls_client **tls, char *why);
+
 /* Prepares a client that is not connected. */
 void client_init(struct client *client, int stop_fd);
 
 /* Connects and shakes hands.
- *   url        ws://host:port/path?query, http://… or host:port
+ *   url        ws://host:port/path?query, http://…, wss://…, https://… or host:port
  *   path       used where the URL has none, or only "/"
  *   key        NULL, or sent as `Authorization: Bearer`
  *   returns    CLIENT_OK | CLIENT_STOPPED | CLIENT_GONE; after the latter two it may be tried again */

@@ -1,4 +1,4 @@
-/* Where a client goes: URLs, names, and a TCP connection that can be given up. See client.h. */
+/* Where a client goes: URLs, names, and a connection, in TLS or not, that can be given up. See client.h. */
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -34,14 +34,15 @@ bool client_url_read(struct span text, struct client_url *url, const char **why)
     *url = (struct client_url){ .port = "80" };
     for (size_t i = 0; i < text.size; i++)
         if (text.bytes[i] <= ' ' || text.bytes[i] > '~') return *why = "a URL holds printable ASCII only", false;
-    if (begins(text, "wss://") || begins(text, "https://"))
-        return *why = "this tool does not speak TLS: give a ws:// or http:// URL", false;
-    if (begins(text, "ws://"))
-        text = span_skip(text, 5);
-    else if (begins(text, "http://"))
-        text = span_skip(text, 7);
-    else if (memmem(text.bytes, text.size, "://", 3))
-        return *why = "a URL here begins with ws:// or http://", false;
+    static const char *const schemes[] = { "ws://", "http://", "wss://", "https://" };
+    bool named = false;
+    for (size_t i = 0; i < 4 && !named; i++) {
+        if (!(named = begins(text, schemes[i]))) continue;
+        text = span_skip(text, strlen(schemes[i]));
+        url->secure = i >= 2;
+    }
+    if (!named && memmem(text.bytes, text.size, "://", 3)) return *why = "a URL here begins with ws://, wss://, http:// or https://", false;
+    if (url->secure) memcpy(url->port, "443", 4);
 
     size_t place_size = 0;
     while (place_size < text.size && !strchr("/?#", text.bytes[place_size])) place_size++;
@@ -114,4 +115,25 @@ int client_dial(const struct client_url *url, int stop_fd, int64_t deadline_ns, 
     }
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
     return fd;
+}
+
+int client_secure(int fd, const struct client_url *url, struct tls_trust *trust, int stop_fd, int64_t deadline_ns,
+                  struct tls_client **tls, char *why)
+{
+    enum tls_client_step step;
+    int stopped = 0;
+    *tls = tls_client_make(trust, url->host, fd);
+    if (!*tls) return snprintf(why, CLIENT_WHY_BYTES, "no memory for TLS"), CLIENT_GONE;
+    while ((step = tls_client_shake(*tls)) == TLS_CLIENT_READS || step == TLS_CLIENT_WRITES) {
+        int64_t left_ns = deadline_ns - client_now_ns();
+        if (left_ns <= 0) break;
+        struct timespec left = { left_ns / 1000000000, left_ns % 1000000000 };
+        struct pollfd polled[2] = { { .fd = fd, .events = step == TLS_CLIENT_READS ? POLLIN : POLLOUT }, { .fd = stop_fd, .events = POLLIN } };
+        if (ppoll(polled, 2, &left, NULL) > 0 && (stopped = polled[1].revents)) break;
+    }
+    if (step == TLS_CLIENT_READY) return CLIENT_OK;
+    snprintf(why, CLIENT_WHY_BYTES, "no TLS with %s:%s: %s", url->host, url->port, step == TLS_CLIENT_FAILED ? tls_client_why(*tls) : "no answer in time");
+    tls_client_free(*tls);
+    *tls = NULL;
+    return stopped ? CLIENT_STOPPED : CLIENT_GONE;
 }
