@@ -1,7 +1,7 @@
 # Ringcast. `make help` lists what there is. Each mode has its own tree below build/, so they never mix:
 #   release  what is shipped: optimised across files, hardened
 #   debug    for work and for `make test`: checks and poisoning on
-#   asan     address and undefined-behaviour sanitizers       tsan   thread sanitizer
+#   asan     address and undefined-behaviour sanitizers       tsan   thread sanitizer; both can fail on purpose (core/base/faults.h)
 #   fuzz     clang's libFuzzer with the address sanitizer
 # V=1 shows whole commands; MODE=asan with unit, sim and integration runs them under that mode.
 
@@ -64,15 +64,17 @@ CC.fuzz    := $(CLANG)
 # For any x86-64 or arm64 machine: faster instructions are chosen by the code at start, never by -march.
 CFLAGS.release := -O2 -flto=auto -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 $(HARD)
 CFLAGS.debug   := -Og $(HARD) $(CHECKED)
-CFLAGS.asan    := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all $(CHECKED)
-CFLAGS.tsan    := -O1 -fsanitize=thread $(CHECKED)
+CFLAGS.asan    := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all $(CHECKED) -DRINGCAST_FAULTS=1
+CFLAGS.tsan    := -O1 -fsanitize=thread $(CHECKED) -DRINGCAST_FAULTS=1
 CFLAGS.fuzz    := -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all \
                   $(CHECKED) -Wno-missing-prototypes -Wno-unknown-attributes
 
 LDFLAGS.release := -O2 -flto=auto $(HARD) $(SEALED)
 LDFLAGS.debug   := $(SEALED)
-LDFLAGS.asan    := -pie -fsanitize=address,undefined
-LDFLAGS.tsan    := -pie -fsanitize=thread
+# Faults on purpose (core/base/faults.h), where an environment variable asks for them.
+FAULTY          := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc
+LDFLAGS.asan    := -pie -fsanitize=address,undefined $(FAULTY)
+LDFLAGS.tsan    := -pie -fsanitize=thread $(FAULTY)
 LDFLAGS.fuzz    := -pie -fsanitize=fuzzer,address,undefined
 
 # Kept although nothing calls it by name: it takes the place of malloc.

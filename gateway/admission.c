@@ -162,7 +162,7 @@ bool admission_count(struct shard *shard, struct conn *conn)
         index = pool_take(&admission->addresses);
         CHECK(index != POOL_NONE); /* there are as many as connections */
         *(struct counted *)pool_at(&admission->addresses, index) = (struct counted){ address, hash, 0 };
-        CHECK(table_insert(&admission->by_address, hash, index) == 0);
+        table_insert_surely(&admission->by_address, hash, index);
     }
     struct counted *counted = pool_at(&admission->addresses, index);
     if (counted->connections >= most_of_address(shard)) return false; /* it has some: it stays */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "core/base/check.h"
+#include "core/base/reserve.h"
 #include "gateway/auth_files.h"
 
 /* ---- keys -------------------------------------------------------------------------------------------------------------- */
@@ -12,8 +13,7 @@
 bool auth_add_key(struct auth *auth, const uint8_t digest[SHA256_BYTES], const struct rights *rights)
 {
     if (auth->keys_count % 64 == 0) {
-        auth->keys = realloc(auth->keys, (auth->keys_count + 64) * sizeof *auth->keys);
-        CHECK(auth->keys);
+        auth->keys = reserve_resize(auth->keys, (auth->keys_count + 64) * sizeof *auth->keys);
     }
     for (uint32_t i = 0; i < auth->keys_count; i++)
         if (memcmp(auth->keys[i].digest, digest, SHA256_BYTES) == 0) return false;
@@ -26,8 +26,7 @@ bool auth_add_key(struct auth *auth, const uint8_t digest[SHA256_BYTES], const s
 bool auth_add_token_key(struct auth *auth, const struct crypto_key *key, const struct span *kid, bool listed)
 {
     if (auth->token_keys_count % 8 == 0) {
-        auth->token_keys = realloc(auth->token_keys, (auth->token_keys_count + 8) * sizeof *auth->token_keys);
-        CHECK(auth->token_keys);
+        auth->token_keys = reserve_resize(auth->token_keys, (auth->token_keys_count + 8) * sizeof *auth->token_keys);
     }
     struct token_key *added = &auth->token_keys[auth->token_keys_count];
     *added = (struct token_key){ .key = *key, .listed = listed, .has_kid = kid != NULL };
@@ -111,9 +110,8 @@ static bool add_files(struct auth *auth, const struct settings *settings, struct
 
 struct auth *auth_make(const struct settings *settings, const char *publish_key, char *why, size_t why_size)
 {
-    struct auth *auth = calloc(1, sizeof *auth);
+    struct auth *auth = reserve_zeroed(1, sizeof *auth);
     struct text seen = { 0 };
-    CHECK(auth);
     text_print(&seen, "%s\n%s\n%s\n%s\n%s\n%llu\n", publish_key, settings->admin_key, settings->jwt_secret, settings->jwt_issuer, settings->jwt_audience,
                (unsigned long long)settings->jwt_skew_ms);
     bool works = crypto_start();
@@ -163,8 +161,7 @@ void credential_free(struct credential *credential)
 
 static struct credential *make(enum credential_kind kind, const uint8_t key[SHA256_BYTES])
 {
-    struct credential *credential = calloc(1, sizeof *credential);
-    CHECK(credential);
+    struct credential *credential = reserve_zeroed(1, sizeof *credential);
     credential->kind = kind;
     credential->expires_us = UINT64_MAX;
     memcpy(credential->key, key, SHA256_BYTES);

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/base/check.h"
+#include "core/base/reserve.h"
 #include "core/proto/base64.h"
 
 enum { FILE_BYTES_MAX = 64 * 1024 * 1024, NAME_BYTES_MAX = 64, DIGEST_DIGITS = 64 };
@@ -142,8 +142,7 @@ bool auth_add_revoked(struct auth *auth, struct text *text, char *why, size_t wh
         if (auth->revoked_count == AUTH_REVOKED_MAX) return refuse(why, why_size, "line %u: there are more than 1000000 ids: forget those that have expired", number);
         if (auth->revoked_count == capacity) {
             capacity = capacity ? capacity * 2 : 64;
-            auth->revoked = realloc(auth->revoked, capacity * sizeof *auth->revoked);
-            CHECK(auth->revoked);
+            auth->revoked = reserve_resize(auth->revoked, capacity * sizeof *auth->revoked);
         }
         auth->revoked[auth->revoked_count++] = line;
     }

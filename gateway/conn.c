@@ -1,5 +1,7 @@
 #include "gateway/conn_parts.h"
 
+#include <errno.h>
+
 #include "core/base/check.h"
 #include "gateway/access.h"
 #include "gateway/conn_tls.h"
@@ -196,6 +198,16 @@ void conn_on_over(struct shard *shard, struct conn *conn, enum operation operati
     if (conn->state != CONN_JOINING) return;
     if (operation == OP_CLOSE) retire(shard, conn);
     else try_close_file(shard, conn);
+}
+
+void conn_on_close(struct shard *shard, struct conn *conn, const struct completion *completion)
+{
+    if (completion->result != -ENOMEM) {
+        conn_on_over(shard, conn, OP_CLOSE);
+        return;
+    }
+    conn_op_end(conn, OP_CLOSE); /* Linux 6.1 takes memory to take it out of the table: left there, its place would be lost for ever */
+    try_close_file(shard, conn);
 }
 
 /* Time. */

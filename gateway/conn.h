@@ -116,6 +116,7 @@ size_t conn_unsent(const struct conn *conn);
 void conn_on_peer(struct shard *shard, struct conn *conn, const struct completion *completion);
 void conn_on_recv(struct shard *shard, struct conn *conn, const struct completion *completion);
 void conn_on_room(struct shard *shard, struct conn *conn, const struct completion *completion); /* or an error, which shows in the next send */
+void conn_on_close(struct shard *shard, struct conn *conn, const struct completion *completion);
 void conn_on_over(struct shard *shard, struct conn *conn, enum operation operation);
 /* Its timer fired. */
 void conn_on_timer(struct shard *shard, struct conn *conn);

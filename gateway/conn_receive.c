@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "core/base/check.h"
+#include "core/base/reserve.h"
 #include "gateway/conn_parts.h"
 #include "gateway/conn_tls.h"
 #include "gateway/http_exchange.h"
@@ -68,7 +69,7 @@ void conn_on_recv(struct shard *shard, struct conn *conn, const struct completio
     if (conn->state == CONN_JOINING || result <= 0) {
         if (completion_has_buffer(completion)) recv_buffers_give(&shard->recv_buffers, completion_buffer(completion));
         if (conn->state == CONN_JOINING) return;
-        if (result == -ENOBUFS) {
+        if (result == -ENOBUFS || result == -ENOMEM) {
             counter_add(&shard->counters, COUNTER_RECEIVE_STARVED, 1);
             log_event(&shard->logger, EVENT_RECEIVE_STARVED);
             conn_list_push(shard, &shard->starved, conn);
@@ -122,8 +123,7 @@ static void pause_receiving(struct shard *shard, struct conn *conn)
     if (conn->tls) conn_tls_put_away(shard, conn, true);
     if (conn->tls || conn->buffer == NO_BUFFER) return;
     uint32_t left = conn->input_size - conn->input_at;
-    char *held = malloc(left);
-    CHECK(held);
+    char *held = reserve_resize(NULL, left);
     memcpy(held, recv_buffer(&shard->recv_buffers, conn->buffer) + conn->input_at, left);
     conn_give_buffer(shard, conn);
     conn->held = held;

@@ -11,6 +11,7 @@
 
 #include "core/base/check.h"
 #include "core/base/random.h"
+#include "core/base/reserve.h"
 #include "gateway/auth.h"
 #include "gateway/cpus.h"
 #include "gateway/demo.h"
@@ -31,8 +32,7 @@ static struct auth *read_auth(const struct control *control, const struct settin
 /* The next version: what was read, and what it leaves open. It takes auth. */
 static struct settings *make_version(struct control *control, struct auth *auth)
 {
-    struct settings *version = malloc(sizeof *version);
-    CHECK(version);
+    struct settings *version = reserve_resize(NULL, sizeof *version);
     *version = control->running.settings;
     version->version = control->version ? control->version->version + 1 : 1;
     version->shards = control->gateway.shards_count;
@@ -327,6 +327,7 @@ static void turn(struct control *control)
     turn_ticket_key(control);
     logger_tick(&control->logger);
     outlet_write(&control->outlet);
+    reserve_fill();
 }
 
 void control_run(struct control *control)
@@ -350,6 +351,7 @@ void control_run(struct control *control)
     tls_free(control->tls_leaving);
     tls_free(control->tls);
     close(control->signals);
+    reserve_free();
 }
 
 /* ---- its start --------------------------------------------------------------------------------------------------------- */
@@ -397,6 +399,7 @@ int control_configure(struct control *control, int argc, char **argv, char *why,
         snprintf(why, why_size, "can't wait for signals: %s", strerror(errno));
         return -1;
     }
+    reserve_fill();
     clock_tick(&control->clock);
     control->logger = (struct logger){ .shard = LOGGER_NO_SHARD, .clock = &control->clock, .counters = &control->gateway.counters, .context = &control->outlet, .sink = to_outlet };
     return configuration_read(&control->running, argc, argv, why, why_size);

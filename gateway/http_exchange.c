@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "core/base/check.h"
+#include "core/base/reserve.h"
 #include "core/proto/proxy_protocol.h"
 #include "gateway/http_answer.h"
 #include "gateway/http_gather.h"
@@ -26,8 +27,7 @@ void http_exchange_free(struct conn *conn)
 
 static struct http_exchange *exchange_of(struct conn *conn)
 {
-    if (!conn->exchange) conn->exchange = calloc(1, sizeof *conn->exchange);
-    CHECK(conn->exchange);
+    if (!conn->exchange) conn->exchange = reserve_zeroed(1, sizeof *conn->exchange);
     return conn->exchange;
 }
 

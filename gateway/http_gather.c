@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "core/base/check.h"
+#include "core/base/reserve.h"
 #include "gateway/http_answer.h"
 #include "gateway/http_exchange.h"
 #include "gateway/memory.h"
@@ -10,12 +11,10 @@
 
 struct gather *gather_make(enum gather_kind kind, uint32_t count)
 {
-    struct gather *gather = calloc(1, sizeof *gather);
-    CHECK(gather);
+    struct gather *gather = reserve_zeroed(1, sizeof *gather);
     gather->kind = kind;
     gather->count = count;
-    gather->parts = calloc(count, sizeof *gather->parts);
-    CHECK(gather->parts);
+    gather->parts = reserve_zeroed(count, sizeof *gather->parts);
     gather->ask.bytes_max = ANSWER_BYTES_MAX;
     return gather;
 }
@@ -70,8 +69,7 @@ static bool next_name(const struct gather_part *part, size_t *at, struct span *n
 /* Names of all shards, each in byte order: the smallest first, up to the limit. */
 static void merge_names(const struct gather *gather, struct text *answer)
 {
-    size_t *at = calloc(gather->count, sizeof *at);
-    CHECK(at);
+    size_t *at = reserve_zeroed(gather->count, sizeof *at);
     struct span last = SPAN_NONE;
     bool more = false;
     text_add_string(answer, "{\"topics\":[");

@@ -1,5 +1,6 @@
 #include "gateway/memory.h"
 
+#include "core/base/reserve.h"
 #include "gateway/conn_parts.h"
 #include "gateway/conn_tls.h"
 #include "gateway/http_exchange.h"
@@ -59,15 +60,23 @@ static void shed(struct shard *shard, struct conn *conn)
     memory_weigh(shard, conn);
 }
 
+/* The allocator refused something that had to be there, and does still: what clients hold is all that can be let go. */
+static bool is_short(struct shard *shard)
+{
+    counter_add(&shard->counters, COUNTER_RESERVE_DRAWN, reserve_is_drawn());
+    return !reserve_fill();
+}
+
 bool memory_look(struct shard *shard)
 {
     uint64_t most = shard_part_of(shard->settings, shard->settings->limits_memory);
-    if (shard->clients_bytes >= most) shard->shedding = true;
+    bool refused = is_short(shard);
+    if (refused || shard->clients_bytes >= most) shard->shedding = true;
     if (!shard->shedding) return false;
     struct conn *heaviest[SHED_AT_ONCE];
-    uint64_t low = most - most / 8;
+    uint64_t low = refused ? 0 : most - most / 8;
     uint32_t count = find_heaviest(shard, heaviest);
     for (uint32_t i = 0; i < count && shard->clients_bytes >= low; i++) shed(shard, heaviest[i]);
-    shard->shedding = shard->clients_bytes >= low && count > 0;
-    return shard->shedding;
+    shard->shedding = refused || (shard->clients_bytes >= low && count > 0);
+    return shard->shedding && count > 0;
 }

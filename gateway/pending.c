@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "core/base/check.h"
+#include "core/base/reserve.h"
 #include "gateway/conn_parts.h"
 #include "gateway/http_exchange.h"
 #include "gateway/messages.h"
@@ -46,8 +47,7 @@ void pending_sent(struct shard *shard, uint32_t ticket, struct span id, struct s
     struct pending *pending = pending_at(shard, ticket);
     conn_at(shard, pending->conn)->asks++;
     if (id.size + topic.size == 0) return;
-    pending->text = malloc(id.size + topic.size);
-    CHECK(pending->text);
+    pending->text = reserve_resize(NULL, id.size + topic.size);
     if (id.size > 0) memcpy(pending->text, id.bytes, id.size);
     memcpy(pending->text + id.size, topic.bytes, topic.size);
     pending->id_bytes = (uint32_t)id.size;

@@ -6,7 +6,9 @@
 
 #include "core/base/check.h"
 #include "core/base/random.h"
+#include "core/base/reserve.h"
 #include "core/io/crypto.h"
+#include "core/io/ring_faults.h"
 #include "gateway/compression.h"
 #include "gateway/conn.h"
 #include "gateway/conn_tls.h"
@@ -257,6 +259,7 @@ static void on_completion(struct shard *shard, const struct completion *completi
     if (operation == OP_RECV) conn_on_recv(shard, conn, completion);
     else if (operation == OP_PEER) conn_on_peer(shard, conn, completion);
     else if (operation == OP_ROOM) conn_on_room(shard, conn, completion);
+    else if (operation == OP_CLOSE) conn_on_close(shard, conn, completion);
     else conn_on_over(shard, conn, operation);
 }
 
@@ -375,7 +378,10 @@ static void *run(void *context)
     sem_post(&shard->started);
     if (shard->start_why) return NULL;
     arm_wake(shard);
+    reserve_fill();
+    ring_faults_begin(&shard->ring);
     for (bool busy = false; shard->state != SHARD_ENDED;) busy = turn(shard, busy);
+    reserve_free();
     recv_buffers_deinit(&shard->recv_buffers);
     send_batch_free(shard->batch);
     ring_deinit(&shard->ring);

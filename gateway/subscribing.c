@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "core/base/check.h"
+#include "core/base/reserve.h"
 #include "core/proto/topic_name.h"
 #include "gateway/limits.h"
 #include "gateway/messages.h"
@@ -200,8 +201,7 @@ static void cover(struct shard *shard, struct conn *conn, const struct topics_as
 bool subscribing_begin(struct shard *shard, struct conn *conn, struct span id, bool ack, struct topics_asked *asked, const struct subscribe_options *options)
 {
     if (!within_limits(shard, conn, asked)) return false;
-    struct subscribed *subscribed = calloc(asked->count, sizeof *subscribed);
-    CHECK(subscribed);
+    struct subscribed *subscribed = reserve_zeroed(asked->count, sizeof *subscribed);
     bool done = subscribe_all(shard, conn, asked, options, subscribed);
     if (done && ack) write_ack(shard, conn, id, asked, subscribed);
     /* Without an ack the epoch of what is new is told before its first update; unborn topics are announced at their birth. */

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "core/base/check.h"
+#include "core/base/reserve.h"
 #include "core/base/siphash.h"
 #include "core/proto/topic_name.h"
 #include "gateway/shard.h"
@@ -12,8 +12,8 @@ void topics_asked_init(struct shard *shard, struct topics_asked *asked)
 {
     *asked = (struct topics_asked){ 0 };
     shard->arena.size = 0;
-    CHECK(table_init(&asked->by_name) == 0);
-    CHECK(table_init(&asked->points_by_name) == 0);
+    table_init_surely(&asked->by_name);
+    table_init_surely(&asked->points_by_name);
 }
 
 void topics_asked_free(struct topics_asked *asked)
@@ -73,13 +73,12 @@ bool topics_asked_add(struct shard *shard, struct topics_asked *asked, struct sp
     if (find(shard, asked, name, hash)) return true; /* a repeated topic counts once */
     if (asked->count == asked->capacity) {
         asked->capacity = asked->capacity ? asked->capacity * 2 : 8;
-        asked->list = realloc(asked->list, asked->capacity * sizeof *asked->list);
-        CHECK(asked->list);
+        asked->list = reserve_resize(asked->list, asked->capacity * sizeof *asked->list);
     }
     asked->list[asked->count] = (struct topic_asked){ .name_at = (uint32_t)shard->arena.size, .name_bytes = (uint32_t)name.size, .hash = hash, .pattern = pattern };
     text_add(&shard->arena, name);
     asked->patterns_count += pattern;
-    CHECK(table_insert(&asked->by_name, hash, asked->count++) == 0);
+    table_insert_surely(&asked->by_name, hash, asked->count++);
     return true;
 }
 
@@ -144,8 +143,7 @@ void topics_asked_resume_at(struct shard *shard, struct topics_asked *asked, str
 {
     if (asked->points_count == asked->points_capacity) {
         asked->points_capacity = asked->points_capacity ? asked->points_capacity * 2 : 8;
-        asked->points = realloc(asked->points, asked->points_capacity * sizeof *asked->points);
-        CHECK(asked->points);
+        asked->points = reserve_resize(asked->points, asked->points_capacity * sizeof *asked->points);
     }
     struct resume_point *point = &asked->points[asked->points_count];
     *point = (struct resume_point){ .seq = seq, .name_bytes = (uint32_t)name.size, .epoch_bytes = (uint32_t)epoch.size };
@@ -153,7 +151,7 @@ void topics_asked_resume_at(struct shard *shard, struct topics_asked *asked, str
     text_add(&shard->arena, name);
     point->epoch_at = (uint32_t)shard->arena.size;
     text_add(&shard->arena, epoch);
-    CHECK(table_insert(&asked->points_by_name, hash_of(shard, name), asked->points_count++) == 0);
+    table_insert_surely(&asked->points_by_name, hash_of(shard, name), asked->points_count++);
 }
 
 bool topics_asked_resume(struct shard *shard, struct topics_asked *asked, const struct json_value *object)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "core/base/check.h"
+#include "core/base/reserve.h"
 #include "core/proto/mask.h"
 #include "core/proto/utf8.h"
 #include "gateway/compression.h"
@@ -91,8 +92,7 @@ static void on_control(struct shard *shard, struct conn *conn, uint8_t opcode, s
 
 static struct ws_reader *reader_of(struct conn *conn)
 {
-    if (!conn->reader) conn->reader = calloc(1, sizeof *conn->reader);
-    CHECK(conn->reader);
+    if (!conn->reader) conn->reader = reserve_zeroed(1, sizeof *conn->reader);
     return conn->reader;
 }
 

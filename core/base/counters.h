@@ -71,6 +71,7 @@ enum counter_kind { COUNTS, COUNTS_EACH, TIME_EACH, LEVEL, LEVEL_EACH, BUCKET, S
     X(CLOSED_SILENT, "closed_silent_total", "", COUNTS, "Connections ended because they gave no sign of life") \
     X(CLOSED_DEADLINE, "closed_deadline_total", "", COUNTS, "Connections ended by the deadline for a request head, body or close") \
     X(CLOSED_SHED, "closed_shed_total", "", COUNTS, "Connections ended because limits.memory was reached") \
+    X(RESERVE_DRAWN, "memory_reserve_draws_total", "", COUNTS, "Turns in which the system refused memory and the shard's reserve was drawn on") \
     X(TURNS, "turns_total", "", COUNTS_EACH, "Turns of the shard") \
     X(IDLE_US, "shard_idle_seconds_total", "", TIME_EACH, "Time spent asleep in the kernel waiting for something to do") \
     X(ENTERS, "ring_enters_total", "", COUNTS, "Times that the ring was entered") \

@@ -1,9 +1,11 @@
 #include "core/base/table.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "core/base/check.h"
+#include "core/base/reserve.h"
 
 enum { SLOTS_FIRST = 16 };
 
@@ -50,11 +52,27 @@ int table_insert(struct table *table, uint32_t hash, uint32_t index)
     CHECK(index != TABLE_NONE);
     if (table->count + 1 > (table->mask + 1) / 4 * 3) {
         int error = grow(table);
-        if (error) return error;
+        if (error && table->count == table->mask) return error; /* one slot stays empty, where a search ends */
     }
     put(table, (struct table_slot){ hash, index });
     table->count++;
     return 0;
+}
+
+void table_init_surely(struct table *table)
+{
+    if (table_init(table) == 0) return;
+    reserve_draw();
+    bool there_is_memory = table_init(table) == 0;
+    CHECK(there_is_memory);
+}
+
+void table_insert_surely(struct table *table, uint32_t hash, uint32_t index)
+{
+    if (table_insert(table, hash, index) == 0) return;
+    reserve_draw();
+    bool there_is_memory = table_insert(table, hash, index) == 0;
+    CHECK(there_is_memory);
 }
 
 void table_remove(struct table *table, uint32_t hash, uint32_t index)

@@ -26,8 +26,11 @@ struct table {
 /* 0 or -ENOMEM. */
 int  table_init(struct table *table);
 void table_deinit(struct table *table);
-/* Puts an index in; it must not be there yet. 0 or -ENOMEM (nothing changed). Doubles when 3/4 full. */
+/* Puts an index in; it must not be there yet. 0 or -ENOMEM (nothing changed). Doubles when 3/4 full, or fills up where there is no memory for that. */
 int table_insert(struct table *table, uint32_t hash, uint32_t index);
+/* The same two for what can't be refused: out of the thread's reserve where memory is short (reserve.h). */
+void table_init_surely(struct table *table);
+void table_insert_surely(struct table *table, uint32_t hash, uint32_t index);
 /* Takes an index out; it must be there. */
 void table_remove(struct table *table, uint32_t hash, uint32_t index);
 

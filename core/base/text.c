@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "core/base/check.h"
+#include "core/base/reserve.h"
 
 void text_free(struct text *text)
 {
@@ -17,8 +18,7 @@ char *text_reserve(struct text *text, size_t count)
     if (text->capacity - text->size < count) {
         size_t capacity = text->capacity ? text->capacity * 2 : 256;
         while (capacity < text->size + count) capacity *= 2;
-        text->bytes = realloc(text->bytes, capacity);
-        CHECK(text->bytes);
+        text->bytes = reserve_resize(text->bytes, capacity);
         text->capacity = capacity;
     }
     return text->bytes + text->size;

@@ -1,6 +1,6 @@
 /* Growing text: replies, pages, what a connection has still to be sent. Owned by whoever holds the struct; zero it before
- * use. It takes memory when first written to and none after text_free(). Running out of memory ends the process: these are
- * small and bounded by their users. One thread at a time. */
+ * use. It takes memory when first written to and none after text_free(). Memory is short only once the
+ * reserve is gone (reserve.h): these are small and bounded by their users. One thread at a time. */
 #ifndef CORE_BASE_TEXT_H
 #define CORE_BASE_TEXT_H
 

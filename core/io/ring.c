@@ -14,6 +14,7 @@
 
 #include "core/base/check.h"
 #include "core/base/clock.h"
+#include "core/io/ring_faults.h"
 
 static bool kernel_is_old(void)
 {
@@ -70,8 +71,10 @@ static bool tells_peers(struct ring *ring)
     return completion.result == -ENOTCONN;
 }
 
-int ring_init(struct ring *ring, const struct ring_settings *settings, struct counters *counters, const char **why)
+int ring_init(struct ring *ring, const struct ring_settings *wanted, struct counters *counters, const char **why)
 {
+    struct ring_settings sized = *wanted, *settings = &sized;
+    ring_faults_size(settings);
     struct io_uring_params params = {
         .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP,
         .cq_entries = settings->completions,
@@ -218,6 +221,7 @@ void ring_message(struct ring *ring, const struct ring *other, uint64_t token, u
 
 void ring_submit(struct ring *ring)
 {
+    ring_faults_strike(ring);
     /* With SUBMIT_ALL one call takes all; the kernel may stop short for want of memory, and then it is asked again. */
     do {
         int taken = io_uring_submit_and_get_events(&ring->uring);
@@ -235,6 +239,7 @@ void ring_wait(struct ring *ring, int64_t timeout_ms)
     struct __kernel_timespec timeout = { .tv_sec = timeout_ms / 1000, .tv_nsec = timeout_ms % 1000 * 1000000 };
     struct io_uring_cqe *cqe;
     uint64_t before_us = clock_mono_us();
+    ring_faults_strike(ring);
     int taken = io_uring_submit_and_wait_timeout(&ring->uring, &cqe, 1, timeout_ms < 0 ? NULL : &timeout, NULL);
     counter_add(ring->counters, COUNTER_ENTERS, 1);
     counter_add(ring->counters, COUNTER_IDLE_US, clock_mono_us() - before_us);
@@ -249,6 +254,7 @@ bool ring_next_fresh(struct ring *ring, struct completion *completion)
     io_uring_for_each_cqe(&ring->uring, head, cqe)
     {
         *completion = (struct completion){ cqe->user_data, cqe->res, cqe->flags };
+        ring_faults_show(completion);
         io_uring_cq_advance(&ring->uring, 1);
         counter_add(ring->counters, COUNTER_COMPLETIONS, 1);
         return true;

@@ -37,6 +37,10 @@ struct ring {
     uint32_t           aside_first, aside_count, aside_max;
     uint32_t           files_max;
     bool               tells_peers; /* ring_peer() works here: Linux 6.7 */
+#ifdef RINGCAST_FAULTS
+    uint32_t           struck;  /* entries before this one were looked at */
+    bool               strikes; /* ring_faults_begin() was called */
+#endif
 };
 
 /* 0 or -errno; *why then names the cause in a plain sentence (a literal): an old kernel, kernel.io_uring_disabled, a seccomp

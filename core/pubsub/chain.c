@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "core/base/check.h"
+#include "core/base/reserve.h"
 
 void chain_init(struct chain *chain, enum wire_format format)
 {
@@ -40,6 +41,14 @@ int chain_push(struct chain *chain, struct chain_link link)
     chain->count++;
     *chain_at(chain, link.segment->number) = link;
     return 0;
+}
+
+void chain_push_surely(struct chain *chain, struct chain_link link)
+{
+    if (chain_push(chain, link) == 0) return;
+    reserve_draw();
+    bool there_is_memory = chain_push(chain, link) == 0;
+    CHECK(there_is_memory);
 }
 
 struct chain_link chain_drop_first(struct chain *chain)

@@ -59,6 +59,8 @@ void               chain_init(struct chain *chain, enum wire_format format);
 void               chain_deinit(struct chain *chain);
 /* Adds a segment, whose number follows the last; 0 or -ENOMEM. */
 int                chain_push(struct chain *chain, struct chain_link link);
+/* The same for what can't be refused: out of the thread's reserve where memory is short (reserve.h). */
+void               chain_push_surely(struct chain *chain, struct chain_link link);
 struct chain_link  chain_drop_first(struct chain *chain);
 struct chain_link  chain_drop_last(struct chain *chain);
 

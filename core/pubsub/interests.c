@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "core/base/reserve.h"
 #include "core/pubsub/births.h"
 #include "core/pubsub/peer.h"
 
@@ -68,7 +69,10 @@ bool home_interest(struct home *home, uint32_t shard, const struct interest_ask 
     uint32_t index = home_find_or_make(home, ask->topic, ask->hash, ask->format);
     if (index == POOL_NONE) return false;
     struct topic *topic = topic_at(home, index);
-    if (!have_interests(home, topic)) return false;
+    if (!have_interests(home, topic)) {
+        home_forget_if_unborn(home, index);
+        return false;
+    }
     CHECK(!(topic->interested & bit_of(shard))); /* the end of the last one came before, in order */
     struct interest *interest = &topic->interests[shard];
     topic->interested |= bit_of(shard);
@@ -106,8 +110,8 @@ void home_interest_end(struct home *home, uint32_t shard, uint32_t index, uint32
 }
 
 /* All its segments from the newest told one on, and its ends; those below the tail are of no use abroad, and may be given back by
- * what is under way. False: no memory. */
-static bool fill_notice(const struct topic *topic, uint32_t index, const struct interest *interest, struct notice *notice)
+ * what is under way. */
+static void fill_notice(const struct topic *topic, uint32_t index, const struct interest *interest, struct notice *notice)
 {
     const struct log *log = &topic->log;
     notice->local = interest->local;
@@ -120,22 +124,19 @@ static bool fill_notice(const struct topic *topic, uint32_t index, const struct 
     if (log_newest_seq(log) == 0) {
         notice->next_segment = first_to_tell(log);
         memset(notice->epoch, 0, EPOCH_BYTES);
-        return true;
+        return;
     }
     memcpy(notice->epoch, topic->epoch, EPOCH_BYTES);
     uint32_t number = log->ends.tail.at.segment;
     if (interest->told_segment > number) number = interest->told_segment;
     uint32_t count = notice->segments_count = log->chain.number + log->chain.count - number;
-    if (count > NOTICE_SEGMENTS_MAX) {
-        notice->more_segments = malloc((count - NOTICE_SEGMENTS_MAX) * sizeof *notice->more_segments);
-        if (!notice->more_segments) return false;
-    }
+    /* Who subscribes here is told by it how things stand at this moment: it can't wait for memory. */
+    if (count > NOTICE_SEGMENTS_MAX) notice->more_segments = reserve_resize(NULL, (count - NOTICE_SEGMENTS_MAX) * sizeof *notice->more_segments);
     for (uint32_t i = 0; i < count; i++) {
         struct lent *to = i < NOTICE_SEGMENTS_MAX ? &notice->segments[i] : &notice->more_segments[i - NOTICE_SEGMENTS_MAX];
         const struct chain_link *link = chain_at(&log->chain, number + i);
         *to = (struct lent){ link->segment, link->end };
     }
-    return true;
 }
 
 /* Tells one shard of one topic: its birth first, then what there is. False: no room. */
@@ -150,7 +151,8 @@ static bool tell(struct home *home, struct topic *topic, uint32_t index, uint32_
     if (!(topic->interested & bit_of(shard))) return true;
     struct interest *interest = &topic->interests[shard];
     struct notice notice;
-    if (!peer_has_room(link) || !fill_notice(topic, index, interest, &notice)) return false;
+    if (!peer_has_room(link)) return false;
+    fill_notice(topic, index, interest, &notice);
     peer_notice(link, &notice, &interest->held_from);
     if (notice.segments_count > 0) interest->told_segment = topic->log.ends.head.segment;
     return true;

@@ -177,7 +177,7 @@ static void take_segments(struct locals *locals, struct local_topic *local, cons
             known->end = lent->end;
             continue;
         }
-        CHECK(chain_push(&local->chain, (struct chain_link){ .segment = lent->segment, .end = lent->end, .first_key = NO_KEY }) == 0);
+        chain_push_surely(&local->chain, (struct chain_link){ .segment = lent->segment, .end = lent->end, .first_key = NO_KEY }); /* what its home has told can't be refused */
         if (local->remote) counter_add(locals->counters, COUNTER_LOANS, 1);
     }
 }

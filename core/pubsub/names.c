@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "core/base/check.h"
+#include "core/base/reserve.h"
 
 void names_deinit(struct names *names)
 {
@@ -47,8 +48,7 @@ static void sort(struct names *names)
 {
     uint32_t added_count = names->count - names->sorted, left = names->sorted;
     if (added_count == 0) return;
-    struct span *list = names->list, *added = malloc(added_count * sizeof *added);
-    CHECK(added);
+    struct span *list = names->list, *added = reserve_resize(NULL, added_count * sizeof *added);
     memcpy(added, list + left, added_count * sizeof *added);
     qsort(added, added_count, sizeof *added, by_bytes);
     for (uint32_t i = added_count; i-- > 0;) {

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "core/base/reserve.h"
 #include "core/proto/topic_name.h"
 #include "core/pubsub/births.h"
 #include "core/pubsub/following.h"
@@ -255,8 +256,7 @@ static void collect(void *context, uint32_t pattern)
     struct patterns *patterns = context;
     if (patterns->matched_count == patterns->matched_capacity) {
         patterns->matched_capacity = patterns->matched_capacity ? patterns->matched_capacity * 2 : 16;
-        patterns->matched = realloc(patterns->matched, patterns->matched_capacity * sizeof *patterns->matched);
-        CHECK(patterns->matched);
+        patterns->matched = reserve_resize(patterns->matched, patterns->matched_capacity * sizeof *patterns->matched);
     }
     patterns->matched[patterns->matched_count++] = pattern;
 }
