@@ -91,10 +91,13 @@ static int tell(const struct flood *self)
     if (self->resident_before >= 0) {
         report_real(&report, "resident_before_kib", "gateway's memory before", (double)self->resident_before / 1024, 0, "KiB");
         report_real(&report, "resident_most_kib", "the most of it while flooded", (double)self->resident_most / 1024, 0, "KiB");
-        report_real(&report, "gateway_process", "gateway's processor time while flooded", 100e-9 * (double)self->pid_ns / ((fanout->plan.seconds + self->settle) * (double)self->rounds), 1, "% of a CPU");
+        report_real(&report, "gateway_process", "gateway's processor time while flooded", 100e-9 * (double)self->pid_ns / ((fanout->plan.seconds + 2 * self->settle) * (double)self->rounds), 1, "% of a CPU");
     }
     report_real(&report, "sockets_before_kib", "kernel's TCP memory before", (double)self->sockets_before / 1024, 0, "KiB");
     report_real(&report, "sockets_most_kib", "the most of it while flooded", (double)self->sockets_most / 1024, 0, "KiB");
+    report_count(&report, "flood_connections", "connections that the flood made", flood_done()->connections, "");
+    report_count(&report, "flood_sends", "sends of the flood", flood_done()->sends, "");
+    report_real(&report, "flood_mib", "bytes of the flood that were taken", (double)flood_done()->bytes / 1048576, 1, "MiB");
     report_count(&report, "delivered", "updates delivered and compared", self->delivered, "");
     if (verify_failed(&fanout->verify)) report_warn(&report, fanout->verify.first);
     report_end(&report);

@@ -3,10 +3,12 @@
 #include <errno.h>
 #include <netdb.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -40,6 +42,8 @@ struct attacker {
     uint32_t item, times;
     size_t   at;
 };
+
+static struct flood_done none, *done = &none; /* then a page that both processes see */
 
 static struct attack {
     uint32_t         connections, items;
@@ -202,6 +206,7 @@ static bool come_in(struct attacker *one, uint32_t index)
     bool in = connect(one->fd, attack.to->ai_addr, attack.to->ai_addrlen) == 0 && (!item->handshake || shake_hands(one->fd));
     in = in && (item->first.size == 0 || send(one->fd, item->first.bytes, item->first.size, MSG_NOSIGNAL) == (ssize_t)item->first.size);
     if (!in) hang_up(one);
+    done->connections += in;
     return in;
 }
 
@@ -219,7 +224,12 @@ static bool push(struct attacker *one, uint32_t index)
         ssize_t sent = held ? 0 : send(one->fd, item->bytes.bytes + one->at, size, MSG_DONTWAIT | MSG_NOSIGNAL);
         ssize_t got = attack.reads ? recv(one->fd, away, sizeof away, MSG_DONTWAIT) : 1;
         bool gone = (sent < 0 && errno != EAGAIN) || got == 0;
-        if (sent > 0) one->at += (size_t)sent, some = true;
+        if (sent > 0) {
+            one->at += (size_t)sent;
+            done->sends++;
+            done->bytes += (size_t)sent;
+            some = true;
+        }
         bool whole = one->at == item->bytes.size;
         if (whole) one->at = 0, one->times++;
         if (!gone && held) break;
@@ -253,13 +263,19 @@ pid_t flood_attack(enum flood_kind kind, const char *url, uint32_t connections)
         attack.connections = connections ? connections : kinds[kind].connections;
         if (attack.connections > CONNECTIONS_MAX || !client_url_read(span_of_string(url), &attack.url, &why)) return -1;
         if (getaddrinfo(attack.url.host, attack.url.port, &hints, &attack.to) != 0) return -1;
+        void *page = mmap(NULL, sizeof *done, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        if (page == MAP_FAILED) return -1;
+        done = page;
         for (uint32_t i = 0; i < attack.connections; i++) attack.attackers[i] = (struct attacker){ .fd = -1, .item = i % attack.items };
     }
     pid_t parent = getpid(), child = fork();
     if (child != 0) return child;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) _exit(1);
-    setpriority(PRIO_PROCESS, 0, 19); /* all that is left of the processors: else the ordinary ones' reader waits for us, not for the gateway */
+    /* All that is left of the processors: else the ordinary ones' reader waits for us, not for the gateway. Niceness alone does not do that: from
+     * Linux 6.6 on who runs keeps the CPU for its slice of some 3 ms, whoever wakes. */
+    setpriority(PRIO_PROCESS, 0, 19);
+    sched_setscheduler(0, SCHED_IDLE, &(struct sched_param){ 0 });
     run();
 }
 
@@ -267,4 +283,9 @@ void flood_end(pid_t attacker)
 {
     kill(attacker, SIGKILL);
     waitpid(attacker, NULL, 0);
+}
+
+const struct flood_done *flood_done(void)
+{
+    return done;
 }

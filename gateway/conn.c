@@ -252,6 +252,7 @@ void conn_on_timer(struct shard *shard, struct conn *conn)
 {
     uint64_t now_ms = shard_now_ms(shard);
     if (conn->again_ms && now_ms >= conn->again_ms) conn_unblock(shard, conn);
+    if ((conn->state == CONN_LINGER || conn->state == CONN_CLOSING) && !conn->listed && !conn->paused) conn_arm_recv(shard, conn); /* it rested */
     if (conn->state == CONN_OPEN) check_life(shard, conn);
     else if (now_ms < conn->deadline_ms) conn_arm_timer(shard, conn, conn->deadline_ms);
     else if (conn->state == CONN_HTTP) http_on_deadline(shard, conn);

@@ -121,8 +121,8 @@ void conn_on_over(struct shard *shard, struct conn *conn, enum operation operati
 /* Its timer fired. */
 void conn_on_timer(struct shard *shard, struct conn *conn);
 
-/* Consumes some of the input of those who have any, at most `bytes_max`; returns how much it was. */
-size_t conns_consume(struct shard *shard, size_t bytes_max);
+/* Consumes some of the input of those who have any, until it weighs weight_max; returns its weight: bytes, where they are not very few at a time. */
+size_t conns_consume(struct shard *shard, size_t weight_max);
 /* Receive buffers are free again: arms as many of those who found none. */
 void conns_rearm(struct shard *shard);
 

@@ -151,39 +151,58 @@ bool conn_must_wait(const struct conn *conn)
 /* What little a client sent may have been much before it was compressed: after so many bytes it is another's turn. */
 enum { INFLATED_BYTES_MAX = 64 * 1024 };
 
+/* What a turn takes in is bounded in bytes, and cheap bytes are not the whole price: a ping of 16 bytes costs what 100 bytes of updates do, and
+ * a byte alone a receive, 3 us. So each frame, request or piece weighs STEP at least and each visit VISIT; and one visit VISIT_MOST at most, so that
+ * who sends the most does not stand before the others. */
+enum { STEP = 128, VISIT = 512, VISIT_MOST = 16 * 1024 };
+
+/* What a connection that ends still sends is thrown away, or looked through for its close frame, a buffer in each millisecond at most (8 to
+ * 16 MB/s: a refused body is through within a second or two). Read as fast as it can be sent it showed in the others' delay: nobody is closed as
+ * often as who floods. */
+static void arm_discard(struct shard *shard, struct conn *conn, bool was_full)
+{
+    if (was_full) conn_arm_timer(shard, conn, shard_now_ms(shard) + 1); /* conn_on_timer() arms */
+    else conn_arm_recv(shard, conn);
+}
+
+/* Returns its weight in bytes. */
 static size_t consume(struct shard *shard, struct conn *conn)
 {
-    size_t consumed = 0, of_lines = 0;
+    size_t weight = 0;
     shard->compression.inflated_bytes = 0;
-    while (conn->state != CONN_JOINING && !conn_must_wait(conn) && of_lines == 0 && shard->compression.inflated_bytes < INFLATED_BYTES_MAX) {
-        if (ws_lines_wait(conn)) of_lines = ws_feed_lines(shard, conn);
+    bool was_full = (conn->tls ? conn->tls->in_size : conn->input_size) >= RECV_BUFFER_BYTES / 2;
+    while (conn->state != CONN_JOINING && !conn_must_wait(conn) && weight < VISIT_MOST && shard->compression.inflated_bytes < INFLATED_BYTES_MAX) {
+        size_t eaten = 0;
+        if (ws_lines_wait(conn)) eaten = ws_feed_lines(shard, conn);
         else if (http_rest_waits(conn)) http_go_on(shard, conn);
         else if (conn->input_at < conn->input_size) {
-            size_t fed = feed(shard, conn, input_bytes(shard, conn) + conn->input_at, conn->input_size - conn->input_at);
-            conn->input_at += (uint32_t)fed;
-            consumed += fed;
+            eaten = feed(shard, conn, input_bytes(shard, conn) + conn->input_at, conn->input_size - conn->input_at);
+            conn->input_at += (uint32_t)eaten;
         } else if (!conn->tls || !conn_tls_read(shard, conn)) break;
+        weight += eaten > STEP ? eaten : STEP;
     }
-    if (conn->state == CONN_JOINING) return 0;
+    if (conn->state == CONN_JOINING) return VISIT;
+    weight += shard->compression.inflated_bytes;
     bool more = conn->input_at < conn->input_size || conn_tls_waits(conn);
     if (conn->tls) conn_tls_put_away(shard, conn, false);
     else if (!more) conn_give_buffer(shard, conn);
     if (conn_must_wait(conn)) pause_receiving(shard, conn); /* not re-arming is pausing */
     else if (more || ws_lines_wait(conn) || http_rest_waits(conn)) conn_list_push(shard, &shard->input, conn); /* the others first */
+    else if (conn->state == CONN_LINGER || conn->state == CONN_CLOSING) arm_discard(shard, conn, was_full);
     else conn_arm_recv(shard, conn);
     memory_weigh(shard, conn);
-    return consumed + of_lines + shard->compression.inflated_bytes;
+    return weight > VISIT ? weight : VISIT;
 }
 
-size_t conns_consume(struct shard *shard, size_t bytes_max)
+size_t conns_consume(struct shard *shard, size_t weight_max)
 {
-    size_t consumed = 0;
-    while (consumed < bytes_max) {
+    size_t weight = 0;
+    while (weight < weight_max) {
         struct conn *conn = conn_list_pop(shard, &shard->input);
         if (!conn) break;
-        consumed += consume(shard, conn);
+        weight += consume(shard, conn);
     }
-    return consumed;
+    return weight;
 }
 
 void conn_resume_receiving(struct shard *shard, struct conn *conn)
