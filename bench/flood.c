@@ -95,9 +95,9 @@ static int tell(const struct flood *self)
     }
     report_real(&report, "sockets_before_kib", "kernel's TCP memory before", (double)self->sockets_before / 1024, 0, "KiB");
     report_real(&report, "sockets_most_kib", "the most of it while flooded", (double)self->sockets_most / 1024, 0, "KiB");
-    report_count(&report, "flood_connections", "connections that the flood made", flood_done()->connections, "");
-    report_count(&report, "flood_sends", "sends of the flood", flood_done()->sends, "");
-    report_real(&report, "flood_mib", "bytes of the flood that were taken", (double)flood_done()->bytes / 1048576, 1, "MiB");
+    report_count(&report, "flood_connections", "connections that the flood made", counter_read(flood_done(), COUNTER_ACCEPTED), "");
+    report_count(&report, "flood_sends", "sends of the flood", counter_read(flood_done(), COUNTER_SENDS), "");
+    report_real(&report, "flood_mib", "bytes of the flood that were taken", (double)counter_read(flood_done(), COUNTER_BYTES_SENT) / 1048576, 1, "MiB");
     report_count(&report, "delivered", "updates delivered and compared", self->delivered, "");
     if (verify_failed(&fanout->verify)) report_warn(&report, fanout->verify.first);
     report_end(&report);

@@ -8,21 +8,18 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "core/base/counters.h"
+
 enum flood_kind { FLOOD_SLOWLORIS, FLOOD_SUBSCRIBE, FLOOD_PINGS, FLOOD_LISTS, FLOOD_ILLEGAL, FLOOD_INCOMPLETE };
 #define FLOOD_KINDS "slowloris|subscribe|pings|lists|illegal|incomplete"
 
 int flood_main(int argc, char **argv);
 
-/* What the flood did, in all rounds; the attacker writes, another process reads. */
-struct flood_done {
-    _Atomic uint64_t connections, sends, bytes;
-};
-
 /* Begins to flood, in a child of this process; -1: it can't. `connections` 0: as many as the kind has by itself. */
 pid_t flood_attack(enum flood_kind kind, const char *url, uint32_t connections);
 /* Ends it, and with it its connections. */
 void flood_end(pid_t attacker);
-/* Zeros before the first flood. */
-const struct flood_done *flood_done(void);
+/* What the floods did in all: connections made (ACCEPTED), SENDS, BYTES_SENT. Written by the attacker alone; zeros before the first flood. */
+const struct counters *flood_done(void);
 
 #endif

@@ -43,7 +43,7 @@ struct attacker {
     size_t   at;
 };
 
-static struct flood_done none, *done = &none; /* then a page that both processes see */
+static struct counters none, *done = &none; /* then a page that both processes see */
 
 static struct attack {
     uint32_t         connections, items;
@@ -206,7 +206,7 @@ static bool come_in(struct attacker *one, uint32_t index)
     bool in = connect(one->fd, attack.to->ai_addr, attack.to->ai_addrlen) == 0 && (!item->handshake || shake_hands(one->fd));
     in = in && (item->first.size == 0 || send(one->fd, item->first.bytes, item->first.size, MSG_NOSIGNAL) == (ssize_t)item->first.size);
     if (!in) hang_up(one);
-    done->connections += in;
+    counter_add(done, COUNTER_ACCEPTED, in);
     return in;
 }
 
@@ -226,8 +226,8 @@ static bool push(struct attacker *one, uint32_t index)
         bool gone = (sent < 0 && errno != EAGAIN) || got == 0;
         if (sent > 0) {
             one->at += (size_t)sent;
-            done->sends++;
-            done->bytes += (size_t)sent;
+            counter_add(done, COUNTER_SENDS, 1);
+            counter_add(done, COUNTER_BYTES_SENT, (uint64_t)sent);
             some = true;
         }
         bool whole = one->at == item->bytes.size;
@@ -285,7 +285,7 @@ void flood_end(pid_t attacker)
     waitpid(attacker, NULL, 0);
 }
 
-const struct flood_done *flood_done(void)
+const struct counters *flood_done(void)
 {
     return done;
 }
