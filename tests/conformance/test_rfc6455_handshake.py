@@ -22,14 +22,14 @@ def handshake(path="/v1/echo", method="GET", version="HTTP/1.1", add=(), **chang
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
-def upgrades(protocol=None, key=KEY_OF_RFC):
+def upgrades(protocol=None, key=KEY_OF_RFC, extensions=None):
     """101 as the standard wants it, and then frames."""
     def step(http):
         response = http.response()
         if response.status != 101:
             raise AssertionError(f"{response}")
         held_to_the_letter(response)
-        expected = {"Sec-WebSocket-Accept": accept_of(key), "Sec-WebSocket-Protocol": protocol, "Sec-WebSocket-Version": None, "Content-Length": None, "Transfer-Encoding": None}
+        expected = {"Sec-WebSocket-Accept": accept_of(key), "Sec-WebSocket-Protocol": protocol, "Sec-WebSocket-Version": None, "Content-Length": None, "Transfer-Encoding": None, "Sec-WebSocket-Extensions": extensions}
         for name, value in expected.items():
             if response.header(name) != value:
                 raise AssertionError(f"{name}: {response.header(name)!r} instead of {value!r}")
@@ -123,8 +123,10 @@ for path in ("/v1/echo", "/v1/ws"):
 
 # ---- 9.1 extensions
 
-for offer in ("x-webkit-deflate-frame", "foo", "foo; bar=baz", "foo; bar=\"b,a;z\"", "foo, bar", ""):
-    add("9.1", f"the extension {offer!r} is declined by silence", handshake(add=[f"Sec-WebSocket-Extensions: {offer}"]), upgrades(), echoes)
+for offer in ("x-webkit-deflate-frame", "foo", "foo; bar=baz", "foo; bar=\"baz\"", "foo; bar", "foo;bar=1;baz=2", "foo, bar", "foo; a, foo; b", "foo ; bar = baz", "permessage-deflatex", "permessage-bzip2", "mux; max-channels=4; flow-control, deflate-stream"):
+    add("9.1", f"the extension {offer!r} is declined by silence", handshake(add=[f"Sec-WebSocket-Extensions: {offer}"]), upgrades(extensions=None), echoes)
+for offer in ("foo; bar=\"b,a;z\"", "foo;", "foo; =x", ";", "foo bar", "foo; bar=", "foo; bar=\"", "foo; bar=\"baz", "foo=bar", "f(oo", "foo; b@r", "foo; bar=b@z", "foo; bar=\"\"", "\"foo\""):
+    bad("9.1", f"extensions that break the grammar ({offer}) fail the handshake", handshake(add=[f"Sec-WebSocket-Extensions: {offer}"]))
 
 # ---- 10.2 origin
 
