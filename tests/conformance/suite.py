@@ -7,6 +7,7 @@ import collections
 import concurrent.futures
 import itertools
 import os
+import socket
 import ssl
 import subprocess
 import sys
@@ -38,6 +39,20 @@ class Dialled(Tcp):
 
     def connected(self):
         self.socket = self.transport.wrap(self.socket)
+
+    def send(self, data):
+        try:
+            return super().send(data)
+        except ssl.SSLEOFError as end:  # the peer has ended it: with TCP alone this is another exception
+            raise ConnectionResetError(str(end)) from end
+
+    def half_close(self):
+        """Under TLS too it is TCP's end alone: ssl's own shutdown would hand out what comes after it undecrypted."""
+        try:
+            socket.socket.shutdown(self.socket, socket.SHUT_WR)
+        except OSError:
+            pass  # the peer was faster
+        return self
 
 
 class Case:
