@@ -6,18 +6,30 @@
 #include "gateway/limits.h"
 #include "gateway/ws_reader.h"
 
-int compression_init(struct compression *compression)
+/* One message, in a time that is counted. SPAN_NONE: it stays as it is. */
+static struct span compress(void *context, struct span message)
 {
-    *compression = (struct compression){ .deflater = deflater_make(), .inflater = inflater_make() };
-    if (compression->deflater && compression->inflater) return 0;
-    compression_deinit(compression);
+    struct shard *shard = context;
+    if (message.size < shard->settings->compression_threshold) return SPAN_NONE;
+    struct span payload = deflate_message(shard->compression.deflater, message);
+    if (!payload.bytes) return SPAN_NONE;
+    counter_add(&shard->counters, COUNTER_DEFLATE_BYTES_BEFORE, message.size);
+    counter_add(&shard->counters, COUNTER_DEFLATE_BYTES_AFTER, payload.size);
+    return payload;
+}
+
+int compression_init(struct shard *shard)
+{
+    shard->compression = (struct compression){ .deflater = deflater_make(), .inflater = inflater_make(), .compressor = { shard, compress } };
+    if (shard->compression.deflater && shard->compression.inflater) return 0;
+    compression_deinit(shard);
     return -ENOMEM;
 }
 
-void compression_deinit(struct compression *compression)
+void compression_deinit(struct shard *shard)
 {
-    deflater_free(compression->deflater);
-    inflater_free(compression->inflater);
+    deflater_free(shard->compression.deflater);
+    inflater_free(shard->compression.inflater);
 }
 
 struct inflater *compression_lend(struct shard *shard)
@@ -66,8 +78,7 @@ bool compression_end(struct shard *shard, struct conn *conn, struct inflater *in
 
 void compression_add_message(struct shard *shard, struct conn *conn, enum ws_opcode opcode, struct span payload)
 {
-    bool tries = conn->deflates && payload.size >= shard->settings->compression_threshold;
-    struct span smaller = tries ? deflate_message(shard->compression.deflater, payload) : SPAN_NONE;
+    struct span smaller = conn->deflates ? compress(shard, payload) : SPAN_NONE;
     if (!smaller.bytes) {
         conn_add_frame(shard, conn, opcode, payload);
         return;
@@ -77,7 +88,5 @@ void compression_add_message(struct shard *shard, struct conn *conn, enum ws_opc
     header[0] |= WS_RSV1;
     conn_add(shard, conn, span_of(header, header_bytes));
     conn_add(shard, conn, smaller);
-    counter_add(&shard->counters, COUNTER_DEFLATE_BYTES_BEFORE, payload.size);
-    counter_add(&shard->counters, COUNTER_DEFLATE_BYTES_AFTER, smaller.size);
     deflate_rest(shard->compression.deflater);
 }

@@ -10,8 +10,8 @@
 #include "gateway/conn.h"
 
 /* 0 or -ENOMEM. */
-int  compression_init(struct compression *compression);
-void compression_deinit(struct compression *compression);
+int  compression_init(struct shard *shard);
+void compression_deinit(struct shard *shard);
 
 /* An inflater for one message, and back again. */
 struct inflater *compression_lend(struct shard *shard);

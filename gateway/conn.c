@@ -236,7 +236,7 @@ static void check_life(struct shard *shard, struct conn *conn)
         conn_add_frame(shard, conn, WS_PING, SPAN_NONE);
         conn->ping_sent = true;
     }
-    bool beats = conn->kind != CONN_KIND_ECHO && conn->subscriber.format != FORMAT_RAW && !conn->subscriber.blocked;
+    bool beats = conn->kind != CONN_KIND_ECHO && format_inflated(conn->subscriber.format) != FORMAT_RAW && !conn->subscriber.blocked;
     if (now_ms - conn->message_ms + slack >= beat && beats) message_heartbeat(shard, conn);
 
     uint64_t due_ms = conn->received_ms + (conn->ping_sent ? 2 : 1) * beat;

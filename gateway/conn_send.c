@@ -30,7 +30,7 @@ static void conn_add_event(struct shard *shard, struct conn *conn, struct span t
 
 void conn_add_message(struct shard *shard, struct conn *conn, struct span text)
 {
-    switch (conn->subscriber.format) {
+    switch (format_inflated(conn->subscriber.format)) {
     case FORMAT_RAW: return;
     case FORMAT_SSE: conn_add_event(shard, conn, text); break;
     default: conn_add_frame(shard, conn, WS_TEXT, text);

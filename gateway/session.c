@@ -351,7 +351,7 @@ size_t session_on_message(struct shard *shard, struct conn *conn, struct span te
 
 /* The handshake's query. */
 
-static bool read_format(const struct session_query *query, enum wire_format *format)
+static bool read_format(const struct session_query *query, bool deflates, enum wire_format *format)
 {
     bool batch = false;
     *format = FORMAT_JSON;
@@ -361,6 +361,7 @@ static bool read_format(const struct session_query *query, enum wire_format *for
     if (query->batch.bytes) query_boolean(query->batch, &batch);
     if (batch && *format == FORMAT_JSON) *format = FORMAT_LINES;
     if (batch && *format == FORMAT_ARRAY) *format = FORMAT_ARRAY_LINES;
+    if (deflates && *format <= FORMAT_RAW) *format += FORMAT_JSON_DEFLATED - FORMAT_JSON;
     return true;
 }
 
@@ -370,7 +371,7 @@ const char *session_query_fault(const struct session_query *query, struct conn *
     if (query->fault) return query->fault;
     if (query->mode.bytes && !read_mode(query->mode, &options->mode)) return "mode must be latest or every";
     enum wire_format format;
-    if (!read_format(query, &format)) return "format must be json, array or raw";
+    if (!read_format(query, conn->deflates, &format)) return "format must be json, array or raw";
     bool batch;
     if (query->snapshot.bytes && !query_boolean(query->snapshot, &options->snapshot)) return "snapshot must be true, false, 1 or 0";
     if (query->batch.bytes && !query_boolean(query->batch, &batch)) return "batch must be true, false, 1 or 0";
@@ -393,7 +394,7 @@ bool session_prepare(struct shard *shard, struct conn *conn, const struct sessio
     struct topics_asked asked;
     struct subscribe_options options = { .mode = MODE_LATEST };
     bool ready = true; /* what is wrong is told after the handshake */
-    if (!read_format(query, &conn->subscriber.format)) conn->subscriber.format = FORMAT_JSON;
+    if (!read_format(query, conn->deflates, &conn->subscriber.format)) conn->subscriber.format = FORMAT_JSON;
     if (query->fault || query->token_fault || query->topics.size == 0) return true;
     topics_asked_init(shard, &asked);
     if (topics_asked_add_list(shard, &asked, query->topics) && access_subscribe(shard, conn, &asked, &options)) ready = subscribing_prepare(shard, conn, &asked) != NOT_READY;

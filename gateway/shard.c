@@ -88,7 +88,7 @@ int shard_init(struct shard *shard, uint32_t index, struct gateway *gateway, con
     if (error) goto undo_pendings;
     error = reports_init(&shard->reports, &gateway->main_wake);
     if (error) goto undo_engine;
-    error = compression_init(&shard->compression);
+    error = compression_init(shard);
     if (error) goto undo_reports;
     error = spsc_init(&shard->commands, sizeof(struct command), COMMANDS_MAX);
     if (error) goto undo_compression;
@@ -103,7 +103,7 @@ int shard_init(struct shard *shard, uint32_t index, struct gateway *gateway, con
 undo_wake:     fanout_free(shard->fanout);
                wake_deinit(&shard->wake);
 undo_commands: spsc_deinit(&shard->commands);
-undo_compression: compression_deinit(&shard->compression);
+undo_compression: compression_deinit(shard);
 undo_reports:  reports_deinit(&shard->reports);
 undo_engine:   engine_deinit(&shard->engine);
 undo_pendings: pendings_deinit(shard);
@@ -125,7 +125,7 @@ void shard_deinit(struct shard *shard)
     fanout_free(shard->fanout);
     wake_deinit(&shard->wake);
     spsc_deinit(&shard->commands);
-    compression_deinit(&shard->compression);
+    compression_deinit(shard);
     reports_deinit(&shard->reports);
     engine_deinit(&shard->engine);
     pendings_deinit(shard);

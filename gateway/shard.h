@@ -34,6 +34,7 @@ struct tls;
 /* What compression.h works with. */
 struct compression {
     struct deflater *deflater;
+    struct compressor compressor;    /* the same, as the engine uses it */
     struct inflater *inflater;       /* NULL: a message that comes in pieces has it on loan */
     uint64_t         inflated_bytes; /* since consuming looked last: they count as what a turn takes in */
 };

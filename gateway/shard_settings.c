@@ -65,6 +65,7 @@ struct engine_settings shard_engine_settings(const struct shard *shard, const ui
             .patterns_max = PATTERNS_MAX,
             .log_bytes_max = shard_part_of(settings, settings->limits_log_bytes),
             .topic_ttl_us = settings->topics_ttl_ms * 1000,
+            .compressor = &shard->compression.compressor,
             .window = { settings->topics_window, settings->topics_window_bytes, settings->topics_window_age_ms * 1000 },
         },
     };

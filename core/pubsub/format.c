@@ -38,6 +38,12 @@ static size_t json_bytes(const struct update *update)
     return FIXED_BYTES + update->topic.size + digits_count(update->seq) + digits_count(update->ts_us) + update->data.size;
 }
 
+static uint32_t framed_header_bytes(const char *frame)
+{
+    uint8_t length = (uint8_t)frame[1];
+    return length < 126 ? 2 : length == 126 ? 4 : 10;
+}
+
 static size_t framed_bytes(size_t payload_bytes)
 {
     return ws_server_header_bytes(payload_bytes) + payload_bytes;
@@ -162,6 +168,19 @@ static void array_lines_encode(const struct update *update, char *out)
     *write_array(out, update) = '\n';
 }
 
+size_t format_deflate(const struct compressor *compressor, char *frame, size_t bytes)
+{
+    if (!compressor) return bytes;
+    uint32_t before = framed_header_bytes(frame);
+    struct span payload = compressor->compress(compressor->context, span_of(frame + before, bytes - before));
+    if (!payload.bytes) return bytes;
+    uint32_t header_bytes = ws_server_header_write(frame, WS_TEXT, payload.size);
+    CHECK(header_bytes + payload.size <= bytes);
+    *frame |= WS_RSV1;
+    memcpy(frame + header_bytes, payload.bytes, payload.size);
+    return header_bytes + payload.size;
+}
+
 uint64_t format_line_bytes(const char *frame)
 {
     const char *line_end = rawmemchr(frame, '\n');
@@ -172,6 +191,9 @@ const struct format formats[FORMATS_COUNT] = {
     [FORMAT_JSON] = { "json", json_frame_bytes, json_encode },
     [FORMAT_ARRAY] = { "array", array_frame_bytes, array_encode },
     [FORMAT_RAW] = { "raw", raw_frame_bytes, raw_encode },
+    [FORMAT_JSON_DEFLATED] = { "json deflated", json_frame_bytes, json_encode },
+    [FORMAT_ARRAY_DEFLATED] = { "array deflated", array_frame_bytes, array_encode },
+    [FORMAT_RAW_DEFLATED] = { "raw deflated", raw_frame_bytes, raw_encode },
     [FORMAT_SSE] = { "sse", sse_frame_bytes, sse_encode },
     [FORMAT_LINES] = { "json lines", lines_frame_bytes, lines_encode },
     [FORMAT_ARRAY_LINES] = { "array lines", array_lines_frame_bytes, array_lines_encode },
@@ -186,15 +208,14 @@ static uint64_t read_digits(const char **at)
 
 static const char *payload_of(const char *frame)
 {
-    uint8_t length = (uint8_t)frame[1];
-    return frame + (length < 126 ? 2 : length == 126 ? 4 : 10);
+    return frame + framed_header_bytes(frame);
 }
 
 uint64_t format_ts_read(enum wire_format format, const char *frame, struct span topic)
 {
     bool array = format == FORMAT_ARRAY || format == FORMAT_ARRAY_LINES;
     const char *at = frame;
-    if (format == FORMAT_RAW) return 0;
+    if (format == FORMAT_RAW || format_is_deflated(format)) return 0;
     if (format == FORMAT_SSE) at += sizeof EVENT_START - 1;
     else if (!format_is_lines(format)) at = payload_of(frame);
     at += topic.size + (array ? sizeof "[\"\"," - 1 : sizeof BEFORE_TOPIC - 1 + sizeof BEFORE_SEQ - 1);

@@ -173,10 +173,10 @@ static uint32_t make_format(struct home *home, struct topic *main, uint64_t hash
     memcpy(topic->epoch, main->epoch, EPOCH_BYTES);
     log_init(&topic->log, format, 0);
     const struct window *window = &home->settings.window;
-    bool filled = topic_fill(topic, &home->store, window);
+    bool filled = topic_fill(topic, &home->store, window, home->settings.compressor);
     if (!filled) {
         reclaim(home, main->log.window_bytes);
-        filled = topic_fill(topic, &home->store, window);
+        filled = topic_fill(topic, &home->store, window, home->settings.compressor);
     }
     if (!filled || table_insert(&home->by_name, topic->hash, index)) {
         log_deinit(&topic->log, &home->store);
@@ -227,10 +227,10 @@ void home_publish(struct home *home, const struct publish_ask *ask, struct publi
     }
     if (first) births_tell(home, topic, index); /* before the first append, so that nothing of it is missed */
     for (struct topic *one = topic->next_format; one; one = one->next_format) mark_to_trim(home, one, pool_index(&home->topics, one)); /* a birth may have made some */
-    bool done = topic_append(topic, &home->store, window, ask->data, ask->line_break, ask->key, home->clock->wall_us);
+    bool done = topic_append(topic, &home->store, window, home->settings.compressor, ask->data, ask->line_break, ask->key, home->clock->wall_us);
     if (!done) {
         reclaim(home, segments_bytes_bound(topic, ask));
-        done = topic_append(topic, &home->store, window, ask->data, ask->line_break, ask->key, home->clock->wall_us);
+        done = topic_append(topic, &home->store, window, home->settings.compressor, ask->data, ask->line_break, ask->key, home->clock->wall_us);
     }
     if (!done) {
         if (first) home->names.count--;

@@ -22,6 +22,7 @@ struct home_settings {
     uint8_t       hash_key[16];
     uint64_t      topic_ttl_us;  /* a topic that nobody follows nor publishes to is forgotten after so long */
     struct window window;
+    const struct compressor *compressor; /* borrowed; for deflated formats, NULL: their frames are as they were */
 };
 
 struct matches;

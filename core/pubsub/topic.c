@@ -7,6 +7,13 @@ static const struct format *format_of(const struct topic *topic)
     return &formats[topic->log.chain.format];
 }
 
+/* Into room for its frame_bytes(); returns the bytes that it took. */
+static size_t encode(const struct topic *topic, const struct update *update, const struct compressor *compressor, char *frame, size_t bytes)
+{
+    format_of(topic)->encode(update, frame);
+    return format_is_deflated(topic->log.chain.format) ? format_deflate(compressor, frame, bytes) : bytes;
+}
+
 /* Where an update's frame goes in one of a topic's logs. */
 struct place {
     char  *frame;
@@ -26,7 +33,7 @@ static bool reserve_all(struct topic *topic, struct segment_store *store, const 
     return true;
 }
 
-bool topic_append(struct topic *topic, struct segment_store *store, const struct window *window, struct span data, bool line_break, bool key, uint64_t now_us)
+bool topic_append(struct topic *topic, struct segment_store *store, const struct window *window, const struct compressor *compressor, struct span data, bool line_break, bool key, uint64_t now_us)
 {
     struct update update = {
         .topic = topic_name(topic),
@@ -40,15 +47,15 @@ bool topic_append(struct topic *topic, struct segment_store *store, const struct
     /* Near the budget the smallest segments: a large one for the first log would leave nothing for the next. */
     if (!reserve_all(topic, store, window, &update, now_us, places) && !reserve_all(topic, store, &none, &update, now_us, places)) return false;
     for (struct topic *one = topic; one; one = one->next_format, place++) {
-        format_of(one)->encode(&update, place->frame);
-        log_commit(&one->log, place->bytes, key, now_us);
+        size_t bytes = encode(one, &update, compressor, place->frame, place->bytes);
+        log_commit(&one->log, bytes, key, now_us);
     }
     topic->ts_us = update.ts_us;
     return true;
 }
 
 /* Goes on from a frame of the main log, to its head. */
-static bool fill_from(struct topic *topic, struct mark from, struct segment_store *store, const struct window *window)
+static bool fill_from(struct topic *topic, struct mark from, struct segment_store *store, const struct window *window, const struct compressor *compressor)
 {
     const struct log *source = &topic->main->log;
     struct log *log = &topic->log;
@@ -60,7 +67,7 @@ static bool fill_from(struct topic *topic, struct mark from, struct segment_stor
         size_t bytes = format_of(topic)->frame_bytes(&update);
         char *frame = log_reserve(log, store, window, bytes, update.ts_us); /* as if it had been appended then: its age counts */
         if (!frame) return false;
-        format_of(topic)->encode(&update, frame);
+        bytes = encode(topic, &update, compressor, frame, bytes);
         log_commit(log, bytes, source->keyed && log_is_key(source, mark), update.ts_us);
     }
     return true;
@@ -72,13 +79,13 @@ static void make_empty(struct log *log, struct segment_store *store)
     log_release(log, store, UINT32_MAX);
 }
 
-bool topic_fill(struct topic *topic, struct segment_store *store, const struct window *window)
+bool topic_fill(struct topic *topic, struct segment_store *store, const struct window *window, const struct compressor *compressor)
 {
     const struct ends *ends = &topic->main->log.ends;
     if (ends->last.seq == 0) return true;
-    if (fill_from(topic, ends->tail, store, window)) return true;
+    if (fill_from(topic, ends->tail, store, window, compressor)) return true;
     make_empty(&topic->log, store); /* then at least what a snapshot needs */
-    if (fill_from(topic, ends->key.seq >= ends->tail.seq ? ends->key : ends->last, store, window)) return true;
+    if (fill_from(topic, ends->key.seq >= ends->tail.seq ? ends->key : ends->last, store, window, compressor)) return true;
     make_empty(&topic->log, store);
     return false;
 }

@@ -55,14 +55,15 @@ static inline uint32_t format_hash(uint64_t name_hash, enum wire_format format)
 
 /* Appends one update: the next seq and a ts, encoded straight into the log of each format.
  *   topic    the main one
+ *   compressor  for deflated formats; NULL: none
  *   data     a valid JSON value without white space around it; borrowed
  *   now_us   wall clock in microseconds; a ts never decreases within a topic
  *   returns  false: no memory within the budget, nothing changed */
-bool topic_append(struct topic *topic, struct segment_store *store, const struct window *window, struct span data, bool line_break, bool key, uint64_t now_us);
+bool topic_append(struct topic *topic, struct segment_store *store, const struct window *window, const struct compressor *compressor, struct span data, bool line_break, bool key, uint64_t now_us);
 
 /* Fills an empty log in another format from the main one's: all that the window holds. False: no memory within the budget, and it
  * is empty as before. */
-bool topic_fill(struct topic *topic, struct segment_store *store, const struct window *window);
+bool topic_fill(struct topic *topic, struct segment_store *store, const struct window *window, const struct compressor *compressor);
 
 /* Of the main one: reads an update that the window holds, tail.seq <= seq <= last.seq; slices lie in the log, valid until it is trimmed. */
 struct update topic_read(const struct topic *topic, uint64_t seq);

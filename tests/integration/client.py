@@ -354,6 +354,9 @@ class Ws(Http):
     with_it       bytes to send in the same packet as the handshake
     """
 
+    offers = ()        # headers that each connection adds: a class of tests may have all of its connections offer something
+    all_deflated = 0   # messages that came compressed, of all connections
+
     def __init__(self, port, path="/v1/ws", add=(), change=None, protocols=(), piece=None, with_it=b"", receive_bytes=None):
         super().__init__(port, receive_bytes)
         self.upgrade(path, add, change, protocols, piece, with_it)
@@ -366,7 +369,7 @@ class Ws(Http):
         self.pongs = []       # and of its pongs, as read_message() met them
         self.stash = deque()  # messages that came before a reply which ask() awaited
         self.last_id = 0
-        add = list(add)
+        add = [*Ws.offers, *add]
         if protocols:
             add.append(("Sec-WebSocket-Protocol", ", ".join(protocols)))
         key = base64.b64encode(os.urandom(16)).decode()
@@ -439,6 +442,7 @@ class Ws(Http):
                     if compressed:
                         data = inflated(data)
                         self.messages_deflated += 1
+                        Ws.all_deflated += 1
                     if kind == TEXT:
                         data.decode()  # raises where it is not UTF-8
                     return kind, data

@@ -4,6 +4,14 @@ import random
 import unittest
 import zlib
 
+import test_batch
+import test_formats
+import test_patterns
+import test_resume
+import test_session
+import test_shards
+import test_slow
+
 from client import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Refused, Ws, close_payload, deflated, frame, handshake
 from gateway import Gateway, GatewayTest
 
@@ -201,6 +209,65 @@ class SessionTest(GatewayTest):
         ws = Ws(self.port, "/v1/ws", add=[OFFER])
         self.addCleanup(ws.close)
         ws.send_frame(TEXT, deflated(b" " * ((1 << 20) + 1)), rsv=RSV1).expect_close(1009)
+
+
+# ---- what is promised to all, once more for those who are sent it compressed -------------------------------------------------------
+
+class Deflated:
+    """Each connection of the test offers compression, and messages did come compressed, where they are long enough to shrink."""
+    shrinks = True
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        Ws.offers, Ws.all_deflated = [OFFER], 0
+
+    @classmethod
+    def tearDownClass(cls):
+        Ws.offers = ()
+        super().tearDownClass()
+        if cls.shrinks and not Ws.all_deflated:
+            raise AssertionError("nothing came compressed")
+
+
+class DeflatedBatchTest(Deflated, test_batch.BatchTest):
+    shrinks = False
+
+
+class DeflatedFormatsTest(Deflated, test_formats.FormatsTest):
+    pass
+
+
+class DeflatedShardedFormatsTest(Deflated, test_formats.ShardedFormatsTest):
+    pass
+
+
+class DeflatedPatternTest(Deflated, test_patterns.PatternTest):
+    shrinks = False
+
+
+class DeflatedResumeTest(Deflated, test_resume.ResumeTest):
+    shrinks = False
+
+
+class DeflatedKeyTest(Deflated, test_session.KeyTest):
+    shrinks = False
+
+
+class DeflatedOutrunTest(Deflated, test_session.OutrunTest):
+    pass
+
+
+class DeflatedSubscribeTest(Deflated, test_session.SubscribeTest):
+    pass
+
+
+class DeflatedShardsTest(Deflated, test_shards.ShardsTest):
+    pass
+
+
+class DeflatedSlowTest(Deflated, test_slow.SlowTest):
+    pass
 
 
 if __name__ == "__main__":

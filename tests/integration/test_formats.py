@@ -1,5 +1,6 @@
 """The formats array and raw of /v1/ws (PROTOCOL.md, "Formats"): the same updates as in JSON, in other words or in none."""
 import json
+import random
 import re
 import signal
 import unittest
@@ -57,7 +58,7 @@ class FormatsTest(GatewayTest):
         self.assertEqual(ack["topics"], [{"topic": topic, "epoch": epoch, "seq": 20, "resumed": True}])
         for n in range(6, 21):
             self.assertArray(self.text(other), topic, n, str(n))
-        self.gateway.publish_many((topic, '{"n":%d,"x":"%s"}' % (n, "x" * 4000)) for n in range(21, 3021))
+        self.gateway.publish_many((topic, '{"n":%d,"x":"%s"}' % (n, random.randbytes(2000).hex())) for n in range(21, 3021))
         third = self.ws("/v1/ws?format=array")
         third.ask("subscribe", topics=[topic], mode="every", resume={topic: {"epoch": epoch, "seq": 20}})
         gap = third.read()

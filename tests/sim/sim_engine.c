@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "core/base/random.h"
+#include "tests/support/deflating.h"
 #include "tests/support/world.h"
 
 /* ---- what a seed's world is like --------------------------------------------------------------------------------------- */
@@ -32,6 +33,7 @@ static struct world_plan plan_of(uint64_t *random)
 {
     struct world_plan plan = {
         .home = {
+            .compressor = &deflating,
             .topics_max = ONE_OF(random, 3, 8, 100),
             .topic_ttl_us = ONE_OF(random, 5000000, 3600u * 1000000u),
             .log_bytes_max = ONE_OF(random, 8 << 10, 40 << 10, 300 << 10, 2 << 20, 64 << 20, 64 << 20),

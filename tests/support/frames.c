@@ -2,6 +2,7 @@
 
 #include "core/base/check.h"
 #include "core/proto/ws_frame.h"
+#include "tests/support/deflating.h"
 
 static struct span expect(struct span text, struct span what)
 {
@@ -26,6 +27,7 @@ static struct span take_number(struct span text, uint64_t *number)
 struct update message_read(enum wire_format format, struct span message, struct span topic)
 {
     struct update update = { .topic = topic };
+    format = format_inflated(format);
     bool array = format == FORMAT_ARRAY || format == FORMAT_ARRAY_LINES;
     if (format == FORMAT_RAW) {
         update.data = message;
@@ -49,9 +51,10 @@ struct span frame_message(enum wire_format format, const char *frame)
     if (format_is_lines(format)) return span_of(frame, (size_t)((const char *)rawmemchr(frame, '\n') - frame));
     struct ws_header header;
     const char *why;
-    CHECK(ws_frame_decode(span_of(frame, WS_SERVER_HEADER_BYTES_MAX), false, false, &header, &why) == DECODE_DONE);
+    CHECK(ws_frame_decode(span_of(frame, WS_SERVER_HEADER_BYTES_MAX), false, format_is_deflated(format), &header, &why) == DECODE_DONE);
     CHECK(header.opcode == WS_TEXT && header.fin && !header.masked);
-    return span_of(frame + header.header_bytes, header.payload_bytes);
+    struct span payload = span_of(frame + header.header_bytes, header.payload_bytes);
+    return header.rsv1 ? inflated(payload) : payload;
 }
 
 struct update frame_read(enum wire_format format, const char *frame, struct span topic)

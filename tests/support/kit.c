@@ -4,6 +4,7 @@
 
 #include "core/base/siphash.h"
 #include "core/pubsub/following.h"
+#include "tests/support/deflating.h"
 #include "tests/support/frames.h"
 
 static uint64_t otherwise(uint64_t value, uint64_t otherwise)
@@ -24,6 +25,7 @@ struct kit *kit_make(const struct kit_settings *chosen)
         .home = {
             .topics_max = (uint32_t)otherwise(chosen->topics_max, 1000),
             .log_bytes_max = otherwise(chosen->log_bytes_max, 1 << 30),
+            .compressor = &deflating,
             .topic_ttl_us = otherwise(chosen->topic_ttl_us, UINT64_C(1) << 60),
             .hash_key = "a fixed hash key",
             .window = { otherwise(chosen->window.updates_max, 1 << 30), otherwise(chosen->window.bytes_max, 1 << 30), otherwise(chosen->window.age_max_us, UINT64_C(1) << 60) },
@@ -172,7 +174,7 @@ static void say_seqs(struct text *line, const struct local_topic *local, struct 
     for (uint32_t i = 0; i < count; i++) {
         for (uint64_t at = 0; at < pieces[i].size; at += format_frame_bytes(format, pieces[i].bytes + at), seq++) {
             struct update update = frame_read(format, pieces[i].bytes + at, local_topic_name(local));
-            CHECK(format == FORMAT_RAW || update.seq == seq);
+            CHECK(format_inflated(format) == FORMAT_RAW || update.seq == seq);
             text_print(line, " %llu", (unsigned long long)seq);
         }
         bytes += pieces[i].size;

@@ -4,7 +4,7 @@
 
 #include "core/pubsub/engine.h"
 
-#define KIT_SUBSCRIBERS 8
+#define KIT_SUBSCRIBERS FORMATS_COUNT
 
 struct kit {
     struct engine   engine;

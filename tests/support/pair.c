@@ -1,3 +1,4 @@
+#include "tests/support/deflating.h"
 #include "tests/support/pair.h"
 
 #include <stdio.h>
@@ -32,7 +33,7 @@ struct pair *pair_make(uint32_t slots, uint64_t log_bytes_max, uint64_t window_u
     for (uint32_t i = 0; i < 2; i++) {
         struct pair_side *side = &pair->sides[i];
         struct engine_settings settings = { .shard = i, .shards_count = 2, .hash_key = "a fixed hash key", .subscriptions_max = 100, .subscriptions_each_max = 100, .patterns_max = 10 };
-        settings.home = (struct home_settings){ .topics_max = 100, .log_bytes_max = log_bytes_max, .patterns_max = 10, .hash_key = "a fixed hash key",
+        settings.home = (struct home_settings){ .topics_max = 100, .log_bytes_max = log_bytes_max, .patterns_max = 10, .compressor = &deflating, .hash_key = "a fixed hash key",
                                                 .topic_ttl_us = UINT64_C(1) << 60, .window = { window_updates, 1 << 20, UINT64_C(1) << 60 } };
         CHECK(pool_init(&side->readers, sizeof(struct subscriber), PAIR_READERS) == 0);
         CHECK(bitset_init(&side->ready, PAIR_READERS) == 0);

@@ -4,7 +4,7 @@
 
 #include "core/pubsub/engine.h"
 
-enum { SECOND_US = 1000000, PAIR_READERS = 6, PAIR_TOPICS = 4 };
+enum { SECOND_US = 1000000, PAIR_READERS = FORMATS_COUNT, PAIR_TOPICS = 4 };
 
 struct pair_side {
     struct engine   engine;

@@ -3,6 +3,7 @@
 
 #include "core/base/check.h"
 #include "core/proto/ws_frame.h"
+#include "tests/support/deflating.h"
 #include "tests/support/reader_view.h"
 
 typedef unsigned long long number; /* as scanf and printf want it */
@@ -209,6 +210,7 @@ static const struct span event_start = SPAN_LITERAL("data: "), event_end = SPAN_
 void message_add(enum wire_format format, struct span message, struct text *out)
 {
     char header[WS_SERVER_HEADER_BYTES_MAX];
+    format = format_inflated(format);
     if (format == FORMAT_RAW) return;
     text_add(out, format == FORMAT_SSE ? event_start : span_of(header, ws_server_header_write(header, WS_TEXT, message.size)));
     text_add(out, message);
@@ -243,11 +245,12 @@ void reader_receives(struct reader *reader, struct span bytes)
         struct span rest = span_skip(text_span(&reader->bytes), at);
         struct ws_header header;
         const char *why = "";
-        enum decode decoded = ws_frame_decode(rest, false, false, &header, &why);
+        enum decode decoded = ws_frame_decode(rest, false, reader->deflates, &header, &why);
         if (decoded == DECODE_BAD || (decoded == DECODE_DONE && (header.opcode != WS_TEXT || !header.fin)))
             fault_say(reader->fault, "%s: %s", (unsigned char)*rest.bytes == POISON_BYTE ? "poisoned bytes" : "a torn frame", why);
         if (decoded != DECODE_DONE || rest.size < header.header_bytes + header.payload_bytes) break;
-        on_message(reader, span_of(rest.bytes + header.header_bytes, header.payload_bytes));
+        struct span payload = span_of(rest.bytes + header.header_bytes, header.payload_bytes);
+        on_message(reader, header.rsv1 ? inflated(payload) : payload);
         at += header.header_bytes + header.payload_bytes;
     }
     text_cut(&reader->bytes, 0, at);

@@ -63,7 +63,8 @@ struct resume {
 #define ASKED_MAX 256
 struct reader {
     const struct history *history;
-    enum wire_format      format;
+    enum wire_format      format;   /* of messages, once they are inflated */
+    bool                  deflates; /* they may come compressed */
     struct fault         *fault;
     struct text           bytes; /* received and not yet a whole frame */
     struct text           expected;

@@ -10,7 +10,8 @@ struct reader *reader_make(const struct history *history, enum wire_format forma
     struct reader *reader = calloc(1, sizeof *reader);
     if (!reader) abort();
     reader->history = history;
-    reader->format = format;
+    reader->format = format_inflated(format);
+    reader->deflates = format_is_deflated(format);
     reader->fault = fault;
     return reader;
 }

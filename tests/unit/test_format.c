@@ -11,6 +11,7 @@
 
 #include "core/proto/ws_frame.h"
 #include "core/pubsub/format.h"
+#include "tests/support/deflating.h"
 #include "tests/support/frames.h"
 #include "tests/unit/guard.h"
 
@@ -162,7 +163,7 @@ static void frames_of_every_size_are_written_and_walked_to_the_byte(void **state
             assert_int_equal(back.data.size, bytes);
             if (line_break) data[bytes / 2] = ' ';
             assert_memory_equal(back.data.bytes, data, bytes);
-            if (format != FORMAT_RAW) assert_true(back.seq == update.seq && back.ts_us == update.ts_us);
+            if (format_inflated(format) != FORMAT_RAW) assert_true(back.seq == update.seq && back.ts_us == update.ts_us);
             guard_free(frame);
         }
     free(data);
@@ -211,6 +212,35 @@ static void what_is_read_out_of_json_is_written_alike_in_every_format(void **sta
         }
 }
 
+/* What stands in a deflated log: the frame with its message compressed, or as it was where that is no gain. */
+static void a_frame_is_compressed_in_its_place(void **state)
+{
+    char data[70000];
+    for (size_t bytes = 1; bytes < sizeof data; bytes += bytes < 400 ? 1 : 4999) {
+        for (size_t i = 0; i < bytes; i++) data[i] = (char)('0' + i * i / 7 % 10);
+        data[0] = '1';
+        struct update update = { SPAN_LITERAL("crypto.BTC"), bytes * 31, bytes * 1000003, span_of(data, bytes), false };
+        for (enum wire_format format = FORMAT_JSON_DEFLATED; format <= FORMAT_RAW_DEFLATED; format++) {
+            size_t before = formats[format].frame_bytes(&update);
+            char *frame = encode(format, &update, bytes % 2), *plain = malloc(before);
+            assert_non_null(plain);
+            memcpy(plain, frame, before);
+            assert_int_equal(format_deflate(NULL, frame, before), before);
+            assert_memory_equal(frame, plain, before);
+            size_t after = format_deflate(&deflating, frame, before);
+            assert_true(after <= before && (after < before || bytes < 100));
+            assert_int_equal(format_frame_bytes(format, frame), after);
+            assert_int_equal((frame[0] & WS_RSV1) != 0, after < before);
+            if (after == before) assert_memory_equal(frame, plain, before);
+            struct update back = frame_read(format, frame, update.topic);
+            assert_true(span_equals(back.data, update.data));
+            assert_int_equal(format_ts_read(format, frame, update.topic), 0);
+            free(plain);
+            guard_free(frame);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -220,6 +250,7 @@ int main(void)
         cmocka_unit_test(each_format_says_an_update_as_the_protocol_shows_it),
         cmocka_unit_test(frames_of_every_size_are_written_and_walked_to_the_byte),
         cmocka_unit_test(a_run_of_frames_is_walked_from_one_to_the_next),
+        cmocka_unit_test(a_frame_is_compressed_in_its_place),
         cmocka_unit_test(what_is_read_out_of_json_is_written_alike_in_every_format),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

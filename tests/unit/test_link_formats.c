@@ -425,7 +425,7 @@ static void a_refused_format_that_nobody_wants_any_more_is_let_go(void **state)
 
 static void loans_of_all_formats_come_back_as_the_window_moves_on(void **state)
 {
-    struct pair *pair = pair_make(4, 1 << 20, 100);
+    struct pair *pair = pair_make(4, 2 << 20, 100);
     for (uint32_t reader = 0; reader < PAIR_READERS; reader++) {
         reads(pair, reader, reader);
         subscribe(pair, reader, 0, MODE_EVERY);

@@ -28,7 +28,7 @@ static void end(struct topic *topic, struct segment_store *store)
 
 static bool append(struct topic *topic, struct segment_store *store, const char *data, uint64_t now_us)
 {
-    return topic_append(topic, store, &window, span_of_string(data), false, false, now_us);
+    return topic_append(topic, store, &window, NULL, span_of_string(data), false, false, now_us);
 }
 
 static void updates_are_read_back_while_the_window_holds_them(void **state)
@@ -72,7 +72,7 @@ static void line_ends_in_a_payload_become_spaces(void **state)
     struct topic topic;
     struct segment_store store;
     begin(&topic, &store, UINT64_MAX);
-    assert_true(topic_append(&topic, &store, &window, SPAN_LITERAL("[1,\r\n2]"), true, false, 1));
+    assert_true(topic_append(&topic, &store, &window, NULL, SPAN_LITERAL("[1,\r\n2]"), true, false, 1));
     assert_true(span_is(topic_newest(&topic).data, "[1,  2]"));
     end(&topic, &store);
 }
@@ -85,7 +85,7 @@ static void without_memory_an_append_changes_nothing(void **state)
     assert_true(append(&topic, &store, "1", 10));
     char large[2000];
     memset(large, '1', sizeof large);
-    assert_false(topic_append(&topic, &store, &window, span_of(large, sizeof large), false, true, 20));
+    assert_false(topic_append(&topic, &store, &window, NULL, span_of(large, sizeof large), false, true, 20));
     assert_int_equal(log_newest_seq(&topic.log), 1);
     assert_int_equal(topic.ts_us, 10);
     assert_true(append(&topic, &store, "2", 15));
