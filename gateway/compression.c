@@ -3,25 +3,67 @@
 #include <errno.h>
 
 #include "core/base/check.h"
+#include "gateway/deflated_lines.h"
 #include "gateway/limits.h"
 #include "gateway/ws_reader.h"
 
-/* One message, in a time that is counted. SPAN_NONE: it stays as it is. */
-static struct span compress(void *context, struct span message)
+static struct span counted(struct shard *shard, size_t bytes, struct span payload)
 {
-    struct shard *shard = context;
-    if (message.size < shard->settings->compression_threshold) return SPAN_NONE;
-    struct span payload = deflate_message(shard->compression.deflater, message);
     if (!payload.bytes) return SPAN_NONE;
-    counter_add(&shard->counters, COUNTER_DEFLATE_BYTES_BEFORE, message.size);
+    counter_add(&shard->counters, COUNTER_DEFLATE_BYTES_BEFORE, bytes);
     counter_add(&shard->counters, COUNTER_DEFLATE_BYTES_AFTER, payload.size);
     return payload;
 }
 
+/* Time comes evenly and is spent in bursts, at most a tenth of a second's worth of them. */
+static bool has_time(struct shard *shard)
+{
+    enum { BURST_US = 100000, ALL = 100 };
+    struct compression *compression = &shard->compression;
+    uint64_t percent = shard->settings->compression_cpu, passed_us = shard->clock.mono_us - compression->time_at_us;
+    if (percent == ALL) return true;
+    int64_t most = (int64_t)(BURST_US * percent);
+    compression->time_at_us = shard->clock.mono_us;
+    compression->time_left += passed_us < BURST_US ? (int64_t)(passed_us * percent) : most;
+    if (compression->time_left > most) compression->time_left = most;
+    if (compression->time_left > 0) return true;
+    counter_add(&shard->counters, COUNTER_DEFLATE_SKIPPED, 1);
+    return false;
+}
+
+static void spend_time(struct shard *shard, uint64_t since_us)
+{
+    uint64_t spent_us = clock_mono_us() - since_us; /* whole ones; over many the fractions even out */
+    shard->compression.time_left -= (int64_t)spent_us * 100;
+    counter_add(&shard->counters, COUNTER_DEFLATE_US, spent_us);
+}
+
+static struct span compress_update(void *context, struct span message)
+{
+    struct shard *shard = context;
+    if (message.size < shard->settings->compression_threshold || !has_time(shard)) return SPAN_NONE;
+    uint64_t since_us = clock_mono_us();
+    struct span payload = deflate_message(shard->compression.deflater, message);
+    spend_time(shard, since_us);
+    return counted(shard, message.size, payload);
+}
+
+struct span compression_of_pieces(struct shard *shard, const struct piece *pieces, uint32_t count, size_t bytes)
+{
+    struct deflater *deflater = shard->compression.deflater;
+    if (!has_time(shard)) return SPAN_NONE;
+    uint64_t since_us = clock_mono_us();
+    deflate_begin(deflater, bytes + bytes / 8 + 64); /* a short one may grow; what counts is the message */
+    for (uint32_t i = 0; i < count; i++) deflate_add(deflater, span_of(pieces[i].bytes, pieces[i].size));
+    struct span payload = deflate_end(deflater);
+    spend_time(shard, since_us);
+    return counted(shard, bytes, payload);
+}
+
 int compression_init(struct shard *shard)
 {
-    shard->compression = (struct compression){ .deflater = deflater_make(), .inflater = inflater_make(), .compressor = { shard, compress } };
-    if (shard->compression.deflater && shard->compression.inflater) return 0;
+    shard->compression = (struct compression){ .deflater = deflater_make(), .inflater = inflater_make(), .lines = deflated_lines_make(), .compressor = { shard, compress_update } };
+    if (shard->compression.deflater && shard->compression.inflater && shard->compression.lines) return 0;
     compression_deinit(shard);
     return -ENOMEM;
 }
@@ -30,6 +72,7 @@ void compression_deinit(struct shard *shard)
 {
     deflater_free(shard->compression.deflater);
     inflater_free(shard->compression.inflater);
+    deflated_lines_free(shard->compression.lines);
 }
 
 struct inflater *compression_lend(struct shard *shard)
@@ -78,7 +121,8 @@ bool compression_end(struct shard *shard, struct conn *conn, struct inflater *in
 
 void compression_add_message(struct shard *shard, struct conn *conn, enum ws_opcode opcode, struct span payload)
 {
-    struct span smaller = conn->deflates ? compress(shard, payload) : SPAN_NONE;
+    bool tries = conn->deflates && payload.size >= shard->settings->compression_threshold;
+    struct span smaller = tries ? counted(shard, payload.size, deflate_message(shard->compression.deflater, payload)) : SPAN_NONE;
     if (!smaller.bytes) {
         conn_add_frame(shard, conn, opcode, payload);
         return;

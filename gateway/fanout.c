@@ -4,6 +4,8 @@
 #include <stdlib.h>
 
 #include "core/base/check.h"
+#include "core/io/deflate.h"
+#include "gateway/deflated_lines.h"
 #include "gateway/messages.h"
 #include "gateway/stream.h"
 
@@ -67,6 +69,30 @@ static uint32_t take_ranges(struct shard *shard, struct conn *conn, uint64_t byt
     return fanout->ranges_count - first;
 }
 
+/* The same compressed, where that was negotiated and makes it smaller; false: it is for add_lines(). */
+static bool add_deflated_lines(struct shard *shard, const struct conn *conn, struct staged_send *staged)
+{
+    struct send_batch *batch = shard->batch;
+    const struct staged_range *ranges = &shard->fanout->ranges[staged->ranges_first];
+    struct span payloads[BATCH_SEND_PIECES_MAX / 2];
+    uint64_t before = 0, after = 0;
+    if (!conn->deflates || staged->ranges_count == 0) return false;
+    for (uint32_t i = 0; i < staged->ranges_count; i++) before += ranges[i].range.bytes;
+    if (before <= shard->settings->compression_threshold) return false;
+    for (uint32_t i = 0; i < staged->ranges_count; i++) {
+        payloads[i] = deflated_lines_of(shard, local_of(shard, ranges[i].subscription), &ranges[i].range);
+        if (!payloads[i].bytes) return false;
+        if (i + 1 < staged->ranges_count) payloads[i].size += DEFLATE_JOINT_BYTES; /* it stands behind */
+        after += payloads[i].size;
+    }
+    if (after >= before - 1) return false;
+    uint32_t header_bytes = ws_server_header_write(staged->header, WS_TEXT, after);
+    staged->header[0] |= WS_RSV1;
+    send_batch_add(batch, staged->header, header_bytes);
+    for (uint32_t i = 0; i < staged->ranges_count; i++) send_batch_add(batch, payloads[i].bytes, payloads[i].size);
+    return true;
+}
+
 /* Ranges of lines make one message: its header, and all of them but the last line's end. The header and one piece for each range
  * always fit; a range is cut so that they do. */
 static void add_lines(struct shard *shard, struct staged_send *staged)
@@ -108,8 +134,8 @@ static inline void gather(struct shard *shard, struct conn *conn, struct staged_
 
     send_batch_begin(batch, conn->file, conn_index(shard, conn));
     if (staged->out_bytes > 0) send_batch_add(batch, conn->out.bytes + conn->out_sent, staged->out_bytes);
-    if (format_is_lines(conn->subscriber.format)) add_lines(shard, staged);
-    else add_ranges(shard, staged);
+    if (!format_is_lines(conn->subscriber.format)) add_ranges(shard, staged);
+    else if (!add_deflated_lines(shard, conn, staged)) add_lines(shard, staged);
     if (staged->ranges_count > 0) {
         conn->message_ms = shard_now_ms(shard);
         if (conn->kind == CONN_KIND_STREAM) stream_moved(shard, conn);
@@ -264,6 +290,7 @@ static void submit_and_settle(struct shard *shard)
     counter_add(&shard->counters, COUNTER_BYTES_SENT, bytes_sent);
     send_batch_reset(batch);
     shard->fanout->ranges_count = shard->fanout->sealed_used = 0;
+    deflated_lines_forget(shard->compression.lines, DEFLATED_LINES_BYTES_MAX);
 }
 
 /* A long flush looks after the other shards between its batches, at most every millisecond. */
@@ -286,7 +313,7 @@ static void pass(struct shard *shard, uint32_t from, uint32_t to)
         struct conn *conn = conn_at(shard, index);
         CHECK(!conn->subscriber.blocked && conn->state != CONN_JOINING && conn->state != CONN_FREE);
         stage(shard, conn);
-        if (send_batch_full(shard->batch) || shard->fanout->ranges_count + BATCH_SEND_PIECES_MAX > RANGES_MAX || shard->fanout->sealed_used > SEALED_FULL) {
+        if (send_batch_full(shard->batch) || shard->fanout->ranges_count + BATCH_SEND_PIECES_MAX > RANGES_MAX || shard->fanout->sealed_used > SEALED_FULL || deflated_lines_kept(shard->compression.lines) > DEFLATED_LINES_BYTES_MAX) {
             submit_and_settle(shard);
             look_after_links(shard);
         }
@@ -304,5 +331,6 @@ bool fanout_flush(struct shard *shard)
         pass(shard, start, shard->conns.items_max);
         if (start > 0) pass(shard, 0, start);
     }
+    deflated_lines_forget(shard->compression.lines, DEFLATED_LINES_AT_REST);
     return shard->ready.members > 0;
 }

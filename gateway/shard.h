@@ -34,6 +34,9 @@ struct tls;
 /* What compression.h works with. */
 struct compression {
     struct deflater *deflater;
+    struct deflated_lines *lines;
+    int64_t          time_left;      /* for compressing updates, in hundredths of a microsecond, as compression.cpu is in hundredths; below 0: overspent */
+    uint64_t         time_at_us;     /* up to when it was given out, by clock.mono_us */
     struct compressor compressor;    /* the same, as the engine uses it */
     struct inflater *inflater;       /* NULL: a message that comes in pieces has it on loan */
     uint64_t         inflated_bytes; /* since consuming looked last: they count as what a turn takes in */

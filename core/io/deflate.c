@@ -23,7 +23,7 @@ enum {
 struct deflater {
     z_stream    stream;
     struct text out;
-    bool        larger; /* than the message is already */
+    bool        larger; /* than it may be, already */
 };
 
 struct deflater *deflater_make(void)
@@ -48,14 +48,14 @@ void deflate_rest(struct deflater *deflater)
     if (deflater->out.capacity > KEPT_BYTES) text_free(&deflater->out);
 }
 
-void deflate_begin(struct deflater *deflater, size_t bytes)
+void deflate_begin(struct deflater *deflater, size_t most)
 {
     z_stream *stream = &deflater->stream;
     deflate_rest(deflater);
     CHECK(deflateReset(stream) == Z_OK);
-    stream->next_out = (Bytef *)text_reserve(&deflater->out, bytes + TAIL_BYTES);
-    stream->avail_out = (uInt)(bytes + TAIL_BYTES);
-    deflater->larger = bytes + TAIL_BYTES > UINT32_MAX;
+    stream->next_out = (Bytef *)text_reserve(&deflater->out, most);
+    stream->avail_out = (uInt)most;
+    deflater->larger = most > UINT32_MAX;
 }
 
 static void run(struct deflater *deflater, struct span piece, int flush)
@@ -83,7 +83,7 @@ struct span deflate_end(struct deflater *deflater)
 
 struct span deflate_message(struct deflater *deflater, struct span message)
 {
-    deflate_begin(deflater, message.size);
+    deflate_begin(deflater, message.size + TAIL_BYTES); /* which it must not fill */
     deflate_add(deflater, message);
     return deflate_end(deflater);
 }

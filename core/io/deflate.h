@@ -12,10 +12,11 @@ struct deflater *deflater_make(void);
 void             deflater_free(struct deflater *deflater);
 
 /* A message, whole or piece by piece.
- *   bytes    of all pieces together
+ *   most     what the payload may have, with the four bytes that are left out
  *   end      returns the message's payload, without its last four bytes 00 00 ff ff, as the frame has it; borrowed until the next
- *            deflate_begin() or deflate_rest(). SPAN_NONE: it would be no smaller than it was */
-void        deflate_begin(struct deflater *deflater, size_t bytes);
+ *            deflate_begin() or deflate_rest(). SPAN_NONE: it would be more
+ *   message  the whole at once; SPAN_NONE: it would be no smaller than it was */
+void        deflate_begin(struct deflater *deflater, size_t most);
 void        deflate_add(struct deflater *deflater, struct span piece);
 struct span deflate_end(struct deflater *deflater);
 struct span deflate_message(struct deflater *deflater, struct span message);
