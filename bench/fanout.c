@@ -82,6 +82,7 @@ int fanout_prepare(struct fanout *self)
     if (plan->format == UPDATES_RAW && plan->topics > 1) return refuse(plan, "--format raw says no topic: it takes --topics 1");
     if (plan->format == UPDATES_RAW && !plan->sweep && (plan->unbounded || plan->stalled || plan->slow))
         return refuse(plan, "--format raw tells no gaps: with --unbounded, --stalled or --slow nobody knows what was lost; use --sweep");
+    if (plan->deflate && plan->sweep) return refuse(plan, "--sweep counts bytes, and compressed updates have no size of their own");
     if (plan->spin && plan->sweep) return refuse(plan, "--sweep never sleeps: --spin is for the verifying reader");
     if (plan->each * (strlen(plan->topic) + 7) > 14000)
         return refuse(plan, "the names of %llu topics do not fit into one request", (unsigned long long)plan->each);
@@ -117,6 +118,7 @@ int fanout_main(int argc, char **argv)
         { "zipf", FLAG_REAL, &plan->zipf, "S", "the n-th topic is published and followed with a weight of 1/n^S (0: in turn)", 0,
           ZIPF_EXPONENT_MAX },
         { "format", FLAG_CHOICE, &plan->format, "json|array|raw", "of what subscribers get (json)", 0, 0 },
+        { "deflate", FLAG_YES, &plan->deflate, NULL, "they read it by permessage-deflate", 0, 0 },
         { "topic", FLAG_TEXT, &plan->topic, "NAME", "the topic; with several NAME.0 and so on (bench)", 0, 0 },
         { "bytes", FLAG_COUNT, &plan->bytes, "B", "size of a frame on the wire, header and all (100)", 1,
           UPDATE_BYTES_MAX },

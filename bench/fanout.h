@@ -25,7 +25,7 @@ struct fanout_plan {
     const char *url, *key, *topic, *metrics_url, *metrics_key;
     uint64_t    subscribers, topics, each, bytes, stalled, slow, slow_bytes, churning, batch, window, pid;
     double      rate, seconds, warmup, zipf, churn_every;
-    bool        unbounded, sweep, spin, json;
+    bool        unbounded, sweep, spin, json, deflate;
     bool        lockstep; /* the next update is published when the last one's ack has come: one in each turn of the gateway */
     int         mode; /* FANOUT_EVERY | FANOUT_LATEST */
     int         format; /* enum updates_format */

@@ -160,6 +160,7 @@ bool fanout_start(struct fanout *self)
         return failed(self, "no memory");
     self->subscribers.owner = self;
     self->subscribers.write_target = write_target;
+    self->subscribers.deflate = plan->deflate;
     self->subscribers.on_text = on_text;
     self->subscribers.on_cut_due = on_cut_due;
     if (plan->zipf > 0 && !draw_topics(self)) return failed(self, "no memory");

@@ -28,7 +28,7 @@ struct follow {
     uint64_t connections, slow, slow_bytes, churning, limit;
     int mode; /* 0 every, 1 latest */
     double patience, cpu, churn_every;
-    bool json, churns; /* churns: it has begun */
+    bool json, deflate, batch, churns; /* churns: it has begun */
 
     struct recording recording;
     struct subscribers subscribers;
@@ -49,20 +49,31 @@ static void write_target(void *owner, uint32_t index, char *out, size_t room)
         return;
     }
     size_t size = (size_t)snprintf(
-        out, room, "/v1/ws?mode=%s&snapshot=false&heartbeat_ms=60000&topics=", self->mode ? "latest" : "every");
+        out, room, "/v1/ws?mode=%s&snapshot=false&heartbeat_ms=60000&batch=%d&topics=", self->mode ? "latest" : "every", self->batch);
     for (uint32_t i = 0; i < self->recording.count && size < room; i++)
         size += (size_t)snprintf(out + size, room - size, "%s%s", i ? "," : "", self->recording.topics[i].name);
 }
 
-static void on_text(void *owner, uint32_t index, struct span text, int64_t at_ns)
+static void on_line(struct follow *self, uint32_t index, struct span text, int64_t at_ns)
 {
-    struct follow *self = owner;
     uint64_t before = self->verify.counted[index];
     verify_text(&self->verify, index, text, at_ns);
     if (self->churns) churn_on_text(&self->churn, index, text);
     if (self->verify.counted[index] == before) return;
     if (self->first_ns == 0) self->first_ns = at_ns;
     self->last_ns = at_ns;
+}
+
+static void on_text(void *owner, uint32_t index, struct span text, int64_t at_ns)
+{
+    struct follow *self = owner;
+    while (self->batch) {
+        const char *end = memchr(text.bytes, '\n', text.size);
+        if (!end) break;
+        on_line(self, index, span_of(text.bytes, (size_t)(end - text.bytes)), at_ns);
+        text = span_skip(text, (size_t)(end - text.bytes) + 1);
+    }
+    on_line(self, index, text, at_ns);
 }
 
 static void on_cut_due(void *owner, uint32_t index)
@@ -124,6 +135,7 @@ static bool start(struct follow *self)
     self->subscribers.owner = self;
     self->subscribers.write_target = write_target;
     self->subscribers.on_text = on_text;
+    self->subscribers.deflate = self->deflate;
     self->subscribers.on_cut_due = on_cut_due;
     if (self->churning && !publish_firsts(self)) return false;
     if (!subscribers_connect(&self->subscribers, self->url, self->key))
@@ -206,11 +218,12 @@ static int tell(struct follow *self, bool complete, bool slow_complete)
 {
     struct report report = { .json = self->json };
     const struct verify *verify = &self->verify;
-    uint64_t slow_got = 0, readers = self->connections - self->slow, sum = 0;
+    uint64_t slow_got = 0, readers = self->connections - self->slow, sum = 0, wire = 0;
     double seconds = (double)(self->last_ns - self->first_ns) * 1e-9;
     for (uint64_t i = 0; i < self->slow; i++) slow_got += verify->counted[i];
     qsort(verify->counted + self->slow, readers, sizeof *verify->counted, by_size);
     for (uint64_t i = self->slow; i < self->connections; i++) sum += verify->counted[i];
+    for (uint64_t i = 0; i < self->connections; i++) wire += self->subscribers.all[i].bytes;
     report_begin(&report, "follow");
     report_text(&report, "file", "file", self->path);
     report_text(&report, "mode", "mode", self->mode ? "latest" : "every");
@@ -233,6 +246,7 @@ static int tell(struct follow *self, bool complete, bool slow_complete)
         report_count(&report, "resumed", "acknowledged as resumed", verify->resumed, "times");
     }
     report_count(&report, "updates_checked", "updates as published", verify->updates_right, "");
+    report_real(&report, "wire_bytes", "bytes received for each, frames and all", verify->updates_right ? (double)wire / (double)verify->updates_right : 0, 1, "");
     report_count(&report, "lost", "lost", verify->lost, "");
     report_count(&report, "doubled", "doubled or out of order", verify->doubled, "");
     report_count(&report, "changed", "changed", verify->changed, "");
@@ -289,6 +303,8 @@ int follow_main(int argc, char **argv)
         { "limit", FLAG_COUNT, &self.limit, "ROWS", "as given to replay", 1, 1e15 },
         { "patience", FLAG_REAL, &self.patience, "S", "how long nothing may come before it gives up (30)", 0.1, 86400 },
         { "cpu", FLAG_REAL, &self.cpu, "C", "run on this CPU alone", 0, 1023 },
+        { "deflate", FLAG_YES, &self.deflate, NULL, "by permessage-deflate", 0, 0 },
+        { "batch", FLAG_YES, &self.batch, NULL, "several updates a message", 0, 0 },
         { "json", FLAG_YES, &self.json, NULL, "one JSON object instead of a table", 0, 0 },
         { 0 },
     };

@@ -15,7 +15,7 @@ struct idle {
     const char *url, *key, *topic;
     uint64_t connections, topics, pid;
     double seconds;
-    bool json;
+    bool json, deflate;
     struct subscribers subscribers;
     uint64_t messages; /* received by all, hello and acks among them */
 };
@@ -50,6 +50,7 @@ static int run(struct idle *self)
     self->subscribers.owner = self;
     self->subscribers.write_target = write_target;
     self->subscribers.on_text = on_text;
+    self->subscribers.deflate = self->deflate;
     int64_t from_ns = now_ns();
     if (!subscribers_connect(&self->subscribers, self->url, self->key))
         return fprintf(stderr, "ringcast-bench idle: %s\n", self->subscribers.why), 1;
@@ -102,6 +103,7 @@ int idle_main(int argc, char **argv)
         { "topic", FLAG_TEXT, &self.topic, "NAME", "subscriptions are to NAME.0 and so on (idle)", 0, 0 },
         { "topics", FLAG_COUNT, &self.topics, "T", "topics that they share (1)", 1, 1e6 },
         { "seconds", FLAG_REAL, &self.seconds, "S", "how long to hold them (10)", 0, 86400 },
+        { "deflate", FLAG_YES, &self.deflate, NULL, "with permessage-deflate", 0, 0 },
         { "pid", FLAG_COUNT, &self.pid, "P", "the gateway's process: its memory and processor time", 1, 1e9 },
         { "cpu", FLAG_REAL, &cpu, "C", "run on this CPU alone", 0, 1023 },
         { "json", FLAG_YES, &self.json, NULL, "one JSON object instead of a table", 0, 0 },

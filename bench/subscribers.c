@@ -8,9 +8,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "bench/inflated.h"
 #include "bench/machine.h"
 #include "bench/subscribers_connect.h"
 #include "core/proto/mask.h"
+#include "core/proto/ws_deflate.h"
 #include "core/proto/ws_frame.h"
 
 #define EVENTS_A_TURN 64 /* so that a publisher beside it has its turn soon */
@@ -34,6 +36,7 @@ void subscribers_deinit(struct subscribers *self)
         free(self->all[i].carry);
     }
     tls_trust_free(self->trust);
+    inflated_free(self->inflated);
     if (self->poll >= 0) close(self->poll);
     free(self->buffer);
     free(self->all);
@@ -116,6 +119,14 @@ static size_t take_pieces(struct subscribers *self, uint32_t index, struct span 
     return bytes.size - rest.size;
 }
 
+/* A whole text frame's. */
+static void on_payload(struct subscribers *self, uint32_t index, struct span payload, bool compressed, int64_t at_ns)
+{
+    struct span text = compressed ? inflated_message(self->inflated, payload) : payload;
+    if (text.bytes) self->on_text(self->owner, index, text, at_ns);
+    else subscriber_end(self, index, "the gateway sent a compressed message that is broken");
+}
+
 /* Hands out the whole frames of `bytes`; returns how many bytes they took. The connection may have ended. */
 static size_t take_frames(struct subscribers *self, uint32_t index, struct span bytes, int64_t at_ns)
 {
@@ -126,7 +137,7 @@ static size_t take_frames(struct subscribers *self, uint32_t index, struct span 
         const char *why = "";
         struct span rest = span_skip(bytes, at);
         if (rest.size == 0) break;
-        enum decode decoded = ws_frame_decode(rest, false, false, &header, &why);
+        enum decode decoded = ws_frame_decode(rest, false, self->deflate, &header, &why);
         if (decoded == DECODE_MORE) break;
         if (decoded == DECODE_BAD) {
             subscriber_end(self, index, why);
@@ -141,7 +152,7 @@ static size_t take_frames(struct subscribers *self, uint32_t index, struct span 
         at += frame_bytes;
         struct span payload = span_of(rest.bytes + header.header_bytes, (size_t)header.payload_bytes);
         if (header.opcode == WS_TEXT && header.fin)
-            self->on_text(self->owner, index, payload, at_ns);
+            on_payload(self, index, payload, header.rsv1, at_ns);
         else
             on_control(self, index, header.opcode, payload);
     }
@@ -149,6 +160,16 @@ static size_t take_frames(struct subscribers *self, uint32_t index, struct span 
 }
 
 /* ---- the handshake ----------------------------------------------------------------------------------------------- */
+
+/* It agreed to what was offered. */
+static bool has_agreed(const struct subscribers *self, struct span head)
+{
+    static const char name[] = "\r\nSec-WebSocket-Extensions: ";
+    const char *line = memmem(head.bytes, head.size, name, sizeof name - 1), *value = line ? line + sizeof name - 1 : NULL;
+    if (!self->deflate) return !line;
+    const char *end = value ? memchr(value, '\r', (size_t)(head.bytes + head.size - value)) : NULL;
+    return end && ws_deflate_answer_fits(span_of(value, (size_t)(end - value)));
+}
 
 /* Bytes that the answer's head takes; 0: it is not whole yet. Ends the connection where it is no good answer. */
 static size_t take_answer(struct subscribers *self, uint32_t index, struct span bytes)
@@ -160,6 +181,10 @@ static size_t take_answer(struct subscribers *self, uint32_t index, struct span 
     const char *line_end = memchr(bytes.bytes, '\r', bytes.size);
     if (bytes.size > 12 && memcmp(bytes.bytes, "HTTP/1.1 101 ", 13) == 0 &&
         memmem(bytes.bytes, head_bytes, self->accept, sizeof self->accept)) {
+        if (!has_agreed(self, span_of(bytes.bytes, head_bytes))) {
+            subscriber_end(self, index, self->deflate ? "the gateway does not agree to compress" : "the gateway agreed to what was not offered");
+            return 0;
+        }
         self->all[index].state = SUBSCRIBER_OPEN;
         self->opened++;
         if (self->on_open) self->on_open(self->owner, index);

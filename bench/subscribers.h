@@ -47,6 +47,8 @@ struct subscribers {
     int64_t            pong_ns; /* when */
     char               accept[28];
     struct tls_trust  *trust;  /* of wss */
+    bool               deflate; /* the owner's: offer permessage-deflate, and take nothing less */
+    struct inflated   *inflated; /* then; messages are handed out inflated */
     char               why[320]; /* of the first that failed or was closed */
 
     /* The owner's: writes path and query for a connection; takes a text message (borrowed, unmasked, whole). */

@@ -10,8 +10,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "bench/inflated.h"
 #include "bench/machine.h"
 #include "core/io/client.h"
+#include "core/proto/ws_deflate.h"
 #include "core/proto/ws_handshake.h"
 
 #define AT_ONCE        256         /* connections on their way; listen queues take more */
@@ -35,9 +37,10 @@ static void send_request(struct subscribers *self, uint32_t index)
     int request_size =
         snprintf(entrance.request, sizeof entrance.request,
                  "GET %s HTTP/1.1\r\nHost: %s:%s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                 "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " KEY "\r\n%s%s%s\r\n",
+                 "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " KEY "\r\n%s%s%s%s\r\n",
                  target, entrance.url.host, entrance.url.port, entrance.key ? "Authorization: Bearer " : "",
-                 entrance.key ? entrance.key : "", entrance.key ? "\r\n" : "");
+                 entrance.key ? entrance.key : "", entrance.key ? "\r\n" : "",
+                 self->deflate ? "Sec-WebSocket-Extensions: " WS_DEFLATE_OFFER "\r\n" : "");
     ssize_t sent = stream_send(one->fd, one->tls, entrance.request, (size_t)request_size);
     if (sent != request_size)
         return subscriber_end(self, index, sent < 0 ? strerror(errno) : "the request was taken in part only");
@@ -124,6 +127,7 @@ bool subscribers_connect(struct subscribers *self, const char *url, const char *
 {
     if (!look_up(self, url, key)) return false;
     ws_accept(SPAN_LITERAL(KEY), self->accept);
+    if (self->deflate && !self->inflated && !(self->inflated = inflated_make())) return snprintf(self->why, sizeof self->why, "no memory"), false;
     uint32_t begun = 0, settled = 0;
     int64_t progress_ns = now_ns();
     while (self->opened < self->count && self->ended == 0) {
