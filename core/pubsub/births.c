@@ -44,8 +44,9 @@ static bool begins_with(struct span name, struct span prefix)
 void home_match(struct home *home, struct span pattern, bool (*visit)(void *context, struct span topic), void *context)
 {
     struct span prefix = pattern_prefix(pattern);
-    for (uint32_t at = names_seek(&home->names, prefix, SPAN_NONE); at < home->names.count; at++) {
-        struct span name = home->names.list[at];
+    struct span name;
+    struct name_place place = names_seek(&home->names, prefix, SPAN_NONE);
+    for (; (name = names_at(&home->names, place)).bytes; place = names_following(&home->names, place)) {
         if (!begins_with(name, prefix)) break;
         if (topic_pattern_matches(pattern, name) && !visit(context, name)) break;
     }
@@ -127,8 +128,9 @@ static bool go_on(struct home *home, struct link *link, struct matches *matches,
 {
     struct span pattern = span_of(matches->text, matches->pattern_bytes), prefix = pattern_prefix(pattern);
     struct span after = matches->begun ? span_of(matches->after, matches->after_bytes) : SPAN_NONE;
-    for (uint32_t at = names_seek(&home->names, prefix, after); at < home->names.count; at++) {
-        struct span name = home->names.list[at];
+    struct span name;
+    struct name_place place = names_seek(&home->names, prefix, after);
+    for (; (name = names_at(&home->names, place)).bytes; place = names_following(&home->names, place)) {
         if (!begins_with(name, prefix)) return true;
         if (++*looked > LOOKED_EACH_TURN || *told == MATCHES_EACH_TURN || !peer_has_room(link)) return false;
         if (topic_pattern_matches(pattern, name)) {

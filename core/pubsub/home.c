@@ -23,6 +23,7 @@ int home_init(struct home *home, const struct home_settings *settings, struct li
         .clock = clock,
         .counters = counters,
         .to_trim = { POOL_NONE, POOL_NONE },
+        .longs = { POOL_NONE, POOL_NONE },
     };
     for (uint32_t i = 0; i < shards_count; i++) home->to_tell[i] = (struct topic_list){ POOL_NONE, POOL_NONE };
     random_fill(&home->epoch_state, sizeof home->epoch_state);
@@ -143,19 +144,46 @@ static void trim(struct home *home, struct topic *topic, uint32_t index, const s
     interests_release(home, topic);
 }
 
-/* Makes room under the budget of all logs: goes around the topics and leaves each its newest segment alone until `bytes` are
- * free, or will be when other shards have given back what they hold. What is trimmed so is a gap for whoever had not read it. */
+static bool has_more_than_newest(const struct topic *topic)
+{
+    return log_newest_seq(&topic->log) > 0 && topic->log.ends.tail.at.segment != topic->log.ends.head.segment;
+}
+
+void home_grown(struct home *home, struct topic *topic)
+{
+    if (topic->is_long || !has_more_than_newest(topic)) return;
+    uint32_t index = pool_index(&home->topics, topic);
+    struct topic_list *list = &home->longs;
+    topic->is_long = true;
+    topic->long_next = POOL_NONE;
+    topic->long_prev = list->last;
+    if (list->first == POOL_NONE) list->first = index;
+    else topic_at(home, list->last)->long_next = index;
+    list->last = index;
+}
+
+static void unlink_long(struct home *home, struct topic *topic)
+{
+    if (!topic->is_long) return;
+    topic->is_long = false;
+    if (topic->long_prev == POOL_NONE) home->longs.first = topic->long_next;
+    else topic_at(home, topic->long_prev)->long_next = topic->long_next;
+    if (topic->long_next == POOL_NONE) home->longs.last = topic->long_prev;
+    else topic_at(home, topic->long_next)->long_prev = topic->long_prev;
+}
+
+/* Makes room under the budget of all logs: leaves one topic after the other its newest segment alone until `bytes` are free, or will be
+ * when other shards have given back what they hold. What is trimmed so is a gap for whoever had not read it. Where each has its newest
+ * alone there is nothing to be looked through: being answered `busy` costs no more than a publish. */
 static void reclaim(struct home *home, uint64_t bytes)
 {
     static const struct window none = { 0 };
-    uint32_t slots = home->by_name.mask + 1;
     home_tell_shard(home, home->shard); /* our own loans come back at once */
-    for (uint32_t looked = 0; looked < slots; looked++) {
+    while (home->longs.first != POOL_NONE) {
         if (home->store.bytes_used - home->on_loan_bytes + bytes + segment_store_spare(&home->store) <= home->store.bytes_max) break;
-        uint32_t index = home->by_name.slots[home->reclaim_at++ & home->by_name.mask].index;
-        if (index == TABLE_NONE) continue;
+        uint32_t index = home->longs.first;
         struct topic *topic = topic_at(home, index);
-        if (topic->log.chain.count < (log_newest_seq(&topic->log) > 0 ? 2 : 1)) continue; /* a deleted one may go as a whole */
+        unlink_long(home, topic);
         trim(home, topic, index, &none);
         home_tell_topic(home, home->shard, index);
     }
@@ -186,6 +214,7 @@ static uint32_t make_format(struct home *home, struct topic *main, uint64_t hash
     }
     topic->next_format = main->next_format;
     main->next_format = topic;
+    home_grown(home, topic);
     return index;
 }
 
@@ -233,13 +262,16 @@ void home_publish(struct home *home, const struct publish_ask *ask, struct publi
         done = topic_append(topic, &home->store, window, home->settings.compressor, ask->data, ask->line_break, ask->key, home->clock->wall_us);
     }
     if (!done) {
-        if (first) home->names.count--;
+        if (first) names_remove(&home->names, topic_name(topic));
         counter_add(home->counters, COUNTER_PUBLISH_BUSY, 1);
         reply->verdict = PUBLISH_BUSY;
         return;
     }
     topic->quiet_us = home->clock->mono_us;
-    for (struct topic *one = topic; one; one = one->next_format) interests_mark_all(home, one, pool_index(&home->topics, one));
+    for (struct topic *one = topic; one; one = one->next_format) {
+        interests_mark_all(home, one, pool_index(&home->topics, one));
+        home_grown(home, one);
+    }
     counter_add(home->counters, COUNTER_UPDATES_IN, 1);
 
     reply->verdict = PUBLISH_DONE;
@@ -265,7 +297,9 @@ bool home_delete(struct home *home, struct span name, uint64_t hash)
     return true;
 }
 
-enum { SWEEP_INTERVAL_US = 100000, SWEEP_TOPICS = 256 };
+/* Each sweep looks at so many places of the table, and at a hundredth of it where that is more, and forgets no more than so many: some
+ * milliseconds where all is to be forgotten, a round in ten seconds where nothing is. */
+enum { SWEEP_INTERVAL_US = 100000, SWEEP_PLACES = 256, SWEEPS_EACH_ROUND = 100, SWEEP_FORGETS = 1024 };
 
 /* A topic that nobody follows, and that was never published to or not for long; in another format, that nobody followed for long. */
 static bool is_forgotten(const struct home *home, const struct topic *topic)
@@ -289,6 +323,7 @@ static void forget(struct home *home, struct topic *topic, uint32_t index)
 {
     bool is_main = topic->main == topic;
     table_remove(&home->by_name, topic->hash, index);
+    unlink_long(home, topic);
     if (!is_main) unlink_format(topic);
     else if (log_newest_seq(&topic->log) > 0) names_remove(&home->names, topic_name(topic));
     log_deinit(&topic->log, &home->store);
@@ -314,12 +349,19 @@ static void sweep(struct home *home)
 {
     if (home->clock->mono_us - home->sweep_us < SWEEP_INTERVAL_US) return;
     home->sweep_us = home->clock->mono_us;
-    for (uint32_t looked = 0; looked < SWEEP_TOPICS && looked <= home->by_name.mask; looked++) {
-        uint32_t index = home->by_name.slots[home->sweep_at++ & home->by_name.mask].index;
-        if (index == TABLE_NONE) continue;
-        struct topic *topic = topic_at(home, index);
-        if (is_forgotten(home, topic)) forget(home, topic, index);
-        else trim(home, topic, index, &home->settings.window);
+    uint32_t slots = home->by_name.mask + 1, places = slots / SWEEPS_EACH_ROUND;
+    if (places < SWEEP_PLACES) places = SWEEP_PLACES < slots ? SWEEP_PLACES : slots;
+    for (uint32_t looked = 0, forgotten = 0; looked < places && forgotten < SWEEP_FORGETS;) {
+        uint32_t index = home->by_name.slots[home->sweep_at & home->by_name.mask].index;
+        struct topic *topic = index == TABLE_NONE ? NULL : topic_at(home, index);
+        if (topic && is_forgotten(home, topic)) {
+            forget(home, topic, index); /* and looks at this place again: what stood behind it may have moved here */
+            forgotten++;
+            continue;
+        }
+        if (topic) trim(home, topic, index, &home->settings.window);
+        home->sweep_at++;
+        looked++;
     }
 }
 

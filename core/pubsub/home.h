@@ -49,9 +49,9 @@ struct home {
     struct matches      *matches[SHARDS_MAX]; /* what each shard is being told of the patterns that it began to follow; owned */
     struct topic_list    to_trim; /* appended to since the last trimming */
     uint64_t             on_loan_bytes; /* of segments that were trimmed and wait for shards to give them back */
-    uint32_t             reclaim_at; /* where the search for memory goes on */
+    struct topic_list    longs;   /* topics with more than one segment in their window, the longest so first: where memory can be had */
     uint64_t             sweep_us;   /* when quiet topics were last looked at for age */
-    uint32_t             sweep_at;   /* and which comes next */
+    uint32_t             sweep_at;   /* and which place in by_name comes next */
     uint64_t             epoch_state; /* of the generator that names epochs */
 };
 
@@ -72,6 +72,8 @@ void home_tell_topic(struct home *home, uint32_t shard, uint32_t topic);
 /* Names that were followed and never published to must not fill limits.topics: a topic goes with its last follower, if it has no
  * update and stands in no list. */
 void home_forget_if_unborn(struct home *home, uint32_t index);
+/* The topic was appended to, or filled: where it has more segments now than it must have they can be had when memory is short. */
+void home_grown(struct home *home, struct topic *topic);
 /* Trims what was appended to, and a few quiet topics for their age: once a turn, after the flush, so that what a turn
  * appended is never trimmed before it could be sent, however small the window. */
 void home_trim(struct home *home);

@@ -6,7 +6,7 @@
 int locals_init(struct locals *locals, uint32_t topics_max, uint32_t subscriptions_max, struct pool *subscribers, struct bitset *ready, struct counters *counters)
 {
     CHECK(subscribers->items_max <= UINT32_C(1) << SUBSCRIBER_BITS);
-    *locals = (struct locals){ .subscribers = subscribers, .ready = ready, .counters = counters, .lingering = TO_TELL_EMPTY, .remote_stale = true };
+    *locals = (struct locals){ .subscribers = subscribers, .ready = ready, .counters = counters, .lingering = TO_TELL_EMPTY };
     int error = pool_init(&locals->topics, sizeof(struct local_topic), topics_max);
     if (error) return error;
     error = pool_init(&locals->subscriptions, sizeof(struct subscription), subscriptions_max);
@@ -89,11 +89,11 @@ uint32_t locals_make(struct locals *locals, struct span name, uint64_t hash, enu
     chain_init(&local->chain, format);
     local->generation = generation_begin(&locals->generations, index);
     if (local->generation == 0) goto undo_name;
-    if (table_insert(&locals->by_name, format_hash(hash, format), index)) goto undo_generation;
-    if (!remote) return index;
-    if (is_listed(local) && !locals->remote_stale && names_add(&locals->remote, local_topic_name(local))) locals->remote_stale = true;
-    counter_add(locals->counters, COUNTER_INTERESTS, 1);
+    if (is_listed(local) && names_add(&locals->remote, local_topic_name(local))) goto undo_generation;
+    if (table_insert(&locals->by_name, format_hash(hash, format), index)) goto undo_listed;
+    if (remote) counter_add(locals->counters, COUNTER_INTERESTS, 1);
     return index;
+undo_listed:     if (is_listed(local)) names_remove(&locals->remote, local_topic_name(local));
 undo_generation: generation_end(&locals->generations, index);
 undo_name:       free(local->name);
 undo_pool:       pool_give(&locals->topics, index);
@@ -115,32 +115,17 @@ void locals_drop(struct locals *locals, uint32_t index)
     drop_segments(locals, local, local->chain.count);
     table_remove(&locals->by_name, format_hash(local->hash, local->chain.format), index);
     generation_end(&locals->generations, index);
-    if (is_listed(local)) locals->remote_stale = true; /* its name is about to be freed */
+    if (is_listed(local)) names_remove(&locals->remote, local_topic_name(local));
     if (local->remote) counter_sub(locals->counters, COUNTER_INTERESTS, 1);
     clear(local);
     pool_give(&locals->topics, index);
 }
 
-/* Names go in heaps, and those that a pattern covers are seldom asked for: so all are listed anew then. False: no memory. */
-static bool list_remote(struct locals *locals)
+void locals_visit(const struct locals *locals, struct span prefix, bool (*visit)(void *context, struct span topic), void *context)
 {
-    names_deinit(&locals->remote);
-    for (uint32_t at = 0; at <= locals->by_name.mask; at++) {
-        if (locals->by_name.slots[at].index == TABLE_NONE) continue;
-        const struct local_topic *local = local_topic_at(locals, locals->by_name.slots[at].index);
-        if (is_listed(local) && names_add(&locals->remote, local_topic_name(local))) return false;
-    }
-    return true;
-}
-
-void locals_visit(struct locals *locals, struct span prefix, bool (*visit)(void *context, struct span topic), void *context)
-{
-    if (locals->remote_stale) {
-        CHECK(list_remote(locals));
-        locals->remote_stale = false;
-    }
-    for (uint32_t at = names_seek(&locals->remote, prefix, SPAN_NONE); at < locals->remote.count; at++) {
-        struct span name = locals->remote.list[at];
+    struct span name;
+    struct name_place place = names_seek(&locals->remote, prefix, SPAN_NONE);
+    for (; (name = names_at(&locals->remote, place)).bytes; place = names_following(&locals->remote, place)) {
         if (name.size < prefix.size || memcmp(name.bytes, prefix.bytes, prefix.size) != 0) break;
         if (!visit(context, name)) break;
     }

@@ -59,7 +59,6 @@ struct locals {
     struct table       by_name;
     struct generations generations; /* of topics, by index */
     struct names       remote;      /* names of those in JSON whose home is elsewhere, for those whom a pattern covers */
-    bool               remote_stale; /* one of them is gone, or no pattern has asked for them yet: to be made anew from the table */
     struct to_tell     lingering;   /* through linger_next, the longest first */
     struct pool        subscriptions;
     struct pool       *subscribers; /* the caller's; each item begins with a struct subscriber */
@@ -105,7 +104,7 @@ void locals_drop(struct locals *locals, uint32_t index);
  * yet. So a subscription's cursor can be set for that life already. */
 void locals_expect_life(struct local_topic *local, const char epoch[EPOCH_BYTES]);
 /* Visits the names of remote ones, those in JSON, that begin with `prefix`, in byte order, until visit says false; visit makes and drops none. */
-void locals_visit(struct locals *locals, struct span prefix, bool (*visit)(void *context, struct span topic), void *context);
+void locals_visit(const struct locals *locals, struct span prefix, bool (*visit)(void *context, struct span topic), void *context);
 
 /* A notice of this local topic's interest came: takes over what it tells, gives back what fell out of the window, wakes those who
  * wait. */

@@ -4,81 +4,135 @@
 #include <stdlib.h>
 
 #include "core/base/check.h"
-#include "core/base/reserve.h"
 
 void names_deinit(struct names *names)
 {
-    free(names->list);
+    for (uint32_t block = 0; block < names->blocks_count; block++) free(names->blocks[block]);
+    free(names->blocks);
     *names = (struct names){ 0 };
 }
 
-int names_add(struct names *names, struct span name)
+/* The last block whose first name is not greater; the first block where all are. */
+static uint32_t block_of(const struct names *names, struct span name)
 {
-    if (names->count == names->capacity) {
-        uint32_t capacity = names->capacity ? names->capacity * 2 : 64;
-        struct span *list = realloc(names->list, capacity * sizeof *list);
-        if (!list) return -ENOMEM;
-        names->list = list;
-        names->capacity = capacity;
-    }
-    names->list[names->count++] = name;
-    return 0;
-}
-
-static int by_bytes(const void *a, const void *b)
-{
-    return span_compare(*(const struct span *)a, *(const struct span *)b);
-}
-
-/* Index of the first of `count` names in order that is greater. */
-static uint32_t first_greater(const struct span *list, uint32_t count, struct span name)
-{
-    uint32_t low = 0;
-    while (low < count) {
-        uint32_t middle = low + (count - low) / 2;
-        if (span_compare(list[middle], name) <= 0) low = middle + 1;
-        else count = middle;
+    uint32_t low = 0, high = names->blocks_count - 1;
+    while (low < high) {
+        uint32_t middle = low + (high - low + 1) / 2;
+        if (span_compare(names->blocks[middle]->list[0], name) <= 0) low = middle;
+        else high = middle - 1;
     }
     return low;
 }
 
-/* What was added is sorted alone and then put between the others from behind, whose runs move once: a birth and a listing
- * in turn cost a search and a move each, where sorting all of 100,000 again cost 10 ms. */
-static void sort(struct names *names)
+/* Index of the first name in a block that is not less. */
+static uint32_t first_not_less(const struct names_block *block, struct span name)
 {
-    uint32_t added_count = names->count - names->sorted, left = names->sorted;
-    if (added_count == 0) return;
-    struct span *list = names->list, *added = reserve_resize(NULL, added_count * sizeof *added);
-    memcpy(added, list + left, added_count * sizeof *added);
-    qsort(added, added_count, sizeof *added, by_bytes);
-    for (uint32_t i = added_count; i-- > 0;) {
-        uint32_t at = first_greater(list, left, added[i]);
-        memmove(list + at + i + 1, list + at, (left - at) * sizeof *list);
-        list[at + i] = added[i];
-        left = at;
-    }
-    free(added);
-    names->sorted = names->count;
-}
-
-uint32_t names_seek(struct names *names, struct span prefix, struct span after)
-{
-    sort(names);
-    uint32_t low = 0, high = names->count;
+    uint32_t low = 0, high = block->count;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        struct span name = names->list[middle];
-        bool before = span_compare(name, prefix) < 0 || (after.bytes && span_compare(name, after) <= 0);
-        if (before) low = middle + 1;
+        if (span_compare(block->list[middle], name) < 0) low = middle + 1;
         else high = middle;
     }
     return low;
 }
 
+/* An empty block at this place; NULL: no memory. */
+static struct names_block *block_insert(struct names *names, uint32_t at)
+{
+    if (names->blocks_count == names->capacity) {
+        uint32_t capacity = names->capacity ? names->capacity * 2 : 8;
+        struct names_block **blocks = realloc(names->blocks, capacity * sizeof(struct names_block *));
+        if (!blocks) return NULL;
+        names->blocks = blocks;
+        names->capacity = capacity;
+    }
+    struct names_block *block = malloc(sizeof *block);
+    if (!block) return NULL;
+    block->count = 0;
+    memmove(&names->blocks[at + 1], &names->blocks[at], (names->blocks_count - at) * sizeof *names->blocks);
+    names->blocks[at] = block;
+    names->blocks_count++;
+    return block;
+}
+
+/* Half of a full block goes into one behind it; but names that come in order leave full blocks behind them. */
+static bool split(struct names *names, uint32_t at, uint32_t place)
+{
+    struct names_block *behind = block_insert(names, at + 1), *full = names->blocks[at];
+    if (!behind) return false;
+    uint32_t stay = place == full->count ? full->count : full->count / 2;
+    behind->count = full->count - stay;
+    memcpy(behind->list, full->list + stay, behind->count * sizeof *behind->list);
+    full->count = stay;
+    return true;
+}
+
+int names_add(struct names *names, struct span name)
+{
+    if (names->blocks_count == 0 && !block_insert(names, 0)) return -ENOMEM;
+    uint32_t at = block_of(names, name), place = first_not_less(names->blocks[at], name);
+    if (names->blocks[at]->count == NAMES_BLOCK_MAX) {
+        if (!split(names, at, place)) return -ENOMEM;
+        if (place >= names->blocks[at]->count) place -= names->blocks[at++]->count;
+    }
+    struct names_block *block = names->blocks[at];
+    memmove(&block->list[place + 1], &block->list[place], (block->count - place) * sizeof *block->list);
+    block->list[place] = name;
+    block->count++;
+    names->count++;
+    return 0;
+}
+
+static void block_remove(struct names *names, uint32_t at)
+{
+    free(names->blocks[at]);
+    names->blocks_count--;
+    memmove(&names->blocks[at], &names->blocks[at + 1], (names->blocks_count - at) * sizeof *names->blocks);
+}
+
+/* Two neighbours that are half a block together become one: so no memory is left behind where most names have gone. */
+static void join(struct names *names, uint32_t at)
+{
+    if (at + 1 >= names->blocks_count) return;
+    struct names_block *block = names->blocks[at];
+    const struct names_block *behind = names->blocks[at + 1];
+    if (block->count + behind->count > NAMES_BLOCK_MAX / 2) return;
+    memcpy(block->list + block->count, behind->list, behind->count * sizeof *block->list);
+    block->count += behind->count;
+    block_remove(names, at + 1);
+}
+
 void names_remove(struct names *names, struct span name)
 {
-    uint32_t at = names_seek(names, name, SPAN_NONE);
-    CHECK(at < names->count && span_equals(names->list[at], name));
-    memmove(&names->list[at], &names->list[at + 1], (names->count - at - 1) * sizeof *names->list);
-    names->sorted = --names->count;
+    CHECK(names->count > 0);
+    uint32_t at = block_of(names, name);
+    struct names_block *block = names->blocks[at];
+    uint32_t place = first_not_less(block, name);
+    CHECK(place < block->count && span_equals(block->list[place], name));
+    block->count--;
+    names->count--;
+    memmove(&block->list[place], &block->list[place + 1], (block->count - place) * sizeof *block->list);
+    if (block->count == 0) {
+        block_remove(names, at);
+        return;
+    }
+    join(names, at);
+    if (at > 0) join(names, at - 1);
+}
+
+/* Where the first name stands that is not less, or greater. */
+static struct name_place seek(const struct names *names, struct span name, bool greater)
+{
+    if (names->count == 0) return (struct name_place){ 0 };
+    uint32_t at = block_of(names, name);
+    const struct names_block *block = names->blocks[at];
+    uint32_t place = first_not_less(block, name);
+    if (greater && place < block->count && span_equals(block->list[place], name)) place++;
+    return place < block->count ? (struct name_place){ at, place } : (struct name_place){ at + 1, 0 };
+}
+
+struct name_place names_seek(const struct names *names, struct span prefix, struct span after)
+{
+    bool behind = after.bytes && span_compare(after, prefix) >= 0;
+    return behind ? seek(names, after, true) : seek(names, prefix, false);
 }

@@ -54,9 +54,10 @@ static void answer_history(const struct topic *topic, const struct query_ask *as
 static void answer_names(struct home *home, const struct query_ask *ask, struct query_reply *reply, struct text *answer)
 {
     const struct names *names = &home->names;
-    uint32_t at = names_seek(&home->names, ask->prefix, ask->after), count = 0;
-    for (; at < names->count; at++) {
-        struct span name = names->list[at];
+    struct span name;
+    uint32_t count = 0;
+    struct name_place place = names_seek(names, ask->prefix, ask->after);
+    for (; (name = names_at(names, place)).bytes; place = names_following(names, place)) {
         if (name.size < ask->prefix.size || memcmp(name.bytes, ask->prefix.bytes, ask->prefix.size) != 0) break;
         if (name.bytes[0] == '$') continue; /* the gateway's own */
         if (count == ask->limit) {

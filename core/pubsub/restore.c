@@ -38,7 +38,10 @@ bool home_restore(struct home *home, const struct kept_update *update, uint64_t 
         memcpy(topic->epoch, update->epoch.bytes, EPOCH_BYTES);
         topic->log.before_seq = update->seq - 1;
     }
-    if (topic_append(topic, &home->store, &home->settings.window, home->settings.compressor, update->data, false, update->key, update->ts_us)) return true;
+    if (topic_append(topic, &home->store, &home->settings.window, home->settings.compressor, update->data, false, update->key, update->ts_us)) {
+        home_grown(home, topic);
+        return true;
+    }
     if (first) {
         topic->log.before_seq = 0;
         names_remove(&home->names, topic_name(topic));

@@ -38,7 +38,9 @@ struct topic {
     uint64_t         to_tell;    /* for each in whose list of topics with news it stands */
     uint64_t         births;     /* for each that is to be told of its birth first */
     uint32_t         trim_next; /* the next topic to be trimmed, by index */
+    uint32_t         long_next, long_prev; /* in the list of those with more than one segment in their window */
     bool             to_trim;
+    bool             is_long;   /* stands in that list, and may be shorter by now */
     char             epoch[EPOCH_BYTES]; /* names this life of its numbering */
 };
 

@@ -228,6 +228,60 @@ static void what_one_turn_appends_stays_until_the_turn_is_over(void **state)
     kit_free(kit);
 }
 
+/* Whoever publishes to a gateway whose topics have their newest segment alone was answered after a look at each of them. */
+static void only_topics_with_more_than_their_newest_segment_are_looked_at_for_memory(void **state)
+{
+    struct kit *kit = kit_make(&(struct kit_settings){ .log_bytes_max = 1024 * 1024 });
+    const struct home *home = &kit->engine.home;
+    char name[16];
+    for (int i = 0; i < 100; i++) {
+        snprintf(name, sizeof name, "quiet%d", i);
+        kit_publish(kit, name, "1");
+    }
+    assert_int_equal(home->longs.first, POOL_NONE);
+    for (int i = 0; i < 200; i++) {
+        kit_publish_bytes(kit, "first", 1000);
+        kit_publish_bytes(kit, "second", 1000);
+    }
+    const struct topic *first = kit_topic(kit, "first"), *second_one = kit_topic(kit, "second");
+    assert_ptr_equal(pool_at(&home->topics, home->longs.first), first);
+    assert_ptr_equal(pool_at(&home->topics, home->longs.last), second_one);
+    assert_true(first->log.ends.tail.seq == 1 && second_one->log.ends.tail.seq == 1);
+    int newest = 0;
+    do snprintf(name, sizeof name, "new%d", newest++);
+    while (kit_try_publish(kit, name, 50000) == PUBLISH_DONE && newest < 100);
+    assert_in_range(newest, 2, 99);
+    assert_true(first->log.ends.tail.seq > 1 && second_one->log.ends.tail.seq > 1);
+    assert_int_equal(home->longs.first, POOL_NONE);
+    assert_int_equal(kit_try_publish(kit, name, 50000), PUBLISH_BUSY);
+    kit_free(kit);
+}
+
+/* A hundred thousand took a hundred seconds, and some turns of 20 ms. */
+static void a_crowd_of_topics_is_forgotten_within_seconds_and_bit_by_bit(void **state)
+{
+    enum { CROWD = 20000, FORGETS_EACH = 1024 };
+    struct kit *kit = kit_make(&(struct kit_settings){ .topic_ttl_us = 3600 * second, .topics_max = CROWD, .log_bytes_max = 64 << 20 });
+    const struct home *home = &kit->engine.home;
+    char name[16];
+    for (int i = 0; i < CROWD; i++) {
+        snprintf(name, sizeof name, "t%d", i);
+        kit_publish(kit, name, "1");
+    }
+    kit->clock.mono_us += 3601 * second;
+    kit_turn(kit);
+    for (int tenths = 0; tenths < 130 && home->topics_count > 0; tenths++) {
+        uint32_t before = home->topics_count;
+        kit->clock.mono_us += second / 10;
+        kit_turn(kit);
+        assert_in_range(before - home->topics_count, 0, FORGETS_EACH);
+    }
+    assert_int_equal(home->topics_count, 0);
+    assert_int_equal(home->names.count, 0);
+    assert_int_equal(used(kit), 0);
+    kit_free(kit);
+}
+
 /* A reload: what is there goes with its segments, which were cut for the larger window. */
 static void the_window_and_the_budget_may_change(void **state)
 {
@@ -280,6 +334,8 @@ int main(void)
         cmocka_unit_test(a_quiet_topics_old_updates_go_without_an_append),
         cmocka_unit_test(topics_that_were_hot_once_leave_the_budget_to_others),
         cmocka_unit_test(what_one_turn_appends_stays_until_the_turn_is_over),
+        cmocka_unit_test(only_topics_with_more_than_their_newest_segment_are_looked_at_for_memory),
+        cmocka_unit_test(a_crowd_of_topics_is_forgotten_within_seconds_and_bit_by_bit),
         cmocka_unit_test(the_window_and_the_budget_may_change),
         cmocka_unit_test(segments_go_back_when_nobody_follows_any_more),
     };

@@ -31,27 +31,71 @@ static void a_page_begins_behind_the_name_before_it(void **state)
     struct names names = { 0 };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) assert_int_equal(names_add(&names, span_of_string(all[i])), 0);
     for (size_t i = 0; i < sizeof facts / sizeof *facts; i++) {
-        uint32_t at = names_seek(&names, span_of_string(facts[i].prefix), optional(facts[i].after));
-        if (!facts[i].first) assert_int_equal(at, names.count);
-        else if (at == names.count || !span_is(names.list[at], facts[i].first)) fail_msg("prefix \"%s\" after \"%s\": not \"%s\"", facts[i].prefix, facts[i].after ? facts[i].after : "-", facts[i].first);
+        struct span first = names_at(&names, names_seek(&names, span_of_string(facts[i].prefix), optional(facts[i].after)));
+        if (!facts[i].first) assert_null(first.bytes);
+        else if (!span_is(first, facts[i].first)) fail_msg("prefix \"%s\" after \"%s\": not \"%s\"", facts[i].prefix, facts[i].after ? facts[i].after : "-", facts[i].first);
     }
     names_deinit(&names);
 }
 
-static void names_added_between_pages_are_in_order_too(void **state)
+/* All of them in order, each once; the blocks as they are promised. */
+static void check_all(const struct names *names, const bool *in, char (*texts)[8], uint32_t count)
 {
-    enum { COUNT = 2000 };
-    static char texts[COUNT][12];
-    struct names names = { 0 };
-    uint64_t random = 9;
-    for (uint32_t i = 0; i < COUNT; i++) {
-        snprintf(texts[i], sizeof texts[i], "%x", (unsigned)random_next(&random));
-        assert_int_equal(names_add(&names, span_of_string(texts[i])), 0);
-        if (i % 37) continue;
-        assert_int_equal(names_seek(&names, span_of("", 0), SPAN_NONE), 0);
-        for (uint32_t n = 1; n < names.count; n++) assert_true(span_compare(names.list[n - 1], names.list[n]) <= 0);
+    struct name_place place = names_seek(names, span_of("", 0), SPAN_NONE);
+    uint32_t met = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (!in[i]) continue;
+        if (!span_is(names_at(names, place), texts[i])) fail_msg("%s is not where it belongs", texts[i]);
+        place = names_following(names, place);
+        met++;
     }
-    assert_int_equal(names.count, COUNT);
+    assert_null(names_at(names, place).bytes);
+    assert_int_equal(met, names->count);
+    for (uint32_t block = 0; block < names->blocks_count; block++) assert_in_range(names->blocks[block]->count, 1, NAMES_BLOCK_MAX);
+}
+
+enum { COUNT = 3000 };
+
+/* Whatever order they come and go in: at random, rising, falling. */
+static void names_that_come_and_go_stay_in_order(void **state)
+{
+    static char texts[COUNT][8];
+    static bool in[COUNT];
+    for (uint32_t i = 0; i < COUNT; i++) snprintf(texts[i], sizeof texts[i], "n%05u", i);
+    for (int plan = 0; plan < 3; plan++) {
+        struct names names = { 0 };
+        uint64_t random = 9;
+        memset(in, 0, sizeof in);
+        for (uint32_t round = 0; round < 6 * COUNT; round++) {
+            bool grows = round / COUNT % 2 == 0;
+            uint32_t at = plan == 0 ? (uint32_t)(random_next(&random) % COUNT) : plan == 1 ? round % COUNT : COUNT - 1 - round % COUNT;
+            if (in[at] && (!grows || plan == 0)) names_remove(&names, span_of_string(texts[at]));
+            else if (!in[at]) assert_int_equal(names_add(&names, span_of_string(texts[at])), 0);
+            else continue;
+            in[at] = !in[at];
+            struct span found = names_at(&names, names_seek(&names, span_of_string(texts[at]), SPAN_NONE));
+            assert_int_equal(found.bytes == texts[at], in[at]);
+            if (round % 199 == 0) check_all(&names, in, texts, COUNT);
+        }
+        check_all(&names, in, texts, COUNT);
+        names_deinit(&names);
+    }
+}
+
+/* Names in order fill their blocks, and where most have gone no more blocks are kept than twice what is needed, and two. */
+static void blocks_are_well_filled(void **state)
+{
+    static char texts[COUNT][8];
+    struct names names = { 0 };
+    for (uint32_t i = 0; i < COUNT; i++) {
+        snprintf(texts[i], sizeof texts[i], "n%05u", i);
+        assert_int_equal(names_add(&names, span_of_string(texts[i])), 0);
+    }
+    assert_int_equal(names.blocks_count, (COUNT + NAMES_BLOCK_MAX - 1) / NAMES_BLOCK_MAX);
+    for (uint32_t i = 0; i < COUNT; i++)
+        if (i % 20) names_remove(&names, span_of_string(texts[i]));
+    assert_int_equal(names.count, COUNT / 20);
+    assert_in_range(names.blocks_count, 1, 4 * (COUNT / 20) / NAMES_BLOCK_MAX + 2);
     names_deinit(&names);
 }
 
@@ -65,8 +109,7 @@ static void a_name_taken_out_is_gone_and_no_other(void **state)
         assert_int_equal(names.count, 4);
         assert_int_equal(names_add(&names, SPAN_LITERAL("aa")), 0);
         for (size_t i = 0; i < 5; i++) {
-            uint32_t at = names_seek(&names, span_of_string(all[i]), SPAN_NONE);
-            bool found = at < names.count && span_is(names.list[at], all[i]);
+            bool found = span_is(names_at(&names, names_seek(&names, span_of_string(all[i]), SPAN_NONE)), all[i]);
             assert_int_equal(found, i != gone);
         }
         names_deinit(&names);
@@ -76,7 +119,7 @@ static void a_name_taken_out_is_gone_and_no_other(void **state)
 static void no_names_are_no_trouble(void **state)
 {
     struct names names = { 0 };
-    assert_int_equal(names_seek(&names, span_of("", 0), SPAN_NONE), 0);
+    assert_null(names_at(&names, names_seek(&names, span_of("", 0), SPAN_NONE)).bytes);
     assert_int_equal(names.count, 0);
     names_deinit(&names);
 }
@@ -85,7 +128,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_page_begins_behind_the_name_before_it),
-        cmocka_unit_test(names_added_between_pages_are_in_order_too),
+        cmocka_unit_test(names_that_come_and_go_stay_in_order),
+        cmocka_unit_test(blocks_are_well_filled),
         cmocka_unit_test(a_name_taken_out_is_gone_and_no_other),
         cmocka_unit_test(no_names_are_no_trouble),
     };
