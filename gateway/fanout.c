@@ -321,6 +321,11 @@ static void pass(struct shard *shard, uint32_t from, uint32_t to)
     submit_and_settle(shard);
 }
 
+void fanout_from_first(struct fanout *fanout)
+{
+    fanout->start = 0;
+}
+
 bool fanout_flush(struct shard *shard)
 {
     struct fanout *fanout = shard->fanout;

@@ -11,6 +11,9 @@
 struct fanout *fanout_make(bool tls); /* tls: with room for ciphertext */
 void           fanout_free(struct fanout *fanout);
 
+/* The next flush begins with the first connection. */
+void fanout_from_first(struct fanout *fanout);
+
 /* Sends until nobody is ready, or every ready connection had its share PASSES_MAX times. True: some are ready still. */
 bool fanout_flush(struct shard *shard);
 

@@ -71,13 +71,24 @@ void message_gap(struct shard *shard, struct conn *conn, struct span topic, uint
     message_send(shard, conn);
 }
 
+/* When it should come back. At a drain all go at once: each gets a place of its own in the drain's time, evenly apart over all shards, in the
+ * order in which they are closed. Otherwise by chance. */
+static uint32_t reconnect_ms(struct shard *shard)
+{
+    enum { LEAST_MS = 100, SPREAD_MS_MIN = 1000 };
+    uint64_t drain_ms = shard->settings->drain_timeout_ms, shards = shard->settings->shards;
+    if (shard->goodbyes_due == 0) return LEAST_MS + random_below(&shard->random_state, (uint32_t)drain_ms + SPREAD_MS_MIN);
+    uint64_t spread_ms = drain_ms > SPREAD_MS_MIN ? drain_ms : SPREAD_MS_MIN;
+    uint64_t place = shard->goodbyes < shard->goodbyes_due ? shard->goodbyes++ : shard->goodbyes_due - 1;
+    return (uint32_t)((2 * (place * shards + shard->index) + 1) * spread_ms / (2 * shard->goodbyes_due * shards));
+}
+
 void message_closing(struct shard *shard, struct conn *conn, const char *reason)
 {
-    uint32_t spread_ms = (uint32_t)shard->settings->drain_timeout_ms + 1000;
     message_begin(shard, "closing", SPAN_NONE);
     text_add_string(&shard->scratch, ",\"reason\":\"");
     text_add_escaped(&shard->scratch, span_of_string(reason));
-    text_print(&shard->scratch, "\",\"reconnect_ms\":%u", 100 + random_below(&shard->random_state, spread_ms));
+    text_print(&shard->scratch, "\",\"reconnect_ms\":%u", reconnect_ms(shard));
     message_send(shard, conn);
 }
 

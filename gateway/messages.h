@@ -12,7 +12,7 @@ void message_heartbeat(struct shard *shard, struct conn *conn);
 /* by: the pattern that it is there for, SPAN_NONE: a name. resumed: 0 or 1, -1 leaves it out. */
 void message_topic(struct shard *shard, struct conn *conn, struct span topic, struct span epoch, uint64_t seq, struct span by, int resumed);
 void message_gap(struct shard *shard, struct conn *conn, struct span topic, uint64_t from, uint64_t to);
-void message_closing(struct shard *shard, struct conn *conn, const char *reason); /* reconnect_ms is drawn at random, so that not all come back at once */
+void message_closing(struct shard *shard, struct conn *conn, const char *reason); /* with a reconnect_ms, so that not all come back at once */
 
 /* How an answer begins: {"op":"<op>","id":<id>  with the id as the client wrote it, left out where id is SPAN_NONE; message_send()
  * adds the closing brace and queues it. In between the caller writes into shard->scratch. */

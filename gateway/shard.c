@@ -155,6 +155,11 @@ static void say_goodbye(struct shard *shard, struct conn *conn)
     else if (between_requests) conn_linger(shard, conn);
 }
 
+static void count_goodbye(struct shard *shard, struct conn *conn)
+{
+    shard->goodbyes_due += conn->state == CONN_OPEN && conn->kind != CONN_KIND_ECHO;
+}
+
 static void end_now(struct shard *shard, struct conn *conn)
 {
     conn_join(shard, conn, WHY_ENDED);
@@ -165,7 +170,9 @@ static void drain(struct shard *shard)
     if (shard->state != SHARD_OPEN) return;
     shard->state = SHARD_DRAINING;
     shard->drain_until_ms = shard_now_ms(shard) + shard->settings->drain_timeout_ms;
+    for_each_conn(shard, count_goodbye);
     for_each_conn(shard, say_goodbye);
+    fanout_from_first(shard->fanout); /* in this order they are told when to come back */
 }
 
 /* All have drained. What was accepted meanwhile is answered, within a second, and nothing is accepted any more: the socket may be shared

@@ -109,6 +109,7 @@ struct shard {
     uint64_t               random_state; /* for jitter */
     uint8_t                state;
     uint64_t               drain_until_ms;
+    uint32_t               goodbyes_due, goodbyes; /* of the drain: those who are told to come back, and how many were */
     uint64_t               answer_until_ms; /* while it ends: so long the replies of other shards are awaited */
     bool                   leaves; /* COMMAND_LEAVE came */
     uint64_t               metrics_ms;   /* when metrics_look() looked last */

@@ -61,7 +61,7 @@ static void write_links(const struct shard *shard, struct text *text)
 
 void state_write(struct shard *shard, struct text *text)
 {
-    static const char *const states[] = { "open", "draining", "drained", "ending", "ended" };
+    static const char *const states[] = { "open", "draining", "drained", "ending", "answered", "ended" };
     uint64_t up_us = shard->clock.mono_us - shard->started_us, idle_us = counter_read(&shard->counters, COUNTER_IDLE_US);
     text_print(text, "shard %u: %s, settings version %llu, up %llu s, busy %.1f %%, log lines lost %llu\n", shard->index, states[shard->state], (unsigned long long)shard->settings->version,
                (unsigned long long)(up_us / 1000000), up_us > idle_us ? 100.0 * (double)(up_us - idle_us) / (double)up_us : 0.0, (unsigned long long)shard->logger.lost_ever);

@@ -4,6 +4,8 @@ back resume as if nothing had been.
 import itertools
 import json
 import os
+import selectors
+import signal
 import socket
 import tempfile
 import threading
@@ -111,6 +113,72 @@ class StateTest(unittest.TestCase):
         with gateway:
             gateway.publish("A")
         self.assertIn("the state was not saved", gateway.said[1])
+
+
+class DrainTest(unittest.TestCase):
+    CLIENTS, DRAIN_MS = 120, 4000
+
+    def goodbyes(self, shards):
+        """What each is told, in the order in which it comes: (reconnect_ms, close code)."""
+        with Gateway("--shards", str(shards), "--drain.timeout", f"{self.DRAIN_MS}ms", "--deadline.close-ms", "300") as gateway, selectors.DefaultSelector() as selector:
+            clients = [Ws(gateway.port) for _ in range(self.CLIENTS)]
+            for ws in clients:
+                self.addCleanup(ws.close)
+                ws.read()
+                selector.register(ws.socket, selectors.EVENT_READ, ws)
+            gateway.signal(signal.SIGTERM)
+            told, order = {}, []
+            while len(order) < self.CLIENTS:
+                ready = selector.select(PATIENCE)
+                self.assertTrue(ready, "all are told")
+                for key, _ in ready:
+                    closing = key.data.read()
+                    self.assertEqual((closing["op"], closing["reason"]), ("closing", "shutdown"))
+                    with self.assertRaises(Closed) as closed:
+                        key.data.read()
+                    self.assertEqual(closed.exception.code, 1001)
+                    order.append(closing["reconnect_ms"])
+                    selector.unregister(key.fileobj)
+            gateway.wait()
+            return order
+
+    def test_all_are_told_to_come_back_evenly_over_the_time_of_the_drain(self):
+        for shards in (1, 3):
+            with self.subTest(shards=shards):
+                times = sorted(self.goodbyes(shards))
+                apart = self.DRAIN_MS / self.CLIENTS
+                self.assertGreaterEqual(times[0], 0)
+                self.assertLess(times[0], 4 * apart)
+                self.assertGreater(times[-1], self.DRAIN_MS - 4 * apart)
+                self.assertLessEqual(times[-1], self.DRAIN_MS)
+                # Shards have not quite the same number of clients each; on one it is even to the millisecond.
+                most = apart + 1 if shards == 1 else 4 * apart
+                self.assertLessEqual(max(b - a for a, b in zip(times, times[1:])), most)
+
+    def test_they_are_closed_in_the_order_in_which_they_may_come_back(self):
+        order = self.goodbyes(1)
+        behind = sum(b < a for a, b in zip(order, order[1:]))
+        self.assertLessEqual(behind, self.CLIENTS // 20, order)
+
+    def test_a_drain_ends_by_its_deadline_whoever_does_not_leave_and_a_second_signal_ends_it_at_once(self):
+        for twice in (False, True):
+            with self.subTest(twice=twice):
+                gateway = Gateway("--drain.timeout", "1s" if not twice else "1m", "--deadline.close-ms", "50s").start()
+                self.addCleanup(gateway.kill)
+                clients = [Ws(gateway.port) for _ in range(5)]  # they never answer the close
+                for ws in clients:
+                    self.addCleanup(ws.close)
+                    ws.read()
+                gateway.signal(signal.SIGTERM)
+                began = time.monotonic()
+                self.assertEqual(fetch(gateway.port, "GET", "/readyz").status, 503)
+                if twice:
+                    gateway.await_logged("draining")
+                    gateway.signal(signal.SIGTERM)
+                gateway.wait()
+                took = time.monotonic() - began
+                self.assertLess(took, 1 + PATIENCE / 2)
+                self.assertTrue(twice or took > 0.9)
 
 
 class EndTest(unittest.TestCase):
