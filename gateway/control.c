@@ -309,12 +309,14 @@ static int sleep_ms(const struct control *control)
 static void wait_for_something(struct control *control)
 {
     struct wake *wake = &control->gateway.main_wake;
-    struct pollfd polled[] = { { control->signals, POLLIN, 0 }, { wake_fd(wake), POLLIN, 0 }, { outlet_waits(&control->outlet) ? STDERR_FILENO : -1, POLLOUT, 0 } };
+    struct pollfd polled[] = { { control->signals, POLLIN, 0 }, { wake_fd(wake), POLLIN, 0 }, { outlet_waits(&control->outlet) ? STDERR_FILENO : -1, POLLOUT, 0 }, { -1, 0, 0 }, { -1, 0, 0 } };
+    handover_poll(&control->handover, polled + 3);
     uint64_t count;
     bool asleep = wake_sleep_begin(wake) && !has_reports(control);
     int ready = poll(polled, sizeof polled / sizeof *polled, asleep ? sleep_ms(control) : 0);
     wake_sleep_end(wake);
     if (ready > 0 && polled[1].revents) CHECK(read(wake_fd(wake), &count, sizeof count) == sizeof count);
+    if (ready > 0 && handover_serve(&control->handover, polled + 3, &control->gateway) && !control->draining) end(control);
 }
 
 static void turn(struct control *control)
@@ -339,6 +341,7 @@ void control_run(struct control *control)
     command_all(control, (struct command){ .kind = COMMAND_LEAVE });
     gateway_join(&control->gateway);
     write_saved(control);
+    handover_close(&control->handover); /* with it whoever takes over goes on: all is saved, and our sockets are not accepted from any more */
     clock_tick(&control->clock);
     take_all_reports(control);
     log_event(&control->logger, EVENT_ENDED);
@@ -415,8 +418,36 @@ static int start_tls(struct control *control, char *why, size_t why_size)
     return control->tls ? 0 : -1;
 }
 
+/* Listening sockets of whoever started us, or of the gateway before. *before: it, which still runs; -1: none. */
+static int take_over(const struct control *control, struct inherited *inherited, int *before, char *why, size_t why_size)
+{
+    bool tls = control->tls != NULL;
+    *before = -1;
+    if (inherited_read(inherited, control->gateway.shards_count, tls, why, why_size)) return -1;
+    if (inherited->plain.count + inherited->tls.count > 0 || !control->start.handover[0]) return 0;
+    if (handover_take(control->start.handover, control->gateway.shards_count, tls, inherited, before, why, why_size)) return -1;
+    uint16_t port = *before >= 0 ? listener_port(inherited->plain.descriptors[0]) : 0;
+    if (*before < 0 || port == listener_address_port(control->start.listen)) return 0;
+    snprintf(why, why_size, "the gateway that hands over at \"%s\" listens on port %u, and here listen is %s", control->start.handover, port, control->start.listen);
+    return -1;
+}
+
+/* All that could fail has not: the gateway before may go, and what it knew is read. */
+static int succeed(struct control *control, int before, char *why, size_t why_size)
+{
+    if (before >= 0) {
+        if (handover_await(before, control->signals, why, why_size)) return -1;
+        clock_tick(&control->clock);
+        log_text(&control->logger, EVENT_TAKEN_OVER, "handover", control->start.handover);
+    }
+    if (read_saved(control, why, why_size)) return -1;
+    return control->start.handover[0] ? handover_open(&control->handover, control->start.handover, why, why_size) : 0;
+}
+
 int control_start(struct control *control, char *why, size_t why_size)
 {
+    struct inherited inherited;
+    int before;
     control->start = control->running.settings;
     control->gateway.shards_count = control->to_drain = control->start.shards ? (uint32_t)control->start.shards : cpus_usable();
     make_demo_key(control);
@@ -425,12 +456,14 @@ int control_start(struct control *control, char *why, size_t why_size)
     control->version = make_version(control, auth);
     logger_adopt(&control->logger, control->version);
     if (start_tls(control, why, why_size)) return -1;
-    if (gateway_init(&control->gateway, control->version, control->tls, why, (int)why_size)) return -1;
+    if (take_over(control, &inherited, &before, why, why_size)) return -1;
+    if (gateway_init(&control->gateway, control->version, control->tls, &inherited, why, (int)why_size)) return -1;
+    inherited_close(&inherited);
     if (reports_init(&control->demo_reports, &control->gateway.main_wake)) {
         snprintf(why, why_size, "no memory for reports");
         return -1;
     }
-    if (read_saved(control, why, why_size)) {
+    if (succeed(control, before, why, why_size)) {
         gateway_deinit(&control->gateway);
         return -1;
     }

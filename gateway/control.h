@@ -11,6 +11,7 @@
 
 #include "gateway/certificates.h"
 #include "gateway/gateway.h"
+#include "gateway/handover.h"
 #include "gateway/outlet.h"
 #include "gateway/settings_read.h"
 
@@ -33,6 +34,7 @@ struct control {
     bool                 draining;
     char                 demo_key[64]; /* the demo feed's own, for when none is set */
     int                  signals;      /* a signalfd */
+    struct handover      handover;     /* to the next gateway */
     struct clock         clock;
     struct logger        logger;
     struct outlet        outlet;

@@ -23,6 +23,7 @@
     X(NEEDS_RESTART, WARN, BOUNDED, "setting needs a restart: the one before stays in force") \
     X(CERTIFICATES_CHANGED, INFO, BOUNDED, "certificates changed") \
     X(CERTIFICATES_REFUSED, ERROR, BOUNDED, "certificates were not changed: those before stay in force") \
+    X(TAKEN_OVER, INFO, BOUNDED, "listening sockets were taken over from the gateway before, which has ended") \
     X(STATE_READ, INFO, BOUNDED, "the saved state was read") \
     X(STATE_WRITTEN, INFO, BOUNDED, "the state was saved") \
     X(STATE_FAILED, ERROR, BOUNDED, "the state was not saved") \

@@ -28,11 +28,10 @@ static void undo(struct gateway *gateway, uint32_t shards_count)
     wake_deinit(&gateway->main_wake);
 }
 
-int gateway_init(struct gateway *gateway, const struct settings *settings, const struct tls *tls, char *why, int why_size)
+int gateway_init(struct gateway *gateway, const struct settings *settings, const struct tls *tls, const struct inherited *inherited, char *why, int why_size)
 {
     uint8_t hash_key[16];
-    *gateway = (struct gateway){ .shards_count = (uint32_t)settings->shards, .tls = tls };
-    if (inherited_read(&gateway->inherited, gateway->shards_count, why, (size_t)why_size)) return -1;
+    *gateway = (struct gateway){ .shards_count = (uint32_t)settings->shards, .tls = tls, .inherited = *inherited };
     random_fill(hash_key, sizeof hash_key);
     web_init();
     gateway->shards = aligned_alloc(_Alignof(struct shard), gateway->shards_count * sizeof *gateway->shards);

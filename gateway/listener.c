@@ -45,6 +45,22 @@ bool listener_address_valid(const char *address)
     return split(address, host, sizeof host, &port);
 }
 
+uint16_t listener_address_port(const char *address)
+{
+    char host[HOST_BYTES];
+    const char *port;
+    return split(address, host, sizeof host, &port) ? (uint16_t)strtoul(port, NULL, 10) : 0;
+}
+
+uint16_t listener_port(int descriptor)
+{
+    struct sockaddr_storage address = { .ss_family = AF_UNSPEC };
+    socklen_t bytes = sizeof address;
+    if (getsockname(descriptor, (struct sockaddr *)&address, &bytes)) return 0;
+    if (address.ss_family == AF_INET) return ntohs(((const struct sockaddr_in *)&address)->sin_port);
+    return address.ss_family == AF_INET6 ? ntohs(((const struct sockaddr_in6 *)&address)->sin6_port) : 0;
+}
+
 static bool is_loopback(const struct sockaddr *address)
 {
     if (address->sa_family == AF_INET) return ntohl(((const struct sockaddr_in *)address)->sin_addr.s_addr) >> 24 == 127;
@@ -110,13 +126,13 @@ int listener_adopt(struct listener *listener, int descriptor, uint32_t backlog_b
     bool fits = getsockname(descriptor, (struct sockaddr *)&address, &address_bytes) == 0 && (address.ss_family == AF_INET || address.ss_family == AF_INET6)
                 && getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &listens, &number_bytes) == 0 && listens;
     if (!fits) {
-        snprintf(why, (size_t)why_size, "descriptor %d, which LISTEN_FDS hands over, is no listening TCP socket", descriptor);
+        snprintf(why, (size_t)why_size, "descriptor %d, which was handed over (LISTEN_FDS), is no listening TCP socket", descriptor);
         return -1;
     }
     if (setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0 && setsockopt(descriptor, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &lowat, sizeof lowat) == 0)
         listener->descriptor = fcntl(descriptor, F_DUPFD_CLOEXEC, 0); /* shards may share it */
     if (listener->descriptor < 0) {
-        snprintf(why, (size_t)why_size, "can't use descriptor %d, which LISTEN_FDS hands over: %s", descriptor, strerror(errno));
+        snprintf(why, (size_t)why_size, "can't use descriptor %d, which was handed over (LISTEN_FDS): %s", descriptor, strerror(errno));
         return -1;
     }
     listener->loopback = is_loopback((const struct sockaddr *)&address);

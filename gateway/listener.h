@@ -21,5 +21,8 @@ int  listener_adopt(struct listener *listener, int descriptor, uint32_t backlog_
 void listener_close(struct listener *listener);
 /* Whether it is written as one: host:port or [host]:port, with a port from 1 to 65535. */
 bool listener_address_valid(const char *address);
+/* The port of one that is valid, and of a socket that is bound (0: it has none). */
+uint16_t listener_address_port(const char *address);
+uint16_t listener_port(int descriptor);
 
 #endif

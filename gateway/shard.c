@@ -35,10 +35,10 @@ static bool to_reports(void *context, struct span line)
 
 static int open_listener(struct shard *shard, const struct settings *settings, char *why, int why_size)
 {
-    const struct inherited *inherited = &shard->gateway->inherited;
+    const struct inherited_sockets *inherited = &shard->gateway->inherited.plain;
     uint32_t backlog_bytes = (uint32_t)settings->socket_backlog;
     if (inherited->count == 0) return listener_open(&shard->listener, settings->listen, shard->index == 0, backlog_bytes, why, why_size);
-    return listener_adopt(&shard->listener, inherited->first + (int)(shard->index % inherited->count), backlog_bytes, why, why_size);
+    return listener_adopt(&shard->listener, inherited_of(inherited, shard->index), backlog_bytes, why, why_size);
 }
 
 /* Where TLS is served: its listener, and the plaintext of one record of whoever is being read. */
@@ -48,7 +48,10 @@ static int open_tls(struct shard *shard, const struct settings *settings, char *
     if (!shard->tls) return 0;
     shard->plain = malloc(TLS_RECORD_BYTES_MAX);
     CHECK(shard->plain);
-    return listener_open(&shard->tls_listener, settings->tls_listen, shard->index == 0, (uint32_t)settings->socket_backlog, why, why_size);
+    const struct inherited_sockets *inherited = &shard->gateway->inherited.tls;
+    uint32_t backlog_bytes = (uint32_t)settings->socket_backlog;
+    if (inherited->count == 0) return listener_open(&shard->tls_listener, settings->tls_listen, shard->index == 0, backlog_bytes, why, why_size);
+    return listener_adopt(&shard->tls_listener, inherited_of(inherited, shard->index), backlog_bytes, why, why_size);
 }
 
 static void close_listeners(struct shard *shard)

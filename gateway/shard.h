@@ -127,7 +127,7 @@ struct gateway {
     uint32_t         shards_count;
     struct wires    *wires;
     const struct tls *tls;      /* the version at the start; NULL: none is served */
-    struct inherited inherited; /* listening sockets that were handed over */
+    struct inherited inherited; /* listening sockets that were taken over */
     struct wake      main_wake; /* the main thread's, for reports */
     struct counters  counters;  /* the main thread's */
 };

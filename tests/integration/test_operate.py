@@ -275,6 +275,35 @@ class SystemdTest(unittest.TestCase):
             self.assertEqual(judged.returncode, 0, judged.stdout + judged.stderr)
 
     @needs("systemd-analyze", "systemd")
+    def test_the_socket_is_one_that_systemd_takes(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for name in ("ringcast.socket", "ringcast.service"):
+                with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
+                    file.write(text_of("systemd", name).replace("/usr/local/bin/ringcast", RINGCAST))
+            verified = tool("systemd-analyze", "verify", os.path.join(folder, "ringcast.socket"))
+            self.assertEqual((verified.returncode, verified.stdout + verified.stderr), (0, ""))
+
+    @unittest.skipUnless(shutil.which("systemd-socket-activate"), "systemd-socket-activate (package systemd) is not installed")
+    def test_a_gateway_takes_the_sockets_of_systemd(self):
+        port = free_port()
+        activated = subprocess.Popen(["systemd-socket-activate", "-l", f"127.0.0.1:{port}", RINGCAST, "--shards", "2", "--auth.publish-key", KEY], env=environment(), stderr=subprocess.DEVNULL)
+        try:
+            deadline = time.monotonic() + PATIENCE
+            while True:  # until it listens; the first who connects starts the gateway, and waits
+                try:
+                    self.assertEqual(fetch(port, "GET", "/healthz").status, 200)
+                    break
+                except ConnectionRefusedError:
+                    self.assertLess(time.monotonic(), deadline)
+            clients = [Ws(port) for _ in range(10)]
+            for ws in clients:
+                self.addCleanup(ws.close)
+                self.assertEqual(ws.read()["op"], "hello")
+        finally:
+            activated.terminate()
+            activated.wait()
+
+    @needs("systemd-analyze", "systemd")
     def test_the_filter_leaves_io_uring_and_takes_what_is_privileged(self):
         allowed = systemd_unit.allowed_system_calls()
         self.assertLess({"io_uring_setup", "io_uring_enter", "io_uring_register", "accept4", "prlimit64"}, allowed)

@@ -228,6 +228,8 @@ class InheritedTest(unittest.TestCase):
             Gateway("--shards", "2", sockets=three).start(free_port())
         with self.assertRaisesRegex(AssertionError, "no listening TCP socket"):
             Gateway("--shards", "1", sockets=[deaf]).start(free_port())
+        with self.assertRaisesRegex(AssertionError, "TLS is not served"):
+            Gateway("--shards", "1", sockets=three[:2], variables={"LISTEN_FDNAMES": "http:tls"}).start(free_port())
 
     def test_one_socket_serves_all_shards(self):
         port = free_port()
