@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "core/base/check.h"
+#include "core/proto/proxy_protocol.h"
 #include "gateway/conn_parts.h"
 #include "gateway/http_exchange.h"
 #include "gateway/memory.h"
@@ -59,6 +60,39 @@ static void refuse_plain(struct shard *shard, struct conn *conn)
     }
     http_refuse_plain(shard, conn);
     conn_arm_recv(shard, conn);
+}
+
+/* What a trusted proxy says before its client's first byte, in clear. False: it can't go on yet, or not at all. */
+static bool greet(struct shard *shard, struct conn *conn, struct span *in)
+{
+    struct proxy_header header;
+    const char *why;
+    enum decode verdict = proxy_header_decode(*in, &header, &why);
+    if (verdict == DECODE_MORE) {
+        conn_arm_recv(shard, conn);
+        return false;
+    }
+    if (verdict == DECODE_DONE && header.version == 0 && shard->settings->proxy_protocol == PROXY_PROTOCOL_REQUIRE) {
+        verdict = DECODE_BAD;
+        why = "the connection must begin with the header of the PROXY protocol: listen.proxy-protocol is require";
+    }
+    if (verdict == DECODE_BAD) {
+        counter_add(&shard->counters, COUNTER_TLS_HANDSHAKES_FAILED, 1);
+        conn_log_closed(shard, conn, 0, why);
+        conn_join(shard, conn, WHY_DONE);
+        return false;
+    }
+    conn->greets = false;
+    if (header.version == 0) return true;
+    *in = span_skip(*in, header.bytes);
+    conn->input_at += (uint32_t)header.bytes;
+    if (!header.proxied) return true;
+    conn->address = header.source;
+    conn->proxy = admission_trusts(shard, &conn->address);
+    if (admission_count(shard, conn)) return true;
+    counter_add(&shard->counters, COUNTER_CONNECTIONS_REFUSED, 1);
+    conn->refusal = LIMIT_CONNECTIONS_PER_ADDRESS + 1;
+    return true;
 }
 
 /* False: it can't begin yet, or not at all. */
@@ -120,6 +154,7 @@ static void opened(struct shard *shard, struct conn *conn)
 static void shake(struct shard *shard, struct conn *conn)
 {
     struct span in = span_of(conn->held + conn->input_at, conn->input_size - conn->input_at);
+    if (conn->greets && !greet(shard, conn, &in)) return;
     if (!conn->tls && !begin(shard, conn, in)) return;
     enum tls_state state = tls_session_shake(&conn->tls->session, shard->tls, &in);
     conn->input_at = conn->input_size - (uint32_t)in.size;
