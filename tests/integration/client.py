@@ -112,7 +112,7 @@ class Tcp:
 
     def half_close(self):
         try:
-            self.socket.shutdown(socket.SHUT_WR)
+            socket.socket.shutdown(self.socket, socket.SHUT_WR)  # an SSLSocket's own would forget its keys
         except OSError:
             pass  # the peer was faster
         return self

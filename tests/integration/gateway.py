@@ -3,8 +3,10 @@
 Promise: a test that begins finds a gateway that answers, and a gateway that ends must do so by SIGTERM, with status 0 and without
 a word from a sanitizer. The program is RINGCAST (build/debug/ringcast), the bench RINGCAST_BENCH (build/debug/ringcast-bench).
 RINGCAST_TEST_SHARDS says how many shards a gateway has whose test asks for no number (else as many as there are CPUs).
+With RINGCAST_TEST_TLS=1 a gateway serves TLS too, and all that a test does with its `port` goes over TLS.
 """
 import atexit
+import functools
 import itertools
 import json
 import os
@@ -17,11 +19,12 @@ import tempfile
 import time
 import unittest
 
-from client import PATIENCE, Ended, Http, TooLate, Ws, fetch, path_of
+from client import PATIENCE, Ended, Http, TlsPort, TooLate, Ws, fetch, path_of
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 RINGCAST = os.path.abspath(os.environ.get("RINGCAST") or os.path.join(ROOT, "build", "debug", "ringcast"))
 SHARDS = os.environ.get("RINGCAST_TEST_SHARDS")
+TLS = os.environ.get("RINGCAST_TEST_TLS") == "1"
 RINGCAST_BENCH = os.path.abspath(os.environ.get("RINGCAST_BENCH") or os.path.join(ROOT, "build", "debug", "ringcast-bench"))
 
 KEY = "integration-key-7f3a9c51d2e84b60"
@@ -46,6 +49,14 @@ def free_port():
                 return port
             except OSError:
                 continue
+
+
+@functools.cache
+def authority():
+    """The one of this process, and a server's certificate by it; made when it is first asked for."""
+    from certificates import Authority
+    made = Authority()
+    return made, made.issue("server")
 
 
 class Gateway:
@@ -75,9 +86,14 @@ class Gateway:
     def start(self, port=None):
         """port: one of an earlier life, to come back under its clients."""
         self.port = port or free_port()
+        if TLS and not isinstance(self.port, TlsPort):
+            plain, (made, (certificate, key)) = self.port, authority()
+            self.port = made.port(free_port())
+            self.tls_flags = ["--listen", f"127.0.0.1:{plain}", "--tls-listen", f"127.0.0.1:{int(self.port)}", "--cert", certificate, "--key", key]
+        endpoints = self.tls_flags if TLS else ["--listen", f"127.0.0.1:{self.port}"]
         self.said, self.ended = None, False
         self.stdout, self.stderr = tempfile.TemporaryFile(), tempfile.TemporaryFile()
-        command = [RINGCAST, *self.command, "--listen", f"127.0.0.1:{self.port}", *self.flags]
+        command = [RINGCAST, *self.command, *endpoints, *self.flags]
         if self.sockets:  # descriptors from 3 on, and the process that they are for
             moves = " ".join(f"{3 + i}<&{one.fileno()}" for i, one in enumerate(self.sockets))
             command = ["bash", "-c", f'exec {moves}; LISTEN_PID=$$ LISTEN_FDS={len(self.sockets)} exec "$0" "$@"', *command]
