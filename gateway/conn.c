@@ -251,6 +251,10 @@ static void check_life(struct shard *shard, struct conn *conn)
 void conn_on_timer(struct shard *shard, struct conn *conn)
 {
     uint64_t now_ms = shard_now_ms(shard);
+    if (conn_tls_is_lost(conn)) {
+        conn_tls_broke(shard, conn);
+        return;
+    }
     if (conn->again_ms && now_ms >= conn->again_ms) conn_unblock(shard, conn);
     if ((conn->state == CONN_LINGER || conn->state == CONN_CLOSING) && !conn->listed && !conn->paused) conn_arm_recv(shard, conn); /* it rested */
     if (conn->state == CONN_OPEN) check_life(shard, conn);

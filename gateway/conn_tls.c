@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "core/base/check.h"
+#include "core/base/reserve.h"
 #include "core/proto/proxy_protocol.h"
 #include "gateway/conn_parts.h"
 #include "gateway/http_exchange.h"
@@ -15,8 +15,7 @@ static void make_ready(struct shard *shard, struct conn *conn)
 
 static char *copy_of(struct span bytes)
 {
-    char *copy = malloc(bytes.size);
-    CHECK(copy);
+    char *copy = reserve_resize(NULL, bytes.size);
     memcpy(copy, bytes.bytes, bytes.size);
     return copy;
 }
@@ -26,8 +25,7 @@ static char *copy_of(struct span bytes)
 void conn_tls_came(struct shard *shard, struct conn *conn, struct span bytes)
 {
     uint32_t left = conn->input_size - conn->input_at;
-    char *held = malloc(left + bytes.size);
-    CHECK(held);
+    char *held = reserve_resize(NULL, left + bytes.size);
     if (left > 0) memcpy(held, conn->held + conn->input_at, left);
     memcpy(held + left, bytes.bytes, bytes.size);
     free(conn->held);
@@ -107,8 +105,7 @@ static bool begin(struct shard *shard, struct conn *conn, struct span in)
         refuse_plain(shard, conn);
         return false;
     }
-    struct conn_tls *tls = calloc(1, sizeof *tls);
-    CHECK(tls);
+    struct conn_tls *tls = reserve_zeroed(1, sizeof *tls);
     if (!tls_session_init(&tls->session, shard->tls, in)) {
         free(tls);
         conn_join(shard, conn, WHY_SHED);
@@ -119,7 +116,7 @@ static bool begin(struct shard *shard, struct conn *conn, struct span in)
     return true;
 }
 
-static void broke(struct shard *shard, struct conn *conn)
+void conn_tls_broke(struct shard *shard, struct conn *conn)
 {
     conn->tls->told = true;
     conn_log_closed(shard, conn, 0, tls_session_why(&conn->tls->session));
@@ -164,7 +161,7 @@ static void shake(struct shard *shard, struct conn *conn)
         drop_input(conn);
         if (state == TLS_BROKEN) {
             counter_add(&shard->counters, COUNTER_TLS_HANDSHAKES_FAILED, 1);
-            broke(shard, conn);
+            conn_tls_broke(shard, conn);
         }
         conn_arm_recv(shard, conn);
     }
@@ -222,7 +219,7 @@ bool conn_tls_read(struct shard *shard, struct conn *conn)
     make_ready(shard, conn);
     if (conn->input_size > 0) return true;
     if (tls->session.state == TLS_ENDED) ended(shard, conn);
-    else if (tls->session.state == TLS_BROKEN) broke(shard, conn);
+    else if (tls->session.state == TLS_BROKEN) conn_tls_broke(shard, conn);
     return false;
 }
 

@@ -36,6 +36,13 @@ static inline bool conn_tls_waits(const struct conn *conn)
 
 /* Its end came without close_notify: what it sent may have been cut by somebody else (RFC 8446, 6.1). */
 void conn_tls_cut(struct shard *shard, const struct conn *conn);
+/* It broke, by the peer's fault or for want of memory: what was queued can't be said any more, the alert goes out. */
+void conn_tls_broke(struct shard *shard, struct conn *conn);
+/* It broke when something was to be sealed, and nobody has seen to that yet. */
+static inline bool conn_tls_is_lost(const struct conn *conn)
+{
+    return conn->tls && conn->tls->session.state == TLS_BROKEN && !conn->tls->told;
+}
 /* All was said: close_notify. False: it was said before, or can't be. */
 bool conn_tls_goodbye(struct shard *shard, struct conn *conn);
 void conn_tls_free(struct shard *shard, struct conn *conn);

@@ -1,5 +1,6 @@
 /* The flush of a connection over TLS: what it has to say is sealed when it is staged, so its cursors move then. What the socket did not
  * take of the ciphertext is kept, exactly, and goes out before all else. See fanout_parts.h. */
+#include "gateway/conn_parts.h"
 #include "gateway/fanout_parts.h"
 
 /* How much plaintext may be sealed for it now: at most two records are not known to be taken, and one where it was short last time
@@ -76,6 +77,7 @@ void fanout_tls_stage(struct shard *shard, struct conn *conn)
     }
     send_batch_restart(batch);
     fanout->sealed_used += (uint32_t)sealed_bytes;
+    if (conn_tls_is_lost(conn)) conn_arm_timer(shard, conn, shard_now_ms(shard)); /* nobody leaves before the batch is out */
     struct span unsent = tls_session_unsent(session);
     if (unsent.size > 0) send_batch_add(batch, unsent.bytes, unsent.size);
     if (sealed_bytes > 0) send_batch_add(batch, sealed, sealed_bytes);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "core/base/check.h"
+#include "core/base/reserve.h"
 #include "core/io/tls_parts.h"
 
 /* What a handshake that has begun holds until it is over, measured (the library's own objects, its random generator, the transcript). */
@@ -176,8 +177,7 @@ void tls_session_keep(struct tls_session *session, struct span bytes)
 {
     struct span before = tls_session_unsent(session);
     if (bytes.size == 0) return;
-    char *unsent = malloc(before.size + bytes.size);
-    CHECK(unsent);
+    char *unsent = reserve_resize(NULL, before.size + bytes.size);
     if (before.size > 0) memcpy(unsent, before.bytes, before.size);
     memcpy(unsent + before.size, bytes.bytes, bytes.size);
     free(session->unsent);

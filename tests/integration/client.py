@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import socket
+import ssl
 import struct
 import time
 import zlib
@@ -94,7 +95,10 @@ class Tcp:
 
     def send(self, data):
         self.socket.settimeout(PATIENCE)
-        self.socket.sendall(data)
+        try:
+            self.socket.sendall(data)
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as fault:  # what TLS makes of a pipe that is broken
+            raise BrokenPipeError(str(fault)) from fault
         return self
 
     def send_in_pieces(self, data, size=1):
