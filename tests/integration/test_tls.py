@@ -608,7 +608,7 @@ class Around(unittest.TestCase):
 
     def test_sockets_that_are_handed_over(self):
         sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
-        gateway = TlsGateway(self.authority, *self.pair, "--shards", "2", sockets=sockets)
+        gateway = TlsGateway(self.authority, *self.pair, "--shards", "2", sockets=sockets, variables={"LISTEN_FDNAMES": "http:tls"})
         gateway.tls_port = sockets[1].getsockname()[1]
         gateway.start(sockets[0].getsockname()[1])
         for _ in range(8):
