@@ -12,6 +12,7 @@
 #include "bench/idle.h"
 #include "bench/micro.h"
 #include "bench/pair.h"
+#include "bench/publish.h"
 #include "bench/replay.h"
 #include "bench/slow.h"
 #include "bench/storm.h"
@@ -34,6 +35,7 @@ static const struct command {
     { "pair", pair_main, "gateway and floor in alternation: the ratio of the two, with its spread" },
     { "compare", compare_main, "the same load against this gateway and other servers that are installed: one table" },
     { "engine", engine_main, "the pubsub engine without sockets: what it does in one thread, and in several" },
+    { "publish", publish_main, "one connection publishes as fast as the gateway takes it, and nobody listens" },
     { "flood", flood_main, "some clients misbehave as fast as they can: what the others and the memory notice" },
     { "micro", micro_main, "single steps of the hot paths, in nanoseconds each" },
     { "idle", idle_main, "connections that do nothing: what each costs the gateway" },
