@@ -23,6 +23,7 @@
 struct fanout_plan {
     const char *command; /* for messages */
     const char *url, *key, *topic, *metrics_url, *metrics_key;
+    uint64_t    stalled_buffer; /* SO_RCVBUF of those who stall; 0: the kernel's */
     uint64_t    subscribers, topics, each, bytes, stalled, slow, slow_bytes, churning, batch, window, pid;
     double      rate, seconds, warmup, zipf, churn_every;
     bool        unbounded, sweep, spin, json, deflate;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 
 #include "bench/fanout.h"
 
@@ -185,8 +186,12 @@ bool fanout_start(struct fanout *self)
     if (!await_all(self, START_NS))
         return failed(self, self->verify.first[0] ? self->verify.first : "the first update did not reach everyone");
     if (verify_failed(&self->verify)) return failed(self, self->verify.first);
-    for (uint32_t i = 0; i < count; i++)
-        if (self->role[i] == FANOUT_STALLED || self->role[i] == FANOUT_SLOW) subscribers_stall(&self->subscribers, i, true);
+    for (uint32_t i = 0; i < count; i++) {
+        if (self->role[i] != FANOUT_STALLED && self->role[i] != FANOUT_SLOW) continue;
+        int buffer = (int)plan->stalled_buffer;
+        if (buffer) setsockopt(self->subscribers.all[i].fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof buffer);
+        subscribers_stall(&self->subscribers, i, true);
+    }
     if (plan->churning)
         self->churns = churn_init(&self->churn, (uint32_t)(count - plan->churning), (uint32_t)plan->churning, plan->churn_every,
                                   &self->subscribers, &self->verify) == 0;

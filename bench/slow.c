@@ -21,9 +21,27 @@ struct slow {
     struct fanout fanout;
     struct fanout_plan plan;
     uint64_t readers, rows;
+    double settle; /* seconds at most, until their sockets are full */
+    double settled_s;
     double cells[ROWS_MAX * COLUMNS];
     double alone_per_s;
 };
+
+/* A stalled one is sent to like any other until its socket is full, and what it is asked is what it costs from then on: so the
+ * measurement waits until the kernel's memory has stopped growing. */
+static bool fill(struct slow *self)
+{
+    enum { LOOKS_A_SECOND = 4, STILL = 3 };
+    int64_t from_ns = now_ns(), before = machine_socket_bytes();
+    for (int still = 0; still < STILL && (double)(now_ns() - from_ns) * 1e-9 < self->settle;) {
+        if (!fanout_run(&self->fanout, 1.0 / LOOKS_A_SECOND)) return false;
+        int64_t bytes = machine_socket_bytes();
+        still = bytes < before + before / 100 ? still + 1 : 0;
+        if (bytes > before) before = bytes;
+    }
+    self->settled_s = (double)(now_ns() - from_ns) * 1e-9;
+    return true;
+}
 
 /* Delivered a second to those who read; `rows`: in so many parts, each a row of the table. */
 static bool run(struct slow *self, bool alone, double *per_s)
@@ -33,7 +51,7 @@ static bool run(struct slow *self, bool alone, double *per_s)
     *fanout = (struct fanout){ .plan = self->plan };
     if (alone) fanout->plan.stalled = fanout->plan.slow = 0, fanout->plan.subscribers = self->readers;
     if (fanout_prepare(fanout) != 0) return snprintf(fanout->why, sizeof fanout->why, "the plan is not possible"), false;
-    if (!fanout_start(fanout) || !fanout_run(fanout, self->plan.warmup)) return false;
+    if (!fanout_start(fanout) || !fanout_run(fanout, self->plan.warmup) || (!alone && !fill(self))) return false;
     uint64_t before = 0;
     fanout_take_mark(fanout, &fanout->begin);
     for (uint64_t row = 0; row < (alone ? 1 : self->rows); row++) {
@@ -68,6 +86,7 @@ static int tell(struct slow *self, double per_s)
     report_real(&report, "alone_per_s", "delivered/s, readers alone", self->alone_per_s, 0, "");
     report_real(&report, "delivered_per_s", "delivered/s, beside the others", per_s, 0, "");
     report_real(&report, "ratio", "the second to the first", per_s / self->alone_per_s, 3, "");
+    report_real(&report, "settled_s", "until the sockets of the others were full", self->settled_s, 1, "s");
     if (fanout->resident_most >= 0) {
         report_real(&report, "resident_first_mib", "gateway's memory, first", (double)fanout->resident_first / 1048576, 2, "MiB");
         report_real(&report, "resident_most_mib", "gateway's memory, most", (double)fanout->resident_most / 1048576, 2, "MiB");
@@ -94,7 +113,7 @@ static int tell(struct slow *self, double per_s)
 
 int slow_main(int argc, char **argv)
 {
-    static struct slow self = { .readers = 1000, .rows = 10 };
+    static struct slow self = { .readers = 1000, .rows = 10, .settle = 20 };
     struct fanout_plan *plan = &self.plan;
     *plan = (struct fanout_plan){ .command = "slow", .url = "ws://127.0.0.1:8080", .topic = "slow", .stalled = 500, .slow = 0, .slow_bytes = 32768,
                                   .topics = 1, .bytes = 100, .batch = 16, .seconds = 10, .warmup = 0.5, .cpu = -1, .metrics_url = "none" };
@@ -105,6 +124,8 @@ int slow_main(int argc, char **argv)
         { "stalled", FLAG_COUNT, &plan->stalled, "K", "beside them, that do not read until the end (500)", 0, 100000 },
         { "slow", FLAG_COUNT, &plan->slow, "K", "beside them, that read --slow-bytes a second (0)", 0, 100000 },
         { "slow-bytes", FLAG_COUNT, &plan->slow_bytes, "B", "(32768)", 100, 1e9 },
+        { "stalled-buffer", FLAG_COUNT, &plan->stalled_buffer, "B", "receive buffer of those that do not read: their side is this machine's too; 0: the kernel's (0)", 0, 1e9 },
+        { "settle", FLAG_REAL, &self.settle, "S", "how long at most to wait until their sockets are full (20)", 0, 3600 },
         { "window", FLAG_COUNT, &plan->window, "W", "at most W updates not yet with the slowest that reads (128)", 1, 1e6 },
         { "rate", FLAG_REAL, &plan->rate, "R", "updates a second", 0.001, 1e8 },
         { "unbounded", FLAG_YES, &plan->unbounded, NULL, "as fast as the gateway's socket takes them", 0, 0 },

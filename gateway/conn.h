@@ -31,12 +31,12 @@ enum why_joined { WHY_PEER_LEFT, WHY_DONE, WHY_RECV_FAILED, WHY_SEND_FAILED, WHY
 struct conn {
     struct subscriber subscriber; /* first: the engine knows connections as these; blocked: its socket was full, a poll for room
                                      is under way and nothing is sent */
+    uint32_t          file;       /* slot in the ring's table */
     struct timer      timer;
     struct text       out;        /* the rest of a frame that was cut (carry), then control bytes: replies, pongs, gaps, close */
     uint64_t          weight;     /* memory that it holds: memory.h */
     uint32_t          out_sent;   /* of it */
     uint32_t          pong_at;    /* where the pong stands that ends `out`, so that a newer one takes its place; NO_PONG */
-    uint32_t          file;       /* slot in the ring's table */
     union {
         struct ring_peer peer;    /* while OP_PEER is under way */
         struct {
@@ -72,11 +72,13 @@ struct conn {
     uint32_t          heartbeat_ms;
     uint64_t          received_ms; /* when bytes came last */
     uint64_t          message_ms;  /* when a message was sent last (pings don't count) */
-    uint64_t          position_ms; /* a stream: when its position was told last */
     uint64_t          blocked_ms;  /* since when its socket takes nothing */
     uint64_t          again_ms;    /* when a full socket that can't be polled is tried again; 0: it is polled */
     uint64_t          stalled_ms; /* since when a request of it finds links full; 0: it does not */
-    uint64_t          deadline_ms; /* in states that have one: HTTP, CLOSING, LINGER */
+    union {
+        uint64_t      deadline_ms; /* in states that have one: HTTP, CLOSING, LINGER */
+        uint64_t      position_ms; /* OPEN, a stream: when its position was told last */
+    };
     char             *held;        /* owned copy of input that waits while paused, so that it holds no receive buffer; or NULL */
     struct conn_tls  *tls;         /* from its first record on, where it speaks TLS; or NULL: it is plain */
     struct ws_reader *reader;      /* of an incomplete frame or message; or NULL */

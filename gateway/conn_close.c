@@ -11,6 +11,7 @@ void conn_open(struct shard *shard, struct conn *conn, enum conn_kind kind)
 {
     conn_set_state(conn, CONN_OPEN);
     conn->kind = (uint8_t)kind;
+    conn->position_ms = 0; /* a deadline stood there */
     counter_add(&shard->counters, conn_kind_counter(conn), 1);
     counter_add(&shard->counters, COUNTER_WEBSOCKETS_DEFLATE, conn->deflates);
     conn_arm_timer(shard, conn, shard_now_ms(shard) + conn->heartbeat_ms);

@@ -74,6 +74,14 @@ class Commands(unittest.TestCase):
             with self.subTest(arguments):
                 self.assertIn(words, self.beside("fanout", "--subscribers", 20, *arguments, status=2))
 
+    def test_publish_counts_what_was_taken(self):
+        for arguments in ((), ("--acks",), ("--batch", 1, "--acks"), ("--lines",)):
+            with self.subTest(arguments):
+                said = self.beside("publish", "--seconds", 0.2, "--warmup", 0.05, *arguments)
+                self.assertGreater(said["updates"], 100)
+                self.assertEqual(said.get("acks", said["updates"]), said["updates"])
+        self.assertIn("no --acks", self.beside("publish", "--lines", "--acks", status=2))
+
     def test_storm(self):
         said = self.beside("storm", "--connections", 30, "--storming", 20, "--storms", 2, "--seconds", 0.3, "--rate", 50)
         self.assertEqual((said["lost"], said["doubled"], said["complete"], said["resumed"]), (0, 0, True, 40))
