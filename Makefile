@@ -160,18 +160,19 @@ deps-tls:
 	@deploy/setup build && deploy/tls-library build/deps && grep -q '^TLS_CPPFLAGS' build/deps/tls.mk
 
 # What the build lacks is installed first, and never more than the goals need.
-NEEDS := build $(filter run,$(MAKECMDGOALS)) $(if $(filter-out run release bench instructions image% build/release/ringcast%,$(MAKECMDGOALS)),test) $(if $(filter format tidy fuzz,$(MAKECMDGOALS)),lint)
+NEEDS := build $(if $(filter run run-tls,$(MAKECMDGOALS)),run) $(if $(filter-out run run-tls release bench instructions image% build/release/ringcast%,$(MAKECMDGOALS)),test) $(if $(filter format tidy fuzz,$(MAKECMDGOALS)),lint)
 deps:
 	@deploy/setup $(NEEDS)
 
 # ---- what one asks for ---------------------------------------------------------------------------------------------
 
-.PHONY: always deps deps-tls help all run release debug asan tsan test unit sim integration conformance interop fuzz bench instructions image image-test layers format tidy clean
+.PHONY: always deps deps-tls help all run run-tls release debug asan tsan test unit sim integration conformance interop fuzz bench instructions image image-test layers format tidy clean
 
 help:
 	@sed -n 's/^#: //p' $(firstword $(MAKEFILE_LIST))
 
 #: make run          build, make a key, start the gateway with its demo feed on LISTEN (127.0.0.1:8080)
+#: make run-tls      the same with https and wss on TLS_LISTEN (127.0.0.1:8443), by an authority and a certificate that it makes in build/
 #: make release      build/release/ringcast and build/release/ringcast-bench (what plain `make` does)
 #: make debug        the same with checks and poisoning, in build/debug
 #: make all          release, debug and the test programs
@@ -232,6 +233,15 @@ run: release build/demo.key
 	printf '\nboard    %s/\npublish  curl -H "Authorization: Bearer %s" -d '\''{"p":189.32}'\'' %s/v1/topics/hello\nread     curl %s/v1/topics/hello\nstop     Ctrl-C\n\n' "$$at" "$$key" "$$at" "$$at"; \
 	RINGCAST_AUTH_PUBLISH_KEY=$$key; export RINGCAST_AUTH_PUBLISH_KEY; \
 	exec build/release/ringcast serve --listen $(LISTEN) --demo $(ARGS)
+
+TLS_LISTEN ?= 127.0.0.1:8443
+run-tls: release build/demo.key
+	@deploy/local-authority build/authority $(filter-out 0.0.0.0 127.0.0.1 localhost,$(firstword $(subst :, ,$(TLS_LISTEN))))
+	@key=$$(cat build/demo.key); at='$(patsubst 0.0.0.0:%,127.0.0.1:%,$(TLS_LISTEN))'; ca=build/authority/ca.pem; \
+	printf '\nboard    https://%s/ (once the browser trusts %s)\npublish  curl --cacert %s -H "Authorization: Bearer %s" -d '\''{"p":189.32}'\'' https://%s/v1/topics/hello\nread     curl --cacert %s https://%s/v1/topics/hello\nfollow   build/release/ringcast tail --cacert %s wss://%s hello\nstop     Ctrl-C\n\n' \
+	    "$$at" "$$ca" "$$ca" "$$key" "$$at" "$$ca" "$$at" "$$ca" "$$at"; \
+	RINGCAST_AUTH_PUBLISH_KEY=$$key; export RINGCAST_AUTH_PUBLISH_KEY; \
+	exec build/release/ringcast serve --listen $(LISTEN) --tls-listen $(TLS_LISTEN) --cert build/authority/server.pem --key build/authority/server.key --demo $(ARGS)
 
 build/demo.key:
 	@mkdir -p build && umask 077 && od -An -N24 -tx1 /dev/urandom | tr -d ' \n' >$@.new && mv $@.new $@ && echo "made a publishing key: $@"

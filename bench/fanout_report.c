@@ -173,7 +173,9 @@ static void tell_machine(const struct fanout *self, struct report *report)
         report_real(report, "sockets_most_mib", "kernel's TCP memory, most", (double)self->sockets_most / 1048576, 2,
                     "MiB");
     }
-    if (self->sweeping)
+    if (self->sweeping && self->sweep.records)
+        report_text(report, "load_note", "load", "sweeps without sleeping, COUNTS TLS RECORDS BY THEIR HEADERS AND DECRYPTS NONE: its CPU is always full");
+    else if (self->sweeping)
         report_text(report, "load_note", "load", "sweeps without sleeping: its CPU is always full");
     else if (self->plan.spin)
         report_text(report, "load_note", "load", "spins: its CPU is always full");

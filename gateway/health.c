@@ -107,9 +107,7 @@ static int ask(const struct client_url *url, const char *path, struct tls_trust 
     return (digits[0] - '0') * 100 + (digits[1] - '0') * 10 + (digits[2] - '0');
 }
 
-/* own: it is this configuration's gateway, over loopback mostly, where its certificate names it otherwise. A probe tells it nothing and
- * believes a status alone, so whoever answers there will do. */
-static int judge(const char *text, bool alive, bool own)
+static int judge(const char *text, bool alive)
 {
     struct client_url url;
     const char *fault;
@@ -118,7 +116,7 @@ static int judge(const char *text, bool alive, bool own)
     for (const char *at = text; *at; at++)
         if (*at <= ' ' || *at > '~') return sick("the URL", "it holds a character that no URL holds");
     if (!client_url_read(span_of_string(text), &url, &fault)) return sick(text, fault);
-    struct tls_trust *trust = !url.secure ? NULL : own ? tls_trust_anybody(why, sizeof why) : tls_trust_make(why, sizeof why);
+    struct tls_trust *trust = url.secure ? tls_trust_make(why, sizeof why) : NULL;
     int status = url.secure && !trust ? 0 : ask(&url, alive ? "/healthz" : "/readyz", trust, why);
     tls_trust_free(trust);
     if (status == 0) return sick(text, why);
@@ -133,14 +131,14 @@ int health_main(int argc, char **argv)
     char why[1024], url[URL_BYTES];
     bool alive = argc > 1 && strcmp(argv[1], "--alive") == 0;
     int first = alive ? 2 : 1;
-    if (argc == first + 1 && argv[first][0] != '-') return judge(argv[first], alive, false);
+    if (argc == first + 1 && argv[first][0] != '-') return judge(argv[first], alive);
     int result = configuration_read(&configuration, argc - first, argv + first, why, sizeof why);
     if (result > 0) {
         printf("usage: ringcast health [--alive] [URL | --config FILE | --listen ADDRESS]\n\nExit status 0 where GET "
                "/readyz is answered by 200 (--alive: where GET /healthz is answered at all), else 1.\n");
         return 0;
     }
-    if (result == 0 && health_url(configuration.settings.listen, "", url, sizeof url)) return judge(url, alive, true);
+    if (result == 0 && health_url(configuration.settings.listen, "", url, sizeof url)) return judge(url, alive);
     fprintf(stderr, "ringcast health: %s\n", result ? why : "listen is too long");
     return 1;
 }

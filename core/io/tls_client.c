@@ -68,13 +68,6 @@ static struct tls_trust *trust_make(char *why, size_t why_bytes)
     return trust;
 }
 
-struct tls_trust *tls_trust_anybody(char *why, size_t why_bytes)
-{
-    struct tls_trust *trust = trust_make(why, why_bytes);
-    if (trust) wolfSSL_CTX_set_verify(trust->context, WOLFSSL_VERIFY_NONE, NULL);
-    return trust;
-}
-
 struct tls_trust *tls_trust_make(char *why, size_t why_bytes)
 {
     static const char *const systems[] = { "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem" };

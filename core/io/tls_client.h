@@ -1,5 +1,5 @@
 /* TLS on the side of our own tools: over a socket that never blocks, read and written as by recv() and send(). TLS 1.3 or 1.2, the
- * certificate and the name in it always checked, unless nobody is trusted with anything (a probe of oneself).
+ * certificate and the name in it always checked.
  *
  * The promise: what is received was said by the one whose name was asked for, and an end that nobody signed is not taken for one. */
 #ifndef CORE_IO_TLS_CLIENT_H
@@ -17,8 +17,6 @@ struct tls_trust;
 
 /* The authorities of the file that the variable names, else the system's. NULL: a sentence in `why`. */
 struct tls_trust *tls_trust_make(char *why, size_t why_bytes);
-/* Trusts whoever answers: for probes over loopback that neither say nor believe anything. */
-struct tls_trust *tls_trust_anybody(char *why, size_t why_bytes);
 void tls_trust_free(struct tls_trust *trust); /* or NULL */
 
 /* One connection. One thread at a time. */
