@@ -64,6 +64,7 @@ void tls_session_close(struct tls_session *session);
 
 static inline struct span tls_session_unsent(const struct tls_session *session)
 {
+    if (!session->unsent) return SPAN_NONE;
     return span_of(session->unsent + session->unsent_at, session->unsent_bytes - session->unsent_at);
 }
 /* A socket took so many bytes of it. */

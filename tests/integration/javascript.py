@@ -62,9 +62,9 @@ CHROMIUM, WHY_NO_CHROMIUM = chromium_path()
 class Node:
     """One Node process; a context manager."""
 
-    def __init__(self, url, flags=()):
+    def __init__(self, url, flags=(), variables=None):
         self.stderr = tempfile.TemporaryFile()
-        self.process = subprocess.Popen([NODE[0], *flags, *NODE[1:], DRIVER, CLIENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.stderr, text=True)
+        self.process = subprocess.Popen([NODE[0], *flags, *NODE[1:], DRIVER, CLIENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.stderr, text=True, env={**os.environ, **(variables or {})})
         self.ids = itertools.count(1)
         self.answers = queue.Queue()
         threading.Thread(target=self.listen, daemon=True).start()
@@ -114,14 +114,14 @@ class Node:
 
 
 class Chromium:
-    """One headless browser, driven over its debugging socket; a context manager. page(url) opens one."""
+    """One headless browser, driven over its debugging socket; a context manager. page(url) opens one. flags: more of them."""
 
-    def __init__(self):
+    def __init__(self, *flags):
         self.profile = tempfile.mkdtemp(prefix="ringcast-chromium-")
         self.stderr = tempfile.TemporaryFile()
         # Without a sandbox: as root there is none, and the pages are our own. Memory files: /dev/shm is small in containers.
         self.process = subprocess.Popen([CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-extensions",
-                                         "--disable-background-networking", "--remote-debugging-port=0", f"--user-data-dir={self.profile}", "about:blank"],
+                                         "--disable-background-networking", "--remote-debugging-port=0", f"--user-data-dir={self.profile}", *flags, "about:blank"],
                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.stderr)
         try:
             self.port = self.wait_for_port()
@@ -211,7 +211,7 @@ class Page(Tab):
     def __init__(self, port, debugger_url, url):
         super().__init__(port, debugger_url)
         self.ask("Page.enable")
-        self.ask("Page.navigate", url=url.replace("ws://", "http://") + "/healthz")
+        self.ask("Page.navigate", url=url.replace("ws", "http", 1) + "/healthz")
         deadline = time.monotonic() + 3 * PATIENCE
         while self.ask("Runtime.evaluate", expression="location.pathname + document.readyState")["result"].get("value") != "/healthzcomplete":
             if time.monotonic() > deadline:
