@@ -181,6 +181,7 @@ help:
 #: make sim          the simulations alone           (MODE=…)
 #: make integration  the real program over loopback  (MODE=…)
 #: make conformance  the real program against tables of cases from the standards, by section (MODE=…)
+#: make interop      WebSocket clients of others: browsers, Node, Python, Go, Perl, Ruby, curl (`deploy/setup interop` installs them)
 #: make asan         all tests under the address and undefined-behaviour sanitizers
 #: make tsan         unit and integration tests under the thread sanitizer, gateways with four shards
 #: make fuzz         each fuzzer for FUZZ_SECONDS (10)
@@ -221,6 +222,9 @@ sim: $(SIM.$(MODE)) | deps
 	@$(RUN.$(MODE)) $^
 integration: $(PROGRAMS.$(MODE)) | deps
 	@$(RUN.$(MODE)) $(INTEGRATION)
+# Browsers and compiled clients take their time, and those that are not there are skipped.
+interop: $(PROGRAMS.$(MODE)) | deps
+	@$(RUN.$(MODE)) tests/conformance/test_interop.py tests/conformance/interop.py
 conformance: $(PROGRAMS.$(MODE)) | deps
 	@$(RUN.$(MODE)) $(CONFORMANCE)
 

@@ -9,5 +9,7 @@ if (kind === "ws") {
     const Ws = createRequire("/usr/share/nodejs/ws/package.json")("/usr/share/nodejs/ws");
     make = (url, protocols) => new Ws(url, protocols ?? [], process.env.PLAIN ? { perMessageDeflate: false } : { perMessageDeflate: { threshold: 0 } });
 }
+if (kind === "ws") console.log("version\t" + JSON.parse(readFileSync("/usr/share/nodejs/ws/package.json", "utf8")).version);
+else console.log("version\t" + process.version);
 for (const line of await checks(make, base, key, topic)) console.log(line.join("\t"));
 process.exit(0);

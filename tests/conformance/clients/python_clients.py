@@ -86,10 +86,10 @@ class Aiohttp:
 
     async def closed(self):
         import aiohttp
-        while (await self.ws.receive()).type not in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.CLOSING):
+        while (message := await self.ws.receive()).type not in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.CLOSING):
             pass
         await self.session.close()
-        return self.ws.close_code
+        return message.data  # what came: close_code is 1006 where the peer was gone before aiohttp's own answer
 
 
 class Autobahn:
