@@ -18,7 +18,7 @@ struct position {
     uint32_t segment; /* its number */
     uint32_t offset;  /* in its bytes[] */
 };
-#define POSITION_UNKNOWN ((struct position){ UINT32_MAX, 0 }) /* to be sought by seq */
+#define POSITION_UNKNOWN ((struct position){ 0, UINT32_MAX }) /* to be sought by seq; no segment is so large */
 
 /* A frame's place and its seq. */
 struct mark {

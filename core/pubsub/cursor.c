@@ -19,7 +19,8 @@ static void leave_behind(const struct local_topic *local, struct subscription *s
 /* Where the frame of next_seq lies, which the window holds. */
 static void find_place(const struct local_topic *local, struct subscription *subscription)
 {
-    if (!chain_holds(&local->chain, subscription->at.segment))
+    bool known = subscription->at.offset != POSITION_UNKNOWN.offset;
+    if (!known || !chain_holds(&local->chain, subscription->at.segment))
         subscription->at = chain_seek(&local->chain, &local->ends.tail, subscription->next_seq).at;
     subscription->at = chain_settle(&local->chain, (struct mark){ subscription->at, 0 }).at;
 }

@@ -288,7 +288,7 @@ bool home_delete(struct home *home, struct span name, uint64_t hash)
     names_remove(&home->names, topic_name(topic));
     name_epoch(home, topic->epoch);
     for (struct topic *one = topic; one; one = one->next_format) {
-        home->on_loan_bytes += segments_bytes(&one->log, one->log.ends.tail.at.segment, one->log.chain.number + one->log.chain.count);
+        home->on_loan_bytes += segments_bytes(&one->log, one->log.ends.tail.at.segment, log_next_number(&one->log));
         log_forget(&one->log);
         memcpy(one->epoch, topic->epoch, EPOCH_BYTES);
         interests_mark_all(home, one, pool_index(&home->topics, one));

@@ -48,10 +48,10 @@ bool interests_mark_birth(struct home *home, struct topic *topic, uint32_t index
 
 void interests_release(struct home *home, struct topic *topic)
 {
-    uint32_t held_from = UINT32_MAX;
+    uint32_t held_from = log_next_number(&topic->log); /* where nobody is interested nobody holds any */
     for (uint64_t shards = topic->interested; shards; shards &= shards - 1) {
         uint32_t held = topic->interests[__builtin_ctzll(shards)].held_from;
-        if (held < held_from) held_from = held;
+        if (segment_number_before(held, held_from)) held_from = held;
     }
     uint64_t before = home->store.bytes_used;
     log_release(&topic->log, &home->store, held_from);
@@ -61,7 +61,7 @@ void interests_release(struct home *home, struct topic *topic)
 /* What a shard is not told of it need not be kept for it. */
 static uint32_t first_to_tell(const struct log *log)
 {
-    return log_newest_seq(log) > 0 ? log->ends.tail.at.segment : log->chain.number + log->chain.count;
+    return log_newest_seq(log) > 0 ? log->ends.tail.at.segment : log_next_number(log);
 }
 
 bool home_interest(struct home *home, uint32_t shard, const struct interest_ask *ask)
@@ -95,7 +95,7 @@ static struct topic *topic_of_interest(struct home *home, uint32_t shard, uint32
 void home_held(struct home *home, uint32_t shard, uint32_t index, uint32_t generation, uint32_t held_from)
 {
     struct topic *topic = topic_of_interest(home, shard, index, generation);
-    CHECK(held_from >= topic->interests[shard].held_from);
+    CHECK(!segment_number_before(held_from, topic->interests[shard].held_from));
     topic->interests[shard].held_from = held_from;
     interests_release(home, topic);
 }
@@ -128,8 +128,8 @@ static void fill_notice(const struct topic *topic, uint32_t index, const struct 
     }
     memcpy(notice->epoch, topic->epoch, EPOCH_BYTES);
     uint32_t number = log->ends.tail.at.segment;
-    if (interest->told_segment > number) number = interest->told_segment;
-    uint32_t count = notice->segments_count = log->chain.number + log->chain.count - number;
+    if (segment_number_before(number, interest->told_segment)) number = interest->told_segment;
+    uint32_t count = notice->segments_count = log_next_number(log) - number;
     /* Who subscribes here is told by it how things stand at this moment: it can't wait for memory. */
     if (count > NOTICE_SEGMENTS_MAX) notice->more_segments = reserve_resize(NULL, (count - NOTICE_SEGMENTS_MAX) * sizeof *notice->more_segments);
     for (uint32_t i = 0; i < count; i++) {

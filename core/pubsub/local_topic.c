@@ -153,7 +153,7 @@ static void take_segments(struct locals *locals, struct local_topic *local, cons
     if (notice->segments_count == 0) return;
     uint32_t first = notice_segment(notice, 0)->segment->number;
     /* What lies between was trimmed before it was told on: so was all that we have. */
-    if (local->chain.count > 0 && first > local->chain.number + local->chain.count) drop_segments(locals, local, local->chain.count);
+    if (local->chain.count > 0 && segment_number_before(local->chain.number + local->chain.count, first)) drop_segments(locals, local, local->chain.count);
     for (uint32_t i = 0; i < notice->segments_count; i++) {
         const struct lent *lent = notice_segment(notice, i);
         if (chain_holds(&local->chain, lent->segment->number)) {

@@ -88,7 +88,7 @@ static inline bool local_topic_born(const struct local_topic *local)
 /* The lowest segment that we hold, or below which we hold none. */
 static inline uint32_t local_topic_held_from(const struct local_topic *local)
 {
-    return local->chain.number > local->held_told ? local->chain.number : local->held_told;
+    return segment_number_before(local->held_told, local->chain.number) ? local->chain.number : local->held_told;
 }
 
 /* POOL_NONE: not followed here, or not in this format. */

@@ -20,6 +20,7 @@ void log_init(struct log *log, enum wire_format format, uint64_t before_seq)
 {
     *log = (struct log){ .before_seq = before_seq };
     chain_init(&log->chain, format);
+    log->chain.number = SEGMENT_NUMBER_FIRST;
 }
 
 void log_deinit(struct log *log, struct segment_store *store)
@@ -56,7 +57,7 @@ char *log_reserve(struct log *log, struct segment_store *store, const struct win
         const struct segment *newest = chain_at(&log->chain, ends->head.segment)->segment;
         if (newest->size - ends->head.offset >= bytes) return (char *)(uintptr_t)newest->bytes + ends->head.offset; /* above the head it is ours */
     }
-    uint32_t number = log->chain.number + log->chain.count;
+    uint32_t number = log_next_number(log);
     struct segment *segment = segment_take(store, number, log_next_seq(log), bytes, next_segment_bytes(log, window, now_us));
     if (!segment) return NULL;
     if (chain_push(&log->chain, (struct chain_link){ .segment = segment, .first_key = NO_KEY })) {
@@ -109,7 +110,7 @@ static bool may_trim(const struct log *log, const struct window *window, uint64_
     uint64_t updates_left = log->ends.last.seq - second->segment->first_seq + 1;
     uint64_t bytes_left = log->window_bytes - oldest->end;
     if (bytes_left >= window->bytes_max) return true;
-    if (log->keyed && number >= log->ends.key.at.segment) return false; /* the last key and all after it */
+    if (log->keyed && log->ends.key.seq < second->segment->first_seq) return false; /* the last key and all after it */
     return updates_left >= window->updates_max || age_us(oldest->last_us, now_us) > window->age_max_us;
 }
 
@@ -202,6 +203,6 @@ void log_forget(struct log *log)
 void log_release(struct log *log, struct segment_store *store, uint32_t held_from)
 {
     bool empty = log->ends.last.seq == 0; /* then all of it was trimmed */
-    while (log->chain.count > 0 && (empty || log->chain.number != log->ends.tail.at.segment) && log->chain.number < held_from)
+    while (log->chain.count > 0 && (empty || log->chain.number != log->ends.tail.at.segment) && segment_number_before(log->chain.number, held_from))
         segment_give(store, chain_drop_first(&log->chain).segment);
 }

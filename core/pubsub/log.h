@@ -50,8 +50,14 @@ bool log_shrink(struct log *log, struct segment_store *store, const struct windo
 /* Forgets all: as if nothing had ever been appended. Segments that are on loan stay until they are released; numbers go on, so
  * that a segment of the next life is never taken for one of this. */
 void log_forget(struct log *log);
-/* Gives back trimmed segments with numbers below `held_from`: nobody has those on loan. */
+/* Gives back trimmed segments with numbers before `held_from`: nobody has those on loan. */
 void log_release(struct log *log, struct segment_store *store, uint32_t held_from);
+
+/* The number of the segment that comes next: all that there are have lower ones. */
+static inline uint32_t log_next_number(const struct log *log)
+{
+    return log->chain.number + log->chain.count;
+}
 
 static inline uint64_t log_newest_seq(const struct log *log)
 {

@@ -76,7 +76,7 @@ static bool fill_from(struct topic *topic, struct mark from, struct segment_stor
 static void make_empty(struct log *log, struct segment_store *store)
 {
     log_forget(log);
-    log_release(log, store, UINT32_MAX);
+    log_release(log, store, log_next_number(log));
 }
 
 bool topic_fill(struct topic *topic, struct segment_store *store, const struct window *window, const struct compressor *compressor)

@@ -11,7 +11,7 @@ typedef unsigned long long number;
 static bool holds_too_much(const struct world *world, const struct past_life *life, const struct log *log)
 {
     uint32_t number_second = log->ends.tail.at.segment + 1;
-    if (number_second > log->ends.head.segment) return false;
+    if (log->ends.tail.at.segment == log->ends.head.segment) return false;
     uint64_t second_seq = chain_at(&log->chain, number_second)->segment->first_seq;
     if (history_bytes_from(life, second_seq) >= world->history.window_bytes) return true;
     return !life->keyed && life->newest - second_seq + 1 >= world->history.window_updates;

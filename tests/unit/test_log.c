@@ -25,6 +25,7 @@ struct kept {
 static void begin(struct kept *kept, struct window window)
 {
     *kept = (struct kept){ .window = window, .now_us = 1000 * second };
+    log_init(&kept->log, FORMAT_JSON, 0);
     segment_store_init(&kept->store, LARGE);
 }
 
@@ -54,7 +55,7 @@ static void append_many(struct kept *kept, uint32_t count, size_t frame_bytes)
 static uint32_t trim(struct kept *kept)
 {
     uint32_t trimmed = log_trim(&kept->log, &kept->window, kept->now_us);
-    log_release(&kept->log, &kept->store, UINT32_MAX);
+    log_release(&kept->log, &kept->store, log_next_number(&kept->log));
     return trimmed;
 }
 
@@ -246,13 +247,31 @@ static void trimmed_segments_stay_while_they_are_on_loan(void **state)
     uint64_t used = kept.store.bytes_used;
     assert_true(count > 5);
     assert_int_equal(log_trim(&kept.log, &kept.window, kept.now_us), count - 1);
-    log_release(&kept.log, &kept.store, 0);
+    log_release(&kept.log, &kept.store, SEGMENT_NUMBER_FIRST);
     assert_int_equal(kept.log.chain.count, count);
     assert_int_equal(kept.store.bytes_used, used); /* the budget counts what is on loan */
-    log_release(&kept.log, &kept.store, 3);
+    log_release(&kept.log, &kept.store, SEGMENT_NUMBER_FIRST + 3);
     assert_int_equal(kept.log.chain.count, count - 3);
-    log_release(&kept.log, &kept.store, UINT32_MAX);
+    log_release(&kept.log, &kept.store, log_next_number(&kept.log));
     assert_int_equal(kept.log.chain.count, 1); /* never what the window holds */
+    end(&kept);
+}
+
+/* Compared as numbers, a topic whose segments came to the end of 32 bits freed what was on loan, or nothing any more. */
+static void numbers_of_segments_go_over_the_end_of_32_bits(void **state)
+{
+    struct kept kept;
+    begin(&kept, unlimited);
+    append_many(&kept, 2000, 100);
+    const struct chain *chain = &kept.log.chain;
+    assert_true(chain->number == SEGMENT_NUMBER_FIRST && chain->count > 6 && chain->number + chain->count < chain->number);
+    kept.window = (struct window){ 1, LARGE, LARGE };
+    log_trim(&kept.log, &kept.window, kept.now_us);
+    for (uint32_t held_from = SEGMENT_NUMBER_FIRST; held_from != log_next_number(&kept.log); held_from++) {
+        log_release(&kept.log, &kept.store, held_from);
+        assert_int_equal(chain->number, held_from);
+    }
+    assert_int_equal(chain->count, 1);
     end(&kept);
 }
 
@@ -310,10 +329,10 @@ static void a_forgotten_log_begins_anew_with_other_segments(void **state)
     assert_int_equal(log_newest_seq(&kept.log), 1);
     assert_int_equal(kept.log.ends.tail.at.segment, newest + 1);
     assert_int_equal(kept.log.ends.key.seq, 1); /* the marks are forgotten too */
-    log_release(&kept.log, &kept.store, UINT32_MAX);
+    log_release(&kept.log, &kept.store, log_next_number(&kept.log));
     assert_int_equal(kept.log.chain.count, 1);
     log_forget(&kept.log);
-    log_release(&kept.log, &kept.store, UINT32_MAX);
+    log_release(&kept.log, &kept.store, log_next_number(&kept.log));
     assert_int_equal(kept.store.bytes_used, 0);
     end(&kept);
 }
@@ -323,7 +342,7 @@ static void a_forgotten_log_begins_anew_with_other_segments(void **state)
 static bool shrink(struct kept *kept)
 {
     bool shrunk = log_shrink(&kept->log, &kept->store, &kept->window, kept->now_us);
-    log_release(&kept->log, &kept->store, UINT32_MAX);
+    log_release(&kept->log, &kept->store, log_next_number(&kept->log));
     return shrunk;
 }
 
@@ -396,7 +415,7 @@ static void deltas_stay_though_their_key_has_left_the_window(void **state)
     uint64_t first = log_newest_seq(&kept.log);
     append_many(&kept, 5, 50);
     assert_true(log_trim(&kept.log, &(struct window){ 0 }, kept.now_us) > 0); /* memory was short */
-    log_release(&kept.log, &kept.store, UINT32_MAX);
+    log_release(&kept.log, &kept.store, log_next_number(&kept.log));
     kept.now_us += 301 * second;
     assert_true(shrink(&kept));
     assert_int_equal(kept.log.ends.tail.seq, first);
@@ -487,7 +506,7 @@ static void a_log_that_is_filled_later_goes_on_with_the_seq_of_another(void **st
     assert_int_equal(chain_at(&kept.log.chain, kept.log.ends.tail.at.segment)->segment->first_seq, 42);
     assert_int_equal(chain_seek(&kept.log.chain, &kept.log.ends.tail, 100).seq, 100);
     log_forget(&kept.log);
-    log_release(&kept.log, &kept.store, UINT32_MAX);
+    log_release(&kept.log, &kept.store, log_next_number(&kept.log));
     append(&kept, 100, false);
     assert_int_equal(log_newest_seq(&kept.log), 1);
     end(&kept);
@@ -507,6 +526,7 @@ int main(void)
         cmocka_unit_test(a_key_goes_when_the_bytes_behind_it_fill_the_window),
         cmocka_unit_test(the_oldest_key_is_found_anew_when_it_was_trimmed),
         cmocka_unit_test(trimmed_segments_stay_while_they_are_on_loan),
+        cmocka_unit_test(numbers_of_segments_go_over_the_end_of_32_bits),
         cmocka_unit_test(without_memory_nothing_changes),
         cmocka_unit_test(segments_grow_with_the_traffic_and_shrink_again),
         cmocka_unit_test(a_quiet_topic_costs_the_smallest_segment),
