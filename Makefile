@@ -232,23 +232,23 @@ FUZZ.fuzz := $(patsubst %.c,build/fuzz/%,$(FUZZ))
 fuzz: $(FUZZ.fuzz) | deps
 	@tests/run --fuzz $(FUZZ_SECONDS) $^
 
-run: release build/demo.key
-	@key=$$(cat build/demo.key); at='http://$(patsubst 0.0.0.0:%,127.0.0.1:%,$(LISTEN))'; \
-	printf '\nboard    %s/\npublish  curl -H "Authorization: Bearer %s" -d '\''{"p":189.32}'\'' %s/v1/topics/hello\nread     curl %s/v1/topics/hello\nstop     Ctrl-C\n\n' "$$at" "$$key" "$$at" "$$at"; \
-	RINGCAST_AUTH_PUBLISH_KEY=$$key; export RINGCAST_AUTH_PUBLISH_KEY; \
+run: release build/demo.key build/admin.key
+	@key=$$(cat build/demo.key); admin=$$(cat build/admin.key); at='http://$(patsubst 0.0.0.0:%,127.0.0.1:%,$(LISTEN))'; \
+	printf '\nboard    %s/\ndash     %s/dash?token=%s\npublish  curl -H "Authorization: Bearer %s" -d '\''{"p":189.32}'\'' %s/v1/topics/hello\nread     curl %s/v1/topics/hello\nstop     Ctrl-C\n\n' "$$at" "$$at" "$$admin" "$$key" "$$at" "$$at"; \
+	RINGCAST_AUTH_PUBLISH_KEY=$$key; RINGCAST_AUTH_ADMIN_KEY=$$admin; export RINGCAST_AUTH_PUBLISH_KEY RINGCAST_AUTH_ADMIN_KEY; \
 	exec build/release/ringcast serve --listen $(LISTEN) --demo $(ARGS)
 
 TLS_LISTEN ?= 127.0.0.1:8443
-run-tls: release build/demo.key
+run-tls: release build/demo.key build/admin.key
 	@deploy/local-authority build/authority $(filter-out 0.0.0.0 127.0.0.1 localhost,$(firstword $(subst :, ,$(TLS_LISTEN))))
-	@key=$$(cat build/demo.key); at='$(patsubst 0.0.0.0:%,127.0.0.1:%,$(TLS_LISTEN))'; ca=build/authority/ca.pem; \
-	printf '\nboard    https://%s/ (once the browser trusts %s)\npublish  curl --cacert %s -H "Authorization: Bearer %s" -d '\''{"p":189.32}'\'' https://%s/v1/topics/hello\nread     curl --cacert %s https://%s/v1/topics/hello\nfollow   build/release/ringcast tail --cacert %s wss://%s hello\nstop     Ctrl-C\n\n' \
-	    "$$at" "$$ca" "$$ca" "$$key" "$$at" "$$ca" "$$at" "$$ca" "$$at"; \
-	RINGCAST_AUTH_PUBLISH_KEY=$$key; export RINGCAST_AUTH_PUBLISH_KEY; \
+	@key=$$(cat build/demo.key); admin=$$(cat build/admin.key); at='$(patsubst 0.0.0.0:%,127.0.0.1:%,$(TLS_LISTEN))'; ca=build/authority/ca.pem; \
+	printf '\nboard    https://%s/ (once the browser trusts %s)\ndash     https://%s/dash?token=%s\npublish  curl --cacert %s -H "Authorization: Bearer %s" -d '\''{"p":189.32}'\'' https://%s/v1/topics/hello\nread     curl --cacert %s https://%s/v1/topics/hello\nfollow   build/release/ringcast tail --cacert %s wss://%s hello\nstop     Ctrl-C\n\n' \
+	    "$$at" "$$ca" "$$at" "$$admin" "$$ca" "$$key" "$$at" "$$ca" "$$at" "$$ca" "$$at"; \
+	RINGCAST_AUTH_PUBLISH_KEY=$$key; RINGCAST_AUTH_ADMIN_KEY=$$admin; export RINGCAST_AUTH_PUBLISH_KEY RINGCAST_AUTH_ADMIN_KEY; \
 	exec build/release/ringcast serve --listen $(LISTEN) --tls-listen $(TLS_LISTEN) --cert build/authority/server.pem --key build/authority/server.key --demo $(ARGS)
 
-build/demo.key:
-	@mkdir -p build && umask 077 && od -An -N24 -tx1 /dev/urandom | tr -d ' \n' >$@.new && mv $@.new $@ && echo "made a publishing key: $@"
+build/demo.key build/admin.key:
+	@mkdir -p build && umask 077 && od -An -N24 -tx1 /dev/urandom | tr -d ' \n' >$@.new && mv $@.new $@ && echo "made a key: $@"
 
 bench: $(PROGRAMS.release)
 	@bench/suite

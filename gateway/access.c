@@ -29,7 +29,7 @@ static const char *fault(const struct credential *credential, const char *doing,
 /* Whether what is the gateway's own is closed to those without the admin key. */
 static bool is_closed(const struct shard *shard)
 {
-    return auth_is_on(shard->settings->auth) || !shard->listener.loopback || !shard->tls_listener.loopback;
+    return shard->settings->auth->is_set || !shard->listener.loopback || !shard->tls_listener.loopback;
 }
 
 /* Whether any of a request's topics might be refused at all. */
@@ -46,10 +46,15 @@ static bool is_of_system(struct span topic)
     return topic.size >= size && memcmp(topic.bytes, name, size) == 0 && (topic.size == size || topic.bytes[size] == '.');
 }
 
+bool access_is_admin(const struct conn *conn)
+{
+    return conn->credential && conn->credential->rights.admin;
+}
+
 static bool may_read(const struct shard *shard, const struct conn *conn, struct span topic)
 {
     const struct credential *credential = conn->credential;
-    if (is_of_system(topic)) return !is_closed(shard) || (credential && credential->rights.admin);
+    if (is_of_system(topic)) return !is_closed(shard) || access_is_admin(conn);
     if (!shard->settings->auth_required) return true;
     if (!credential) return false;
     return topic.bytes ? rights_may_read(&credential->rights, topic) : credential->rights.reads_all || credential->rights.reads.size > 0;
@@ -70,7 +75,7 @@ const char *access_publish_fault(const struct shard *shard, const struct credent
 
 const char *access_admin_fault(const struct shard *shard, const struct conn *conn, const char *what, char why[ACCESS_WHY_BYTES])
 {
-    if (!is_closed(shard) || (conn->credential && conn->credential->rights.admin)) return NULL;
+    if (!is_closed(shard) || access_is_admin(conn)) return NULL;
     snprintf(why, ACCESS_WHY_BYTES, "%s needs the admin key (auth.admin-key), as soon as a key is set or the listener is not loopback", what);
     return conn->credential ? "forbidden" : "unauthorized";
 }

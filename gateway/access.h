@@ -20,6 +20,8 @@
  * sentence in `why`. topic: a name, a pattern, or SPAN_NONE: anything of the kind at all. */
 const char *access_read_fault(const struct shard *shard, const struct conn *conn, struct span topic, char why[ACCESS_WHY_BYTES]);
 const char *access_publish_fault(const struct shard *shard, const struct credential *credential, struct span topic, char why[ACCESS_WHY_BYTES]);
+/* Whether the admin key was shown. */
+bool        access_is_admin(const struct conn *conn);
 const char *access_admin_fault(const struct shard *shard, const struct conn *conn, const char *what, char why[ACCESS_WHY_BYTES]);
 
 /* The same for all topics of a request and its options, whose max_hz is capped; the first that is not allowed is named. False:

@@ -117,7 +117,9 @@ struct auth *auth_make(const struct settings *settings, const char *publish_key,
     bool works = crypto_start();
     if (!works) snprintf(why, why_size, "the cryptography library does not start");
     bool made = works && add_settings(auth, settings, publish_key, why, why_size) && add_files(auth, settings, &seen, why, why_size);
-    if (made && settings->auth_required && !auth_is_on(auth)) {
+    bool only_own = publish_key[0] && !settings->publish_key[0] && auth->keys_count == 1 && auth->token_keys_count == 0;
+    auth->is_set = made && auth_is_on(auth) && !only_own;
+    if (made && settings->auth_required && !auth->is_set) {
         snprintf(why, why_size, "auth.required is set, but no key: nobody could come in; set auth.keys, auth.jwt-secret, auth.jwt-key, auth.jwks or auth.admin-key");
         made = false;
     }

@@ -34,6 +34,7 @@ struct auth {
     struct text       revoked_text;
     char              issuer[256], audience[256]; /* "": none is asked for */
     double            skew_s;
+    bool              is_set; /* a key was set by somebody: not the demo feed's own alone */
     uint8_t           digest[SHA256_BYTES]; /* of all that it was made from */
 };
 
@@ -43,7 +44,7 @@ struct auth *auth_make(const struct settings *settings, const char *publish_key,
 void         auth_free(struct auth *auth);
 /* Made from the same keys and files. */
 bool auth_equals(const struct auth *a, const struct auth *b);
-/* Whether any key is set. */
+/* Whether any key is set, be it the demo feed's own. */
 static inline bool auth_is_on(const struct auth *auth)
 {
     return auth->keys_count > 0 || auth->token_keys_count > 0;

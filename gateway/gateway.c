@@ -31,7 +31,7 @@ static void undo(struct gateway *gateway, uint32_t shards_count)
 int gateway_init(struct gateway *gateway, const struct settings *settings, const struct tls *tls, const struct inherited *inherited, char *why, int why_size)
 {
     uint8_t hash_key[16];
-    *gateway = (struct gateway){ .shards_count = (uint32_t)settings->shards, .tls = tls, .inherited = *inherited };
+    *gateway = (struct gateway){ .shards_count = (uint32_t)settings->shards, .tls = tls, .inherited = *inherited, .started_us = clock_wall_us() };
     random_fill(hash_key, sizeof hash_key);
     web_init();
     gateway->shards = aligned_alloc(_Alignof(struct shard), gateway->shards_count * sizeof *gateway->shards);

@@ -86,6 +86,7 @@ void http_get_names(const struct http_call *call)
         return;
     }
     struct gather *gather = gather_make(GATHER_NAMES, (uint32_t)call->shard->settings->shards);
+    ask.own = access_is_admin(call->conn);
     gather->ask = ask;
     gather->has_after = values[1].bytes != NULL;
     gather->prefix_bytes = (uint32_t)values[0].size;

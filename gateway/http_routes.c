@@ -203,7 +203,7 @@ static void delete_topic(const struct http_call *call)
 {
     char room[ACCESS_WHY_BYTES];
     const char *why = room, *code = access_publish_fault(call->shard, call->conn->credential, call->topic, room);
-    if (!code && (why = call->topic_why)) code = "bad_topic";
+    if (!code && (why = call->topic_why ? call->topic_why : publish_topic_fault(call->topic))) code = "bad_topic";
     if (code) {
         call_error(call, code, why);
         return;
@@ -267,6 +267,37 @@ static void get_page(const struct http_call *call)
     call_answer(call, has ? 304 : 200, page->type, page->headers, has ? SPAN_NONE : page->body);
 }
 
+/* Whether who asks is a person with a browser, who would rather see a page than JSON. */
+static bool wants_page(const struct http_call *call)
+{
+    uint32_t at = call->request->headers_at;
+    struct span name, list, element;
+    while (http_header_next(call->head, &at, &name, &list)) {
+        if (!http_token_is(name, "accept")) continue;
+        while (http_list_next(&list, &element))
+            if (element.size >= 9 && memcmp(element.bytes, "text/html", 9) == 0) return true;
+    }
+    return false;
+}
+
+/* A browser can't show a key where it navigates: it gets the page with 401 or 403, and that asks for the key and reads $sys.> with it. The page
+ * holds nothing but its own words. */
+static void get_dash(const struct http_call *call)
+{
+    char room[ACCESS_WHY_BYTES];
+    const char *why, *code = authorize(call, IN_ALL, &why);
+    if (!code) {
+        code = access_admin_fault(call->shard, call->conn, "/dash", room);
+        why = room;
+    }
+    const struct web_page *page = web_page(call->request->path);
+    CHECK(page);
+    if (!code) get_page(call);
+    else if (!wants_page(call) || strcmp(code, "bad_request") == 0) call_error(call, code, why);
+    else if (http_status_of(code) == 401) call_answer(call, 401, page->type, page->headers_refused, page->body);
+    else call_answer(call, http_status_of(code), page->type, page->headers, page->body);
+}
+
 static void upgrade_session(const struct http_call *call)
 {
     http_upgrade(call, CONN_KIND_SESSION);
@@ -304,6 +335,11 @@ static const struct route {
     { "/board_history.js", get_page, NULL, NULL, IN_NOTHING },
     { "/board_topic.js", get_page, NULL, NULL, IN_NOTHING },
     { "/board_values.js", get_page, NULL, NULL, IN_NOTHING },
+    { "/dash", get_dash, NULL, NULL, IN_NOTHING },
+    { "/dash.css", get_page, NULL, NULL, IN_NOTHING },
+    { "/dash.js", get_page, NULL, NULL, IN_NOTHING },
+    { "/dash_findings.js", get_page, NULL, NULL, IN_NOTHING },
+    { "/dash_parts.js", get_page, NULL, NULL, IN_NOTHING },
     { "/ringcast.js", get_page, NULL, NULL, IN_NOTHING },
 };
 enum { ROUTES_COUNT = sizeof routes / sizeof *routes };

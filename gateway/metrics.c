@@ -2,10 +2,10 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include "gateway/conn.h"
+#include "gateway/process.h"
+#include "gateway/shard_settings.h"
 
 static uint64_t cell(const struct shard *shard, uint32_t index, enum counter counter)
 {
@@ -40,8 +40,9 @@ static void write_end(struct text *page, const struct counter_text *text, uint64
 static void write_each(struct text *page, const struct shard *shard, enum counter counter)
 {
     const struct counter_text *text = counter_text(counter);
+    uint64_t now_us = clock_mono_us();
     for (uint32_t i = 0; i < shard->gateway->shards_count; i++) {
-        unsigned long long value = cell(shard, i, counter);
+        unsigned long long value = counter == COUNTER_IDLE_US ? counter_idle_us(&shard->gateway->shards[i].counters, now_us) : cell(shard, i, counter);
         if (text->kind == TIME_EACH) text_print(page, "ringcast_%s{shard=\"%u\"} %llu.%06llu\n", text->name, i, value / 1000000, value % 1000000);
         else text_print(page, "ringcast_%s{shard=\"%u\"} %llu\n", text->name, i, value);
     }
@@ -72,13 +73,6 @@ static void write_counters(struct text *page, const struct shard *shard)
 
 /* ---- what is allowed ------------------------------------------------------------------------------------------------- */
 
-/* What the limit of open files leaves may be less than the setting. All shards have the same. */
-static uint64_t connections_allowed(const struct shard *shard)
-{
-    uint64_t most = (uint64_t)shard->connections_max * shard->gateway->shards_count;
-    return most < shard->settings->limits_connections ? most : shard->settings->limits_connections;
-}
-
 /* So that an alert can tell how near a limit is. */
 static void write_limits(struct text *page, const struct shard *shard)
 {
@@ -86,7 +80,7 @@ static void write_limits(struct text *page, const struct shard *shard)
     for (int i = 0; i < SETTINGS_COUNT; i++) {
         const char *name = settings_table[i].name;
         if (strncmp(name, "limits.", 7) != 0) continue;
-        uint64_t value = i == SETTING_limits_connections ? connections_allowed(shard) : setting_number(shard->settings, i);
+        uint64_t value = i == SETTING_limits_connections ? shard_connections_allowed(shard) : setting_number(shard->settings, i);
         text_print(page, "ringcast_limit{limit=\"%s\"} %llu\n", name + 7, (unsigned long long)value);
     }
 }
@@ -96,18 +90,10 @@ static void write_limits(struct text *page, const struct shard *shard)
 /* The names that every client library of Prometheus uses. */
 static void write_process(struct text *page, const struct shard *shard)
 {
-    struct rusage usage;
-    unsigned long pages = 0;
-    FILE *statm = fopen("/proc/self/statm", "re");
-    if (statm) {
-        if (fscanf(statm, "%*u %lu", &pages) != 1) pages = 0;
-        fclose(statm);
-    }
-    getrusage(RUSAGE_SELF, &usage);
-    double cpu_s = (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) + (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
-    text_print(page, "# HELP process_cpu_seconds_total Processor time used\n# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total %.2f\n", cpu_s);
+    text_print(page, "# HELP process_cpu_seconds_total Processor time used\n# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total %.2f\n", (double)process_cpu_us() / 1e6);
     text_print(page, "# HELP process_resident_memory_bytes Resident memory\n# TYPE process_resident_memory_bytes gauge\nprocess_resident_memory_bytes %llu\n",
-               (unsigned long long)pages * (unsigned long long)sysconf(_SC_PAGESIZE));
+               (unsigned long long)process_resident_bytes());
+    text_print(page, "# HELP process_start_time_seconds When it started, since the Unix epoch\n# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds %.3f\n", (double)shard->gateway->started_us / 1e6);
     text_print(page, "# HELP ringcast_build_info The version; always 1\n# TYPE ringcast_build_info gauge\nringcast_build_info{version=\"%s\"} 1\n", RINGCAST_VERSION);
     text_print(page, "# HELP ringcast_shards Shards of this gateway\n# TYPE ringcast_shards gauge\nringcast_shards %u\n", shard->gateway->shards_count);
     text_print(page, "# HELP ringcast_draining Whether it is shutting down\n# TYPE ringcast_draining gauge\nringcast_draining %d\n", shard->state != SHARD_OPEN);
@@ -136,7 +122,6 @@ static void set_memory(struct shard *shard)
                                                         + (uint64_t)engine->by_pair.buckets * sizeof *engine->by_pair.heads);
     counter_set(counters, COUNTER_MEMORY_TOPICS, (uint64_t)engine->home.topics.touched * engine->home.topics.item_bytes
                                                  + (uint64_t)engine->locals.topics.touched * engine->locals.topics.item_bytes);
-    counter_set(counters, COUNTER_MEMORY_LOGS, store->bytes_used);
     counter_set(counters, COUNTER_MEMORY_SEGMENTS_KEPT, kept);
 }
 
@@ -154,13 +139,18 @@ static void set_links(struct shard *shard)
     counter_set(&shard->counters, COUNTER_LINK_TELLS_WAITING, waiting);
 }
 
+void metrics_set_levels(struct shard *shard)
+{
+    set_memory(shard);
+    set_links(shard);
+    counter_set(&shard->counters, COUNTER_RECEIVE_BUFFERS_OUT, shard->recv_buffers.out);
+}
+
 void metrics_look(struct shard *shard)
 {
     enum { LOOK_MS = 250 };
     uint64_t now_ms = shard_now_ms(shard);
     if (now_ms - shard->metrics_ms < LOOK_MS) return;
     shard->metrics_ms = now_ms;
-    set_memory(shard);
-    set_links(shard);
-    counter_set(&shard->counters, COUNTER_RECEIVE_BUFFERS_OUT, shard->recv_buffers.out);
+    metrics_set_levels(shard);
 }

@@ -6,7 +6,9 @@
 
 /* The page: sums over all shards, read as they are while those run. */
 void metrics_write(const struct shard *shard, struct text *page);
-/* Once a turn: looks at the levels that are not counted as they change, a few times a second. */
+/* Sets the levels that are not counted as they change, as they are now. */
+void metrics_set_levels(struct shard *shard);
+/* Once a turn: the same, a few times a second. */
 void metrics_look(struct shard *shard);
 
 #endif

@@ -41,7 +41,7 @@ static bool read_line(struct span line, struct kept_update *update)
         else if (json_string_is(&key, "data")) update->data = value.text;
         else if (json_string_is(&key, "key")) update->key = value.kind == JSON_TRUE;
     }
-    return update->topic.bytes && !topic_name_fault(update->topic) && update->epoch.size == EPOCH_BYTES && update->seq > 0 && update->data.bytes;
+    return update->topic.bytes && !topic_name_fault(update->topic) && !topic_name_reserved(update->topic) && update->epoch.size == EPOCH_BYTES && update->seq > 0 && update->data.bytes;
 }
 
 static bool restore(struct gateway *gateway, const struct kept_update *update)

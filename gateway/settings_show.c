@@ -5,7 +5,7 @@
 void settings_write_help(struct text *text)
 {
     for (int i = 0; i < SETTINGS_COUNT; i++)
-        text_print(text, "  --%-22s %s (%s)\n", settings_table[i].name, settings_table[i].help, *settings_table[i].preset ? settings_table[i].preset : "none");
+        text_print(text, "  --%-31s %s (%s)\n", settings_table[i].name, settings_table[i].help, *settings_table[i].preset ? settings_table[i].preset : "none");
 }
 
 /* The bytes of its name before the last dot; 0: it stands in no section. */

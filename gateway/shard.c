@@ -102,6 +102,7 @@ int shard_init(struct shard *shard, uint32_t index, struct gateway *gateway, con
     if (!shard->fanout || sem_init(&shard->started, 0, 0)) goto undo_wake;
     shard->commands_in = spsc_producer(&shard->commands);
     shard->commands_out = spsc_consumer(&shard->commands);
+    system_begin(shard);
     return 0;
 undo_wake:     fanout_free(shard->fanout);
                wake_deinit(&shard->wake);
@@ -125,6 +126,7 @@ undo_listener_said:
 void shard_deinit(struct shard *shard)
 {
     sem_destroy(&shard->started);
+    system_end(shard);
     fanout_free(shard->fanout);
     wake_deinit(&shard->wake);
     spsc_deinit(&shard->commands);
@@ -306,8 +308,9 @@ static int64_t sleep_ms(struct shard *shard, bool busy)
     if (busy || shard->input.first != POOL_NONE || shard->starved.first != POOL_NONE || shard->shaking.first != POOL_NONE) return 0;
     uint64_t now_ms = shard_now_ms(shard);
     int64_t timer_ms = wheel_next_ms(&shard->wheel, now_ms);
-    uint64_t due_us = engine_due_us(&shard->engine), log_us = logger_due_us(&shard->logger);
+    uint64_t due_us = engine_due_us(&shard->engine), log_us = logger_due_us(&shard->logger), system_us = system_due_us(shard);
     if (log_us < due_us) due_us = log_us;
+    if (system_us < due_us) due_us = system_us;
     int64_t engine_ms = due_us == UINT64_MAX ? -1 : due_us > shard->clock.mono_us ? (int64_t)((due_us - shard->clock.mono_us) / 1000 + 1) : 0;
     if (shard->stalled.members > 0 && (engine_ms < 0 || engine_ms > STALLED_LOOK_MS)) engine_ms = STALLED_LOOK_MS;
     if (engine_ms >= 0 && (timer_ms < 0 || engine_ms < timer_ms)) timer_ms = engine_ms;
@@ -322,7 +325,7 @@ static int64_t sleep_ms(struct shard *shard, bool busy)
 
 static void wait_for_something(struct shard *shard, int64_t timeout_ms)
 {
-    if (timeout_ms != 0 && wake_sleep_begin(&shard->wake) && (!spsc_empty(&shard->commands_out) || engine_has_input(&shard->engine))) timeout_ms = 0;
+    if (timeout_ms != 0 && wake_sleep_begin(&shard->wake) && (!spsc_empty(&shard->commands_out) || engine_has_input(&shard->engine) || system_is_news(shard))) timeout_ms = 0;
     ring_wait(&shard->ring, timeout_ms);
     wake_sleep_end(&shard->wake);
 }
@@ -333,6 +336,7 @@ static bool turn(struct shard *shard, bool busy)
     wait_for_something(shard, sleep_ms(shard, busy));
     clock_tick(&shard->clock);
     counter_add(&shard->counters, COUNTER_TURNS, 1);
+    system_publish(shard);
     take_completions(shard);
     on_commands(shard);
     engine_receive(&shard->engine); /* first what other shards told before a client could know of it and ask here */
@@ -346,6 +350,7 @@ static bool turn(struct shard *shard, bool busy)
     bool sheds = memory_look(shard);
     busy = fanout_flush(shard) || sheds;
     engine_trim(&shard->engine);
+    system_tell(shard);
     metrics_look(shard);
     check_drain(shard);
     logger_tick(&shard->logger);

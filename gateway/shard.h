@@ -27,6 +27,7 @@
 #include "gateway/logger.h"
 #include "gateway/reports.h"
 #include "gateway/settings.h"
+#include "gateway/system.h"
 
 struct gateway;
 struct tls;
@@ -112,6 +113,7 @@ struct shard {
     uint32_t               goodbyes_due, goodbyes; /* of the drain: those who are told to come back, and how many were */
     uint64_t               answer_until_ms; /* while it ends: so long the replies of other shards are awaited */
     bool                   leaves; /* COMMAND_LEAVE came */
+    struct system          system;       /* its own figures, published */
     uint64_t               metrics_ms;   /* when metrics_look() looked last */
     pthread_t              thread;
     sem_t                  started;          /* what the main thread waits for */
@@ -130,6 +132,8 @@ struct gateway {
     struct inherited inherited; /* listening sockets that were taken over */
     struct wake      main_wake; /* the main thread's, for reports */
     struct counters  counters;  /* the main thread's */
+    uint64_t         started_us; /* by the wall clock */
+    struct counter_shared system_followed; /* interests of shards in $sys topics, as far as their homes have told */
 };
 
 /* By the main thread. 0 or -1 with a plain sentence in `why`. The listener is bound when it returns.

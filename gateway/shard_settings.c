@@ -25,6 +25,12 @@ uint32_t shard_connections_max(const struct settings *settings, uint32_t files_m
     return settings->limits_connections < most ? (uint32_t)settings->limits_connections : most;
 }
 
+uint64_t shard_connections_allowed(const struct shard *shard)
+{
+    uint64_t most = (uint64_t)shard->connections_max * shard->gateway->shards_count;
+    return most < shard->settings->limits_connections ? most : shard->settings->limits_connections;
+}
+
 uint32_t shard_files_now(const struct shard *shard)
 {
     uint32_t most = shard->connections_max + CONNECTIONS_SPARE;

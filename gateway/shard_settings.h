@@ -12,6 +12,8 @@ uint32_t shard_files_max(const struct settings *settings);
 uint32_t shard_connections_max(const struct settings *settings, uint32_t files_max);
 /* Those and the ones that are told of the limit: beyond it connections wait in the listener's backlog. */
 uint32_t shard_files_now(const struct shard *shard);
+/* limits.connections of the whole gateway, or what the limit of open files leaves of it: all shards have the same. */
+uint64_t shard_connections_allowed(const struct shard *shard);
 bool     shard_is_full(const struct shard *shard);
 /* A shard's part of a limit that is for the whole gateway. */
 uint64_t shard_part_of(const struct settings *settings, uint64_t limit);

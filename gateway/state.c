@@ -24,7 +24,7 @@ static void write_connections(struct shard *shard, struct text *text)
 static void write_engine(const struct shard *shard, struct text *text)
 {
     const struct engine *engine = &shard->engine;
-    text_print(text, "  topics: home %u, with an update %u, followed or lingering here %u; subscriptions %u, patterns %u\n", engine->home.topics.used, engine->home.names.count,
+    text_print(text, "  topics: home %u, with an update %u, followed or lingering here %u; subscriptions %u, patterns %u\n", engine->home.topics_count, engine->home.names.count - engine->home.system_count,
                engine->locals.topics.used, engine->locals.subscriptions.used, engine->patterns.pool.used);
     text_print(text, "  logs: %llu of %llu bytes allocated, of those %llu trimmed and still on loan; segments borrowed %llu\n", (unsigned long long)engine->home.store.bytes_used,
                (unsigned long long)engine->home.store.bytes_max, (unsigned long long)engine->home.on_loan_bytes, (unsigned long long)counter_read(&shard->counters, COUNTER_LOANS));
@@ -62,7 +62,7 @@ static void write_links(const struct shard *shard, struct text *text)
 void state_write(struct shard *shard, struct text *text)
 {
     static const char *const states[] = { "open", "draining", "drained", "ending", "answered", "ended" };
-    uint64_t up_us = shard->clock.mono_us - shard->started_us, idle_us = counter_read(&shard->counters, COUNTER_IDLE_US);
+    uint64_t up_us = shard->clock.mono_us - shard->started_us, idle_us = counter_idle_us(&shard->counters, shard->clock.mono_us);
     text_print(text, "shard %u: %s, settings version %llu, up %llu s, busy %.1f %%, log lines lost %llu\n", shard->index, states[shard->state], (unsigned long long)shard->settings->version,
                (unsigned long long)(up_us / 1000000), up_us > idle_us ? 100.0 * (double)(up_us - idle_us) / (double)up_us : 0.0, (unsigned long long)shard->logger.lost_ever);
     write_connections(shard, text);

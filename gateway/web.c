@@ -20,6 +20,11 @@ EMBED(web_board_table_js, "gateway/web/board_table.js");
 EMBED(web_board_history_js, "gateway/web/board_history.js");
 EMBED(web_board_topic_js, "gateway/web/board_topic.js");
 EMBED(web_board_values_js, "gateway/web/board_values.js");
+EMBED(web_dash_html, "gateway/web/dash.html");
+EMBED(web_dash_css, "gateway/web/dash.css");
+EMBED(web_dash_js, "gateway/web/dash.js");
+EMBED(web_dash_findings_js, "gateway/web/dash_findings.js");
+EMBED(web_dash_parts_js, "gateway/web/dash_parts.js");
 EMBED(web_ringcast_js, "gateway/web/ringcast.js");
 
 #define SCRIPT "text/javascript; charset=utf-8"
@@ -37,6 +42,11 @@ static struct {
     { "/board_history.js", SCRIPT, FILE_OF(web_board_history_js), { 0 } },
     { "/board_topic.js", SCRIPT, FILE_OF(web_board_topic_js), { 0 } },
     { "/board_values.js", SCRIPT, FILE_OF(web_board_values_js), { 0 } },
+    { "/dash", "text/html; charset=utf-8", FILE_OF(web_dash_html), { 0 } },
+    { "/dash.css", "text/css; charset=utf-8", FILE_OF(web_dash_css), { 0 } },
+    { "/dash.js", SCRIPT, FILE_OF(web_dash_js), { 0 } },
+    { "/dash_findings.js", SCRIPT, FILE_OF(web_dash_findings_js), { 0 } },
+    { "/dash_parts.js", SCRIPT, FILE_OF(web_dash_parts_js), { 0 } },
     { "/ringcast.js", SCRIPT, FILE_OF(web_ringcast_js), { 0 } },
 };
 enum { PAGES_COUNT = sizeof pages / sizeof *pages };
@@ -59,12 +69,14 @@ void web_init(void)
         snprintf(etag, sizeof etag, "\"%016llx\"", (unsigned long long)hash_of(page->body));
         memcpy(page->etag, etag, sizeof etag);
         /* Nothing but what this gateway serves is run or loaded, and no string becomes a script or markup. */
-        int size = snprintf(page->headers, sizeof page->headers,
-                            "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
+        static const char challenge[] = "WWW-Authenticate: Bearer\r\n";
+        int size = snprintf(page->headers_refused, sizeof page->headers_refused,
+                            "%sContent-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
                             "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'\r\n"
                             "X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\nCache-Control: no-cache\r\nETag: %s\r\n",
-                            etag);
-        CHECK(size > 0 && (size_t)size < sizeof page->headers);
+                            challenge, etag);
+        CHECK(size > 0 && (size_t)size < sizeof page->headers_refused);
+        page->headers = page->headers_refused + sizeof challenge - 1;
     }
 }
 

@@ -1,4 +1,4 @@
-/* The pages that are part of the binary: the live board's and the browser client (gateway/web). */
+/* The pages that are part of the binary: the live board's, the dashboard's and the browser client (gateway/web). */
 #ifndef GATEWAY_WEB_H
 #define GATEWAY_WEB_H
 
@@ -8,7 +8,8 @@ struct web_page {
     const char *type;
     struct span body; /* lives as long as the program, as all of this */
     char        etag[24];
-    char        headers[640]; /* each ended by CRLF */
+    char        headers_refused[680]; /* those that go with 401; each ended by CRLF */
+    const char *headers; /* those that go with all else: a part of them */
 };
 
 /* Once, by the main thread, before there are shards: from then on the pages are only read. */

@@ -30,7 +30,6 @@ enum counter_kind { COUNTS, COUNTS_EACH, TIME_EACH, LEVEL, LEVEL_EACH, BUCKET, S
     X(STREAMS_OPEN, "streams", "", LEVEL, "Server-Sent Event streams open now") \
     X(SUBSCRIPTIONS, "subscriptions", "", LEVEL_EACH, "Subscriptions now") \
     X(TOPICS, "topics", "", LEVEL, "Topics known now") \
-    X(LOG_BYTES, "log_bytes", "", LEVEL_EACH, "Bytes allocated for the logs of all topics") \
     X(INTERESTS, "interests", "", LEVEL, "Topics of other shards that this shard knows now, followed or lingering") \
     X(LOANS, "loans", "", LEVEL, "Segments that this shard has on loan from others now") \
     X(ACCEPTED, "connections_accepted_total", "", COUNTS, "Connections accepted") \
@@ -195,6 +194,44 @@ static inline void counter_observe(struct counters *counters, enum counter first
     uint32_t bucket = units > 0 ? 64 - (uint32_t)__builtin_clzll(units) : 0;
     counter_add(counters, bucket < (uint32_t)(last - first) ? first + bucket : last, 1);
     counter_add(counters, last + 1, value); /* the sum */
+}
+
+/* The cell of idle time, COUNTER_IDLE_US, also tells of a sleep that is not over: while its shard is asleep it holds, marked, the moment from
+ * which on all time would be its idle time. One cell, so that whoever reads it never sees a sleep twice or not at all.
+ *   now_us   the monotonic clock; begin and end by the owner's thread, read by any */
+#define COUNTER_ASLEEP (UINT64_C(1) << 63)
+
+static inline void counter_idle_begin(struct counters *counters, uint64_t now_us)
+{
+    counter_set(counters, COUNTER_IDLE_US, COUNTER_ASLEEP | (now_us - counter_read(counters, COUNTER_IDLE_US)));
+}
+
+static inline uint64_t counter_idle_us(const struct counters *counters, uint64_t now_us)
+{
+    uint64_t cell = counter_read(counters, COUNTER_IDLE_US), since_us = cell & ~COUNTER_ASLEEP;
+    if (cell == since_us) return cell;
+    return now_us > since_us ? now_us - since_us : 0; /* the reader's clock was read before the cell */
+}
+
+static inline void counter_idle_end(struct counters *counters, uint64_t now_us)
+{
+    counter_set(counters, COUNTER_IDLE_US, counter_idle_us(counters, now_us));
+}
+
+/* A count that several threads change, seldom, and all read: where one that nobody writes for long costs a reader nothing. */
+struct counter_shared {
+    _Alignas(64) _Atomic uint32_t count;
+};
+
+/* Adds, or takes away what is negative as uint32_t; returns what it was before. A full fence. */
+static inline uint32_t counter_shared_add(struct counter_shared *shared, uint32_t count)
+{
+    return atomic_fetch_add(&shared->count, count);
+}
+
+static inline uint32_t counter_shared_read(const struct counter_shared *shared)
+{
+    return atomic_load_explicit(&shared->count, memory_order_relaxed);
 }
 
 struct counter_text {

@@ -238,11 +238,11 @@ void ring_wait(struct ring *ring, int64_t timeout_ms)
     }
     struct __kernel_timespec timeout = { .tv_sec = timeout_ms / 1000, .tv_nsec = timeout_ms % 1000 * 1000000 };
     struct io_uring_cqe *cqe;
-    uint64_t before_us = clock_mono_us();
     ring_faults_strike(ring);
+    counter_idle_begin(ring->counters, clock_mono_us());
     int taken = io_uring_submit_and_wait_timeout(&ring->uring, &cqe, 1, timeout_ms < 0 ? NULL : &timeout, NULL);
     counter_add(ring->counters, COUNTER_ENTERS, 1);
-    counter_add(ring->counters, COUNTER_IDLE_US, clock_mono_us() - before_us);
+    counter_idle_end(ring->counters, clock_mono_us());
     CHECK(taken >= 0 || taken == -EINTR || taken == -EAGAIN || taken == -EBUSY || taken == -ETIME);
     if (io_uring_sq_ready(&ring->uring) > 0) ring_submit(ring);
 }

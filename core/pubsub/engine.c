@@ -14,12 +14,13 @@ int engine_init(struct engine *engine, const struct engine_settings *settings, s
     engine->hooks = (struct engine_hooks){ 0 };
     engine->full = false;
     engine->receive_first = 0;
+    engine->top_us = 0;
     for (uint32_t shard = 0; shard < settings->shards_count; shard++)
         engine->links[shard] = (struct link){ .engine = engine, .shard = shard, .self = shard == settings->shard };
     int error = home_init(&engine->home, &settings->home, engine->links, settings->shard, settings->shards_count, clock, counters);
     if (error) return error;
     uint32_t locals_max = settings->locals_max ? settings->locals_max : settings->home.topics_max;
-    error = locals_init(&engine->locals, locals_max * FORMATS_COUNT, settings->subscriptions_max, subscribers, ready, counters);
+    error = locals_init(&engine->locals, (locals_max + SYSTEM_TOPICS_MAX) * FORMATS_COUNT, settings->subscriptions_max, subscribers, ready, counters);
     if (error) goto undo_home;
     error = pairs_init(&engine->by_pair, &engine->locals.subscriptions, settings->subscriptions_max);
     if (error) goto undo_locals;
@@ -228,8 +229,16 @@ void engine_tell(struct engine *engine)
     }
 }
 
+static void allow_looks(struct engine *engine)
+{
+    if (engine->clock->mono_us - engine->top_us < TOP_EACH_US) return;
+    engine->top_us = engine->clock->mono_us;
+    engine->home.top_looks = engine->locals.top_looks = TOP_LOOKS;
+}
+
 void engine_tick(struct engine *engine)
 {
+    allow_looks(engine);
     following_tick(engine);
     patterns_tick(engine);
     pace_tick(engine);
@@ -270,6 +279,7 @@ void engine_sent(struct engine *engine, uint32_t index, struct mark mark)
     struct subscription *subscription = subscription_at(&engine->locals.subscriptions, index);
     uint64_t frames = mark.seq - subscription->next_seq;
     counter_add(engine->counters, COUNTER_FRAMES_SENT, frames);
+    local_topic_at(&engine->locals, subscription->local)->sent += frames;
     subscription->next_seq = mark.seq;
     subscription->fresh = false;
     subscription->jumped = 0;

@@ -57,6 +57,7 @@ struct engine {
     struct awaiting        awaiting; /* tickets of those who prepare */
     struct engine_hooks    hooks;
     bool                   full;     /* a link said LINK_FULL since hooks.room was last called */
+    uint64_t               top_us;   /* when looks for the topics that have most were allowed last */
     uint32_t               receive_first; /* the peer that is received from first: it goes around */
     const struct clock    *clock;
     struct counters       *counters;

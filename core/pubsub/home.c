@@ -28,7 +28,7 @@ int home_init(struct home *home, const struct home_settings *settings, struct li
     for (uint32_t i = 0; i < shards_count; i++) home->to_tell[i] = (struct topic_list){ POOL_NONE, POOL_NONE };
     random_fill(&home->epoch_state, sizeof home->epoch_state);
     segment_store_init(&home->store, settings->log_bytes_max);
-    int error = pool_init(&home->topics, sizeof(struct topic), settings->topics_max * FORMATS_COUNT);
+    int error = pool_init(&home->topics, sizeof(struct topic), (settings->topics_max + SYSTEM_TOPICS_MAX) * FORMATS_COUNT);
     if (error) return error;
     error = table_init(&home->by_name);
     if (error) goto undo_topics;
@@ -92,9 +92,45 @@ static void name_epoch(struct home *home, char epoch[EPOCH_BYTES])
     for (int i = 0; i < EPOCH_BYTES; i++, random /= 62) epoch[i] = digits[random % 62];
 }
 
+static bool is_system(const struct topic *topic)
+{
+    return topic_name_reserved(topic_name(topic));
+}
+
+/* Some two minutes of figures. */
+static const struct window *window_of(const struct home *home, const struct topic *topic)
+{
+    static const struct window system = { .updates_max = 120, .bytes_max = 256 * 1024, .age_max_us = UINT64_C(300000000) };
+    return is_system(topic) ? &system : &home->settings.window;
+}
+
+/* Nobody else publishes to such names; whoever follows one that is none is counted as ever. */
+static bool is_own(const struct topic *topic)
+{
+    return is_system(topic) && log_newest_seq(&topic->log) > 0;
+}
+
+static bool has_room(const struct home *home, struct span name)
+{
+    return home->topics_count < home->settings.topics_max + (topic_name_reserved(name) ? SYSTEM_TOPICS_MAX : 0);
+}
+
+static void count_topic(struct home *home, bool more)
+{
+    home->topics_count += more ? 1 : -1u;
+    counter_add(home->counters, COUNTER_TOPICS, more ? 1 : UINT64_MAX);
+}
+
+/* It was counted as any until its first update. */
+static void count_own(struct home *home, bool more)
+{
+    home->system_count += more ? 1 : -1u;
+    if (more) count_topic(home, false);
+}
+
 static uint32_t make(struct home *home, struct span name, uint64_t hash)
 {
-    uint32_t index = home->topics_count < home->settings.topics_max ? pool_take(&home->topics) : POOL_NONE;
+    uint32_t index = has_room(home, name) ? pool_take(&home->topics) : POOL_NONE;
     if (index == POOL_NONE) return POOL_NONE;
     struct topic *topic = topic_at(home, index);
     *topic = (struct topic){
@@ -109,8 +145,7 @@ static uint32_t make(struct home *home, struct span name, uint64_t hash)
     }
     memcpy(topic->name, name.bytes, name.size);
     name_epoch(home, topic->epoch);
-    home->topics_count++;
-    counter_add(home->counters, COUNTER_TOPICS, 1);
+    count_topic(home, true);
     return index;
 }
 
@@ -200,7 +235,7 @@ static uint32_t make_format(struct home *home, struct topic *main, uint64_t hash
     };
     memcpy(topic->epoch, main->epoch, EPOCH_BYTES);
     log_init(&topic->log, format, 0);
-    const struct window *window = &home->settings.window;
+    const struct window *window = window_of(home, main);
     bool filled = topic_fill(topic, &home->store, window, home->settings.compressor);
     if (!filled) {
         reclaim(home, main->log.window_bytes);
@@ -248,7 +283,7 @@ void home_publish(struct home *home, const struct publish_ask *ask, struct publi
     }
     struct topic *topic = topic_at(home, index);
     mark_to_trim(home, topic, index); /* first: what is to be trimmed is not forgotten while room is made for it */
-    const struct window *window = &home->settings.window;
+    const struct window *window = window_of(home, topic);
     bool first = log_newest_seq(&topic->log) == 0;
     if (first && names_add(&home->names, topic_name(topic))) {
         reply->verdict = PUBLISH_BUSY;
@@ -272,7 +307,8 @@ void home_publish(struct home *home, const struct publish_ask *ask, struct publi
         interests_mark_all(home, one, pool_index(&home->topics, one));
         home_grown(home, one);
     }
-    counter_add(home->counters, COUNTER_UPDATES_IN, 1);
+    if (!is_system(topic)) counter_add(home->counters, COUNTER_UPDATES_IN, 1);
+    else if (first) count_own(home, true);
 
     reply->verdict = PUBLISH_DONE;
     reply->seq = log_newest_seq(&topic->log);
@@ -287,6 +323,7 @@ bool home_delete(struct home *home, struct span name, uint64_t hash)
     if (log_newest_seq(&topic->log) == 0) return false;
     names_remove(&home->names, topic_name(topic));
     name_epoch(home, topic->epoch);
+    topic->looked_seq = 0;
     for (struct topic *one = topic; one; one = one->next_format) {
         home->on_loan_bytes += segments_bytes(&one->log, one->log.ends.tail.at.segment, log_next_number(&one->log));
         log_forget(&one->log);
@@ -321,18 +358,16 @@ static void unlink_format(struct topic *topic)
 
 static void forget(struct home *home, struct topic *topic, uint32_t index)
 {
-    bool is_main = topic->main == topic;
+    bool is_main = topic->main == topic, own = is_own(topic);
     table_remove(&home->by_name, topic->hash, index);
     unlink_long(home, topic);
     if (!is_main) unlink_format(topic);
     else if (log_newest_seq(&topic->log) > 0) names_remove(&home->names, topic_name(topic));
     log_deinit(&topic->log, &home->store);
     free(topic->interests);
-    if (is_main) {
-        free(topic->name);
-        home->topics_count--;
-        counter_sub(home->counters, COUNTER_TOPICS, 1);
-    }
+    if (is_main && own) count_own(home, false);
+    else if (is_main) count_topic(home, false);
+    if (is_main) free(topic->name);
     pool_give(&home->topics, index);
 }
 
@@ -359,10 +394,20 @@ static void sweep(struct home *home)
             forgotten++;
             continue;
         }
-        if (topic) trim(home, topic, index, &home->settings.window);
+        if (topic) trim(home, topic, index, window_of(home, topic));
         home->sweep_at++;
         looked++;
     }
+}
+
+/* What it has had since it was looked at last. */
+static void look_for_top(struct home *home, struct topic *topic)
+{
+    uint64_t seq = log_newest_seq(&topic->log);
+    if (topic->main != topic || seq <= topic->looked_seq || is_system(topic)) return;
+    home->top_looks--;
+    top_add(&home->top, topic_name(topic), topic->hash, seq - topic->looked_seq);
+    topic->looked_seq = seq;
 }
 
 void home_trim(struct home *home)
@@ -372,8 +417,9 @@ void home_trim(struct home *home)
         struct topic *topic = topic_at(home, index);
         home->to_trim.first = topic->trim_next;
         topic->to_trim = false;
-        trim(home, topic, index, &home->settings.window);
+        if (home->top_looks > 0) look_for_top(home, topic);
+        trim(home, topic, index, window_of(home, topic));
     }
     sweep(home);
-    counter_set(home->counters, COUNTER_LOG_BYTES, home->store.bytes_used);
+    counter_set(home->counters, COUNTER_MEMORY_LOGS, home->store.bytes_used);
 }

@@ -12,8 +12,13 @@
 #include "core/pubsub/link.h"
 #include "core/pubsub/names.h"
 #include "core/pubsub/pattern_index.h"
+#include "core/pubsub/top.h"
 
 #define SHARDS_MAX 64
+
+/* Topics of the gateway's own, whose names begin with `$`: so many at most, beside limits.topics. They are no updates that anyone has
+ * published, and counted as none; their windows are small, whatever the settings. */
+#define SYSTEM_TOPICS_MAX (SHARDS_MAX + 1)
 
 struct home_settings {
     uint32_t      topics_max;
@@ -35,7 +40,9 @@ struct topic_list {
 struct home {
     struct home_settings settings;
     struct pool          topics; /* of struct topic, in all formats */
-    uint32_t             topics_count; /* of those in JSON */
+    uint32_t             topics_count; /* of those in JSON, but for the gateway's own */
+    uint32_t             system_count; /* the gateway's own, that have an update */
+    uint32_t             system_followed; /* interests of shards in the gateway's own */
     struct table         by_name; /* and format */
     struct names         names;  /* of those that have an update */
     struct pattern_index patterns; /* what shards follow; values: indices into pattern_shards */
@@ -52,6 +59,8 @@ struct home {
     struct topic_list    longs;   /* topics with more than one segment in their window, the longest so first: where memory can be had */
     uint64_t             sweep_us;   /* when quiet topics were last looked at for age */
     uint32_t             sweep_at;   /* and which place in by_name comes next */
+    struct top           top;        /* topics by updates */
+    uint32_t             top_looks;  /* how many more of them may be looked at for that now */
     uint64_t             epoch_state; /* of the generator that names epochs */
 };
 

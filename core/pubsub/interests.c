@@ -76,6 +76,7 @@ bool home_interest(struct home *home, uint32_t shard, const struct interest_ask 
     CHECK(!(topic->interested & bit_of(shard))); /* the end of the last one came before, in order */
     struct interest *interest = &topic->interests[shard];
     topic->interested |= bit_of(shard);
+    home->system_followed += topic_name_reserved(topic_name(topic));
     interest->local = ask->local;
     interest->generation = ask->generation;
     interest->held_from = interest->told_segment = first_to_tell(&topic->log);
@@ -104,6 +105,7 @@ void home_interest_end(struct home *home, uint32_t shard, uint32_t index, uint32
 {
     struct topic *topic = topic_of_interest(home, shard, index, generation);
     topic->interested &= ~bit_of(shard);
+    home->system_followed -= topic_name_reserved(topic_name(topic));
     topic->quiet_us = topic->main->quiet_us = home->clock->mono_us; /* whatever the format, the topic was followed until now */
     interests_release(home, topic);
     home_forget_if_unborn(home, index);

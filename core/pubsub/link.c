@@ -93,6 +93,7 @@ enum link_result link_query(struct link *link, const struct query_ask *query, ui
     };
     if (query->kind != QUERY_NAMES) return send(link, &ask, query->topic, SPAN_NONE);
     ask.has_after = query->after.bytes != NULL;
+    ask.own = query->own;
     return send(link, &ask, query->prefix, query->after);
 }
 

@@ -79,6 +79,7 @@ struct query_ask {
     uint64_t        hash;
     uint64_t        after_seq;
     struct span     prefix, after;
+    bool            own;  /* NAMES: the gateway's own too, which begin with `$` */
     uint32_t        limit;
     size_t          bytes_max; /* of the answer; a HISTORY ends earlier, but not before its first update */
 };

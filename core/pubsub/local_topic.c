@@ -148,6 +148,14 @@ static void wake(struct locals *locals, struct local_topic *local)
     }
 }
 
+static void look_for_top(struct locals *locals, struct local_topic *local)
+{
+    if (local->sent == 0 || topic_name_reserved(local_topic_name(local))) return;
+    locals->top_looks--;
+    top_add(&locals->top, local_topic_name(local), (uint32_t)local->hash, local->sent);
+    local->sent = 0;
+}
+
 static void take_segments(struct locals *locals, struct local_topic *local, const struct notice *notice)
 {
     if (notice->segments_count == 0) return;
@@ -204,5 +212,6 @@ void locals_told(struct locals *locals, const struct notice *notice)
     CHECK(chain_holds(&local->chain, local->ends.tail.at.segment) && chain_holds(&local->chain, local->ends.head.segment));
     drop_segments(locals, local, local->ends.tail.at.segment - local->chain.number);
     local->memo_bytes = 0;
+    if (news && locals->top_looks > 0) look_for_top(locals, local);
     if (news) wake(locals, local);
 }

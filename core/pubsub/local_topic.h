@@ -13,6 +13,7 @@
 #include "core/pubsub/link.h"
 #include "core/pubsub/names.h"
 #include "core/pubsub/subscription.h"
+#include "core/pubsub/top.h"
 
 /* How its home sees our interest. */
 enum local_state {
@@ -37,6 +38,7 @@ struct local_topic {
     uint64_t                 memo_seq;
     struct mark              memo_to;
     uint64_t                 memo_bytes, memo_us;
+    uint64_t                 sent; /* updates to subscribers, since locals->top looked at it last */
 
     /* Its link to the home. */
     uint32_t            topic;     /* the home's, by index: once live */
@@ -64,6 +66,8 @@ struct locals {
     struct pool       *subscribers; /* the caller's; each item begins with a struct subscriber */
     struct bitset     *ready;       /* the caller's: subscribers with something to send that are not blocked, by index */
     struct counters   *counters;
+    struct top         top;       /* topics by updates sent from here */
+    uint32_t           top_looks; /* how many more of them may be looked at for that now */
 };
 
 /* 0 or -errno. Borrows subscribers, ready and counters. */

@@ -113,7 +113,7 @@ static void serve_query(struct link *link, const struct ask *ask, struct span na
 {
     struct query_ask query = {
         .kind = (enum query_kind)ask->query_kind, .shard = link->engine->settings.shard, .topic = name, .hash = ask->hash,
-        .after_seq = ask->after_seq, .prefix = name, .after = ask->has_after ? rest : SPAN_NONE, .limit = ask->limit, .bytes_max = ask->bytes_max,
+        .after_seq = ask->after_seq, .prefix = name, .after = ask->has_after ? rest : SPAN_NONE, .limit = ask->limit, .bytes_max = ask->bytes_max, .own = ask->own,
     };
     struct query_reply reply;
     struct text answer = { 0 };

@@ -19,7 +19,7 @@ void home_visit_kept(const struct home *home, void (*visit)(void *context, const
     for (uint32_t at = 0; at <= home->by_name.mask; at++) {
         if (home->by_name.slots[at].index == TABLE_NONE) continue;
         const struct topic *topic = pool_at(&home->topics, home->by_name.slots[at].index);
-        if (topic->main == topic) visit_topic(topic, visit, context);
+        if (topic->main == topic && !topic_name_reserved(topic_name(topic))) visit_topic(topic, visit, context);
     }
 }
 
@@ -36,14 +36,14 @@ bool home_restore(struct home *home, const struct kept_update *update, uint64_t 
     }
     if (first) {
         memcpy(topic->epoch, update->epoch.bytes, EPOCH_BYTES);
-        topic->log.before_seq = update->seq - 1;
+        topic->log.before_seq = topic->looked_seq = update->seq - 1; /* those before are of another time */
     }
     if (topic_append(topic, &home->store, &home->settings.window, home->settings.compressor, update->data, false, update->key, update->ts_us)) {
         home_grown(home, topic);
         return true;
     }
     if (first) {
-        topic->log.before_seq = 0;
+        topic->log.before_seq = topic->looked_seq = 0;
         names_remove(&home->names, topic_name(topic));
         home_forget_if_unborn(home, index);
     }

@@ -32,6 +32,7 @@ struct topic {
     struct topic    *next_format; /* beside the same main one; NULL: the last */
     struct log       log;
     uint64_t         ts_us;    /* of the newest update; the main one's */
+    uint64_t         looked_seq; /* the main one's: the newest when home->top last looked at it */
     uint64_t         quiet_us; /* by the monotonic clock: when it was last published to, or the last who followed it went */
     struct interest *interests; /* one for each shard; NULL until there is something to tell the first */
     uint64_t         interested; /* a bit for each shard that is */

@@ -49,6 +49,7 @@ struct ask {
     bool     quiet, line_break, key, has_after;
     uint8_t  query_kind;
     uint8_t  format;     /* enum wire_format; INTEREST */
+    bool     own;        /* QUERY */
     uint32_t ticket;
     uint64_t hash;
     uint32_t name_bytes, data_bytes; /* one run of the byte ring: name, then data */

@@ -57,3 +57,12 @@ export const clockText = ts => clockFormat.format(ts / 1000);
 
 /** As one word of a shell's. */
 export const quoted = text => "'" + text.replace(/'/g, "'\\''") + "'";
+
+const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+export function bytesText(bytes) {
+  let unit = 0;
+  while (bytes >= 1024 && unit < units.length - 1) { bytes /= 1024; unit++; }
+  return (unit === 0 || bytes >= 100 ? Math.round(bytes) : bytes.toFixed(1)) + " " + units[unit];
+}
+export const percentText = share => { const value = share * 100; return (value >= 10 || value === 0 ? Math.round(value) : value < 0.1 ? "< 0.1" : value.toFixed(1)) + " %"; };
+export const microText = us => us < 1000 ? Math.round(us) + " µs" : us < 10e3 ? (us / 1e3).toFixed(1) + " ms" : us < 10e6 ? Math.round(us / 1e3).toLocaleString("en-US") + " ms" : Math.round(us / 1e6) + " s";
