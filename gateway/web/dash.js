@@ -170,6 +170,7 @@ function showDetails() {
   const { now, limits, memory_bytes: memory } = gateway, http = now.connections - now.websockets - now.streams;
   showList("conns", [
     { name: "WebSockets", text: count(now.websockets) }, { name: "Event streams (SSE)", text: count(now.streams) }, { name: "HTTP and handshakes", text: count(Math.max(0, http)) },
+    ...(now.tls_connections ? [{ name: "Over TLS", text: count(now.tls_connections) }] : []), ...(now.websockets_deflate ? [{ name: "Compressed", small: "permessage-deflate", text: count(now.websockets_deflate) }] : []),
     { name: "With a full socket", small: "they take less than is sent: slow clients", text: count(now.connections_blocked), fresh: now.connections_blocked > 0 },
     { name: "Accepted a second", text: rateText(rate(gateway, "connections_accepted")) }, { name: "Refused a second", text: rateText(rate(gateway, "connections_refused")), fresh: rate(gateway, "connections_refused") > 0 },
     { name: "Ended by the peer a second", text: rateText(rate(gateway, "closed_by_peer")) }, { name: "Ended by the gateway a second", text: rateText(rate(gateway, "closed_by_gateway")) },

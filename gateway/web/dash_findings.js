@@ -36,6 +36,8 @@ const RATES = [
   ["formats_refused", "warn", n => `${n} readers a second wait for a log in their format`, "No memory within `limits.log-bytes` for another format than JSON: raise it."],
   ["births_not_covered", "warn", n => `${n} births a second are not covered by a pattern`, "A client's pattern covers more topics than `limits.subscriptions` allows one connection."],
   ["log_lines_lost", "warn", n => `${n} lines of the log are lost each second`, "Whoever reads standard error is too slow, or gone. Serving does not wait for it."],
+  ["deflate_skipped", "note", n => `${n} updates a second go out uncompressed`, "Compressing has used up its part of the processor, `compression.cpu`: clients get them all the same, only larger."],
+  ["tls_handshakes_postponed", "note", n => `TLS handshakes wait ${n} times a second`, "So that a flood of them delays nobody's updates: `limits.handshakes-per-turn`. After a restart that is what it is for."],
   ["closed_silent", "note", n => `${n} clients a second are closed because they gave no sign of life`, "Half-open connections, as of phones that left: `heartbeat-ms` says how soon."],
   ["requests_stalled", "note", n => `${n} connections a second wait for another shard`, "Publishers are slowed to what the topic's shard can take. Nothing is lost; if it lasts, look which shard is busy."],
 ];
