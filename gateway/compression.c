@@ -7,6 +7,8 @@
 #include "gateway/limits.h"
 #include "gateway/ws_reader.h"
 
+enum { BURST_US = 100000 }; /* the time whose share may be spent at once */
+
 static struct span counted(struct shard *shard, size_t bytes, struct span payload)
 {
     if (!payload.bytes) return SPAN_NONE;
@@ -15,20 +17,25 @@ static struct span counted(struct shard *shard, size_t bytes, struct span payloa
     return payload;
 }
 
-/* Time comes evenly and is spent in bursts, at most a tenth of a second's worth of them. */
+/* Time comes evenly, and is spent in bursts. */
 static bool has_time(struct shard *shard)
 {
-    enum { BURST_US = 100000, ALL = 100 };
     struct compression *compression = &shard->compression;
     uint64_t percent = shard->settings->compression_cpu, passed_us = shard->clock.mono_us - compression->time_at_us;
-    if (percent == ALL) return true;
+    if (percent == 100) return true;
     int64_t most = (int64_t)(BURST_US * percent);
     compression->time_at_us = shard->clock.mono_us;
     compression->time_left += passed_us < BURST_US ? (int64_t)(passed_us * percent) : most;
     if (compression->time_left > most) compression->time_left = most;
     if (compression->time_left > 0) return true;
-    counter_add(&shard->counters, COUNTER_DEFLATE_SKIPPED, 1);
+    counter_add(&shard->counters, COUNTER_DEFLATE_QUICK, 1);
     return false;
+}
+
+/* Ranges may be many and long, one for each reader that lags: in haste they may overspend as much again. */
+static bool has_time_for_haste(const struct shard *shard)
+{
+    return shard->compression.time_left > -(int64_t)(BURST_US * shard->settings->compression_cpu);
 }
 
 static void spend_time(struct shard *shard, uint64_t since_us)
@@ -41,21 +48,28 @@ static void spend_time(struct shard *shard, uint64_t since_us)
 static struct span compress_update(void *context, struct span message)
 {
     struct shard *shard = context;
-    if (message.size < shard->settings->compression_threshold || !has_time(shard)) return SPAN_NONE;
+    if (message.size < shard->settings->compression_threshold) return SPAN_NONE;
+    if (!has_time(shard)) return counted(shard, message.size, deflate_quickly(shard->compression.deflater, message));
     uint64_t since_us = clock_mono_us();
     struct span payload = deflate_message(shard->compression.deflater, message);
     spend_time(shard, since_us);
     return counted(shard, message.size, payload);
 }
 
+static struct span deflate_pieces(struct deflater *deflater, const struct piece *pieces, uint32_t count, size_t bytes)
+{
+    deflate_begin(deflater, bytes + bytes / 8 + 64); /* a short one may grow; what counts is the message */
+    for (uint32_t i = 0; i < count; i++) deflate_add(deflater, span_of(pieces[i].bytes, pieces[i].size));
+    return deflate_end(deflater);
+}
+
 struct span compression_of_pieces(struct shard *shard, const struct piece *pieces, uint32_t count, size_t bytes)
 {
     struct deflater *deflater = shard->compression.deflater;
-    if (!has_time(shard)) return SPAN_NONE;
+    bool well = has_time(shard), in_haste = !well && count == 1 && has_time_for_haste(shard);
+    if (!well && !in_haste) return SPAN_NONE;
     uint64_t since_us = clock_mono_us();
-    deflate_begin(deflater, bytes + bytes / 8 + 64); /* a short one may grow; what counts is the message */
-    for (uint32_t i = 0; i < count; i++) deflate_add(deflater, span_of(pieces[i].bytes, pieces[i].size));
-    struct span payload = deflate_end(deflater);
+    struct span payload = in_haste ? deflate_quickly(deflater, span_of(pieces->bytes, pieces->size)) : deflate_pieces(deflater, pieces, count, bytes);
     spend_time(shard, since_us);
     return counted(shard, bytes, payload);
 }

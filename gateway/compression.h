@@ -2,7 +2,7 @@
  *
  * What goes out is compressed by the shard's one deflater: an update at its topic's home, for the log of a deflated format; ranges of lines
  * in the flush (deflated_lines.h). Together they take no more than compression.cpu percent of the shard's time: under more load it is
- * better spent on delivering, and updates go out as they are, which is as good a message.
+ * better spent on delivering, and they are compressed in haste (deflate_quickly()), long ones not at all: which is as good a message.
  *  * What comes in is inflated as it comes, by the shard's one inflater; a message that comes in pieces has it on loan until it ends, and a
  * second such message gets one of its own for so long, which counts as memory that its connection holds (memory.h). Its shard's thread only. */
 #ifndef GATEWAY_COMPRESSION_H
@@ -16,7 +16,7 @@
 int  compression_init(struct shard *shard);
 void compression_deinit(struct shard *shard);
 
-/* Compresses updates whose bytes lie in pieces, `bytes` in all; borrowed until the next. SPAN_NONE: compression.cpu is used up. */
+/* Compresses updates whose bytes lie in pieces, `bytes` in all; borrowed until the next. SPAN_NONE: there is no time for so many now. */
 struct span compression_of_pieces(struct shard *shard, const struct piece *pieces, uint32_t count, size_t bytes);
 
 /* An inflater for one message, and back again. */

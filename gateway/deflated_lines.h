@@ -16,7 +16,7 @@ struct deflated_lines *deflated_lines_make(void);
 void                   deflated_lines_free(struct deflated_lines *lines);
 
 /* A range without its last line's end, compressed, and behind it, within its bytes[], DEFLATE_JOINT. Borrowed until deflated_lines_reset().
- * SPAN_NONE: there is no time for it now (compression.cpu). */
+ * SPAN_NONE: there is no time for it now (compression.cpu), or it is no gain. */
 struct span deflated_lines_of(struct shard *shard, const struct local_topic *local, const struct range *range);
 
 /* What is kept, in bytes: beyond this a batch goes out before more is staged. */

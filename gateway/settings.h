@@ -41,8 +41,8 @@ enum { AT_START = 0, UP_TO_START = 1, UP_TO_TWICE = 2, ANY_TIME = 255 };
     X(LIST, origins, "origins", "", 0, 1023, ANY_TIME, "foreign origins whose pages may connect, separated by commas") \
     X(TIME, heartbeat_ms, "heartbeat-ms", "25s", 1000, 60000, ANY_TIME, "silence after which a heartbeat is sent, unless the client names its own") \
     X(PROXY_PROTOCOL, proxy_protocol, "listen.proxy-protocol", "off", 0, 0, ANY_TIME, "whether proxies.trusted begin with a PROXY header: they may (accept), or all must and nobody else may connect (require)") \
-    X(COUNT, compression_cpu, "compression.cpu", "25", 1, 100, ANY_TIME, "percent of its time that a shard may spend on compressing updates; beyond it they go out uncompressed") \
-    X(BYTES, compression_threshold, "compression.threshold", "64", 0, MIB, ANY_TIME, "a message below it goes out uncompressed") \
+    X(COUNT, compression_cpu, "compression.cpu", "25", 1, 100, ANY_TIME, "percent of its time that a shard may spend on compressing updates well; beyond it they are compressed in haste") \
+    X(BYTES, compression_threshold, "compression.threshold", "80", 0, MIB, ANY_TIME, "a message below it goes out uncompressed") \
     X(NETWORKS, proxies_trusted, "proxies.trusted", "", 0, 1023, ANY_TIME, "proxies that are believed whom they speak for (X-Forwarded-For, PROXY protocol)") \
     X(SECRET, publish_key, "auth.publish-key", "", 0, 255, ANY_TIME, "the API key that may publish; none: publishing is off") \
     X(SECRET, admin_key, "auth.admin-key", "", 0, 255, ANY_TIME, "the API key that may do all, /metrics included") \

@@ -1,6 +1,7 @@
 #include "gateway/state.h"
 
 #include "gateway/conn.h"
+#include "gateway/deflated_lines.h"
 #include "gateway/pending.h"
 
 static void write_connections(struct shard *shard, struct text *text)
@@ -19,6 +20,13 @@ static void write_connections(struct shard *shard, struct text *text)
     text_print(text, "; socket full %u, receiving paused %u, stalled on a link %u, in the middle of a message %u, ready to be sent to %u\n", full, paused, shard->stalled.members, reading, shard->ready.members);
     text_print(text, "  clients: %llu bytes of messages, bodies and replies held%s; addresses counted %u, accepting %s\n", (unsigned long long)shard->clients_bytes, shard->shedding ? ", connections are shed" : "",
                shard->admission.addresses.used, shard->admission.paused ? "pauses" : "goes on");
+}
+
+static void write_compression(const struct shard *shard, struct text *text)
+{
+    const struct compression *compression = &shard->compression;
+    text_print(text, "  compression: WebSockets with it %llu, inflater %s, time left for deflating %lld us, compressed lines kept %zu bytes\n", (unsigned long long)counter_read(&shard->counters, COUNTER_WEBSOCKETS_DEFLATE),
+               compression->inflater ? "at rest" : "on loan to a message that comes in pieces", (long long)compression->time_left / 100, deflated_lines_kept(compression->lines));
 }
 
 static void write_engine(const struct shard *shard, struct text *text)
@@ -67,6 +75,7 @@ void state_write(struct shard *shard, struct text *text)
                (unsigned long long)(up_us / 1000000), up_us > idle_us ? 100.0 * (double)(up_us - idle_us) / (double)up_us : 0.0, (unsigned long long)shard->logger.lost_ever);
     write_connections(shard, text);
     write_engine(shard, text);
+    write_compression(shard, text);
     write_pools(shard, text);
     write_links(shard, text);
     text_print(text, "  ring: completions set aside %u of %u, receive buffers out %u of %u, sends %s\n", shard->ring.aside_count, shard->ring.aside_max, shard->recv_buffers.out,

@@ -54,8 +54,8 @@ enum counter_kind { COUNTS, COUNTS_EACH, TIME_EACH, LEVEL, LEVEL_EACH, BUCKET, S
     X(WEBSOCKETS_DEFLATE, "websockets_deflate", "", LEVEL, "WebSocket connections open now that negotiated permessage-deflate") \
     X(DEFLATE_BYTES_BEFORE, "deflate_bytes_total", "when=\"before\"", COUNTS, "Bytes of what was compressed to be sent, once for all who are sent it, before and after") \
     X(DEFLATE_BYTES_AFTER, "deflate_bytes_total", "when=\"after\"", COUNTS, "") \
-    X(DEFLATE_US, "deflate_seconds_total", "", TIME_EACH, "Time spent on compressing updates") \
-    X(DEFLATE_SKIPPED, "deflate_skipped_total", "", COUNTS, "Updates, and ranges of them, that went out uncompressed because compression.cpu was used up") \
+    X(DEFLATE_US, "deflate_seconds_total", "", TIME_EACH, "Time spent on compressing, bounded by compression.cpu; that in haste only of ranges") \
+    X(DEFLATE_QUICK, "deflate_quick_total", "", COUNTS, "Updates, and ranges of them, that were compressed in haste or not at all because compression.cpu was used up") \
     X(INFLATE_BYTES_BEFORE, "inflate_bytes_total", "when=\"before\"", COUNTS, "Bytes of what came compressed, before it was inflated and after") \
     X(INFLATE_BYTES_AFTER, "inflate_bytes_total", "when=\"after\"", COUNTS, "") \
     X(INFLATE_ERRORS, "inflate_errors_total", "", COUNTS, "Compressed messages that were broken, no text, or too large") \

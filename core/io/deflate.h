@@ -20,6 +20,8 @@ void        deflate_begin(struct deflater *deflater, size_t most);
 void        deflate_add(struct deflater *deflater, struct span piece);
 struct span deflate_end(struct deflater *deflater);
 struct span deflate_message(struct deflater *deflater, struct span message);
+/* The same in less than a tenth of the time for somewhat more bytes; SPAN_NONE also where it is more than 16 KiB. */
+struct span deflate_quickly(struct deflater *deflater, struct span message);
 /* Nothing of it is needed any more: what a large message took is given back. */
 void        deflate_rest(struct deflater *deflater);
 

@@ -1,4 +1,4 @@
-/* Compression for engines in tests: the gateway's own, and its opposite. One thread. */
+/* Compression for engines in tests: the gateway's own, both ways, and its opposite. One thread. */
 #ifndef TESTS_SUPPORT_DEFLATING_H
 #define TESTS_SUPPORT_DEFLATING_H
 

@@ -228,7 +228,7 @@ static void a_frame_is_compressed_in_its_place(void **state)
             assert_int_equal(format_deflate(NULL, frame, before), before);
             assert_memory_equal(frame, plain, before);
             size_t after = format_deflate(&deflating, frame, before);
-            assert_true(after <= before && (after < before || bytes < 100));
+            assert_true(after <= before && (after < before || bytes < 100 || bytes > 16000));
             assert_int_equal(format_frame_bytes(format, frame), after);
             assert_int_equal((frame[0] & WS_RSV1) != 0, after < before);
             if (after == before) assert_memory_equal(frame, plain, before);
