@@ -92,9 +92,9 @@ static int ask(const struct client_url *url, const char *path, struct tls_trust 
     int descriptor = client_dial(url, -1, deadline_ns, why);
     if (descriptor < 0) return 0;
     if (url->secure && client_secure(descriptor, url, trust, -1, deadline_ns, &tls, why) != CLIENT_OK) return close(descriptor), 0;
-    char words[CLIENT_WHY_BYTES];
+    char words[CLIENT_WHY_BYTES] = "";
     const char *fault = exchange(descriptor, tls, request, (size_t)size, answer, deadline_ns);
-    if (fault) fault = strncpy(words, fault, sizeof words - 1), words[sizeof words - 1] = 0, words; /* some of its words go with TLS */
+    if (fault) fault = strncpy(words, fault, sizeof words - 1); /* some of its words go with TLS */
     tls_client_free(tls);
     close(descriptor);
     const char *digits = answer + STATUS_LINE_BYTES - 3;
