@@ -240,7 +240,7 @@ static void sim_received(int owner, struct span bytes)
         CHECK(client->in.size < 7 || memcmp(client->in.bytes, "HTTP/1.", 7) == 0 || client->raw || !client->asks_ws);
         if (!end || !client->asks_ws) return;
         client->ws = memcmp(client->in.bytes, "HTTP/1.1 101 ", 13) == 0;
-        if (!client->ws) client->asks_ws = false;
+        if (!client->ws) client->raw = true; /* it was refused, and a body follows */
         text_cut(&client->in, 0, (size_t)(end + 4 - client->in.bytes));
     }
     while (client->ws && take_frame(client)) {}
@@ -326,7 +326,8 @@ static void upgrade(struct client *client, uint8_t how)
 {
     char head[512];
     if (client->file == SIM_NONE || client->ws || client->asks_ws || client->raw) return;
-    client->in.size = 0;
+    client->raw = client->in.size > 0; /* it was answered before it asked: there are too many */
+    if (client->raw) return;
     int size = snprintf(head, sizeof head, "GET /v1/ws?heartbeat_ms=%u HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
                         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nX-API-Key: " KEY "\r\n\r\n", 1000 + how * 200u);
     client->asks_ws = true;

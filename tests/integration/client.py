@@ -65,7 +65,9 @@ class TlsPort(int):
 class Tcp:
     """A connection and the bytes of it that were not read yet."""
 
-    def __init__(self, port, receive_bytes=None):
+    host = "127.0.0.1"
+
+    def __init__(self, port, receive_bytes=None, host=None):
         self.port = port
         self.buffer = bytearray()
         self.ended = False
@@ -75,7 +77,7 @@ class Tcp:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
         self.socket.settimeout(PATIENCE)
         try:
-            self.socket.connect(("127.0.0.1", port))
+            self.socket.connect((host or self.host, port))
         except OSError:
             self.socket.close()
             raise
@@ -361,8 +363,8 @@ class Ws(Http):
     offers = ()        # headers that each connection adds: a class of tests may have all of its connections offer something
     all_deflated = 0   # messages that came compressed, of all connections
 
-    def __init__(self, port, path="/v1/ws", add=(), change=None, protocols=(), piece=None, with_it=b"", receive_bytes=None):
-        super().__init__(port, receive_bytes)
+    def __init__(self, port, path="/v1/ws", add=(), change=None, protocols=(), piece=None, with_it=b"", receive_bytes=None, host=None):
+        super().__init__(port, receive_bytes, host)
         self.upgrade(path, add, change, protocols, piece, with_it)
 
     def upgrade(self, path="/v1/ws", add=(), change=None, protocols=(), piece=None, with_it=b""):
