@@ -71,14 +71,14 @@ static void write_busy(struct text *text, const char *before, uint64_t idle_befo
 
 static void write_top(struct text *text, const char *name, const struct top *top)
 {
-    const struct top_place *best[TOPICS_SHOWN];
+    uint32_t best[TOPICS_SHOWN];
     uint32_t count = top_best(top, best, TOPICS_SHOWN);
     text_print(text, "\"%s\":[", name);
     for (uint32_t i = 0; i < count; i++) {
         text_add_string(text, i > 0 ? ",{\"topic\":\"" : "{\"topic\":\"");
-        text_add(text, span_of(best[i]->name, best[i]->name_bytes)); /* names hold nothing that JSON escapes */
+        text_add(text, top_name(top, best[i])); /* names hold nothing that JSON escapes */
         text_add_char(text, '"');
-        figures_write_tenths(text, "per_second", top_per_second(best[i]));
+        figures_write_tenths(text, "per_second", top_per_second(top, best[i]));
         text_add_char(text, '}');
     }
     text_add_char(text, ']');
