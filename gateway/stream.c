@@ -1,5 +1,7 @@
 #include "gateway/stream.h"
 
+#include <stdio.h>
+
 #include "gateway/access.h"
 #include "gateway/http_answer.h"
 #include "gateway/http_call.h"
@@ -18,7 +20,39 @@ enum {
 
 /* ---- the position ---------------------------------------------------------------------------------------------------- */
 
-/* One topic's part: <epoch>:<seq>:<name>, the name percent-encoded, so that it can stand in a header. False: it has none. */
+/* Of which topics a position is: names and patterns of a request, in any order. The same in each gateway and each life of one. */
+static uint64_t names_sum(uint64_t sum, struct span name)
+{
+    static const uint8_t key[SIPHASH_KEY_BYTES];
+    return sum + siphash(key, name);
+}
+
+static uint64_t names_followed(const struct shard *shard, const struct conn *conn)
+{
+    const struct engine *engine = &shard->engine;
+    uint64_t sum = 0;
+    for (uint32_t at = conn->subscriber.patterns_first; at != POOL_NONE;) {
+        const struct pattern_subscription *pattern = pool_at(&engine->patterns.subscriptions, at);
+        sum = names_sum(sum, pattern_text(&engine->patterns, at));
+        at = pattern->sibling_next;
+    }
+    for (uint32_t at = conn->subscriber.siblings_first; at != POOL_NONE;) {
+        const struct subscription *subscription = subscription_at(&engine->locals.subscriptions, at);
+        if (subscription->by == BY_NAME) sum = names_sum(sum, local_topic_name(local_topic_at(&engine->locals, subscription->local)));
+        at = subscription->sibling_next;
+    }
+    return sum;
+}
+
+static uint64_t names_asked(const struct shard *shard, const struct topics_asked *asked)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < asked->count; i++) sum = names_sum(sum, topics_asked_name(shard, &asked->list[i]));
+    return sum;
+}
+
+/* One topic's part: <epoch>:<seq>:<name>, the name percent-encoded, so that it can stand in a header. False: it has none, since nothing of
+ * it was sent. */
 static bool add_part(struct shard *shard, const struct subscription *subscription, struct text *text)
 {
     const struct local_topic *local = local_topic_at(&shard->engine.locals, subscription->local);
@@ -35,8 +69,11 @@ static bool add_part(struct shard *shard, const struct subscription *subscriptio
     return true;
 }
 
+/* The parts of all topics of which something was sent. Where they are all, a last part says so, by the names that were asked for: after a break the
+ * others, which were not there yet, begin with their first update and not with their newest. */
 static void add_position(struct shard *shard, struct conn *conn)
 {
+    bool all = true;
     struct text *text = &shard->scratch;
     const struct pool *subscriptions = &shard->engine.locals.subscriptions;
     text->size = 0;
@@ -45,10 +82,18 @@ static void add_position(struct shard *shard, struct conn *conn)
     for (uint32_t at = conn->subscriber.siblings_first; at != POOL_NONE; at = subscription_at(subscriptions, at)->sibling_next) {
         size_t before = text->size;
         if (before > start) text_add_char(text, ',');
-        if (add_part(shard, subscription_at(subscriptions, at), text) && text->size - start <= POSITION_BYTES_MAX) continue;
+        const struct subscription *subscription = subscription_at(subscriptions, at);
+        bool has_part = add_part(shard, subscription, text);
+        if (has_part && text->size - start <= POSITION_BYTES_MAX) continue;
         text->size = before;
-        if (before - start > POSITION_BYTES_MAX - 512) break; /* no part is longer */
+        /* of one whose home has not answered yet it is not known whether it was there */
+        all = all && !has_part && local_topic_at(&shard->engine.locals, subscription->local)->state == LOCAL_LIVE;
+        if (before - start > POSITION_BYTES_MAX - 512) { /* no part is longer */
+            all = false;
+            break;
+        }
     }
+    if (all) text_print(text, "%s*%016llx", text->size > start ? "," : "", (unsigned long long)names_followed(shard, conn));
     if (text->size == start) return;
     text_add_string(text, "\n\n");
     conn_add(shard, conn, text_span(text));
@@ -75,6 +120,14 @@ uint64_t stream_tell_position(struct shard *shard, struct conn *conn)
     return UINT64_MAX;
 }
 
+/* The part that says that there are no more: `*` and the sum of the names, which must be those of this request. */
+static bool is_last_part(const struct shard *shard, const struct topics_asked *asked, struct span part)
+{
+    char expected[18];
+    snprintf(expected, sizeof expected, "*%016llx", (unsigned long long)names_asked(shard, asked));
+    return span_is(part, expected);
+}
+
 /* What Last-Event-ID says; parts that say nothing are left out: those topics begin anew. */
 static void read_position(struct shard *shard, struct topics_asked *asked, struct span position)
 {
@@ -82,6 +135,7 @@ static void read_position(struct shard *shard, struct topics_asked *asked, struc
         const char *comma = memchr(position.bytes, ',', position.size);
         struct span part = span_of(position.bytes, comma ? (size_t)(comma - position.bytes) : position.size);
         position = span_skip(position, comma ? part.size + 1 : part.size);
+        if (is_last_part(shard, asked, part)) asked->resume_rest = true;
         const char *colon = part.size > EPOCH_BYTES + 1 ? memchr(part.bytes + EPOCH_BYTES + 1, ':', part.size - EPOCH_BYTES - 1) : NULL;
         if (!colon || part.bytes[EPOCH_BYTES] != ':') continue;
         struct span digits = span_of(part.bytes + EPOCH_BYTES + 1, (size_t)(colon - part.bytes) - EPOCH_BYTES - 1);

@@ -173,6 +173,11 @@ bool topics_asked_resume(struct shard *shard, struct topics_asked *asked, const 
 
 void topics_asked_resume_of(const struct shard *shard, const struct topics_asked *asked, struct subscribe_ask *ask)
 {
+    if (asked->resume_rest) {
+        ask->resume = ask->resume_any = true;
+        ask->resume_epoch = span_of("", 0);
+        ask->resume_seq = 0;
+    }
     if (asked->points_count == 0) return;
     uint32_t hash = hash_of(shard, ask->topic);
     const struct table *table = &asked->points_by_name;
@@ -180,6 +185,7 @@ void topics_asked_resume_of(const struct shard *shard, const struct topics_asked
         const struct resume_point *point = &asked->points[table->slots[at].index];
         if (!span_equals(in_arena(shard, point->name_at, point->name_bytes), ask->topic)) continue;
         ask->resume = true;
+        ask->resume_any = false;
         ask->resume_epoch = in_arena(shard, point->epoch_at, point->epoch_bytes);
         ask->resume_seq = point->seq;
         return;

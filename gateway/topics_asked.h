@@ -30,6 +30,7 @@ struct topics_asked {
     struct resume_point *points; /* owned */
     uint32_t             points_count, points_capacity;
     struct table         points_by_name;
+    bool                 resume_rest; /* of topics without a point nothing was there yet: all that is held of them is wanted */
     const char         *code; /* of the fault: bad_topic, bad_request, too_many_topics, busy */
     char                why[256];
 };

@@ -107,6 +107,7 @@ struct subscribe_ask {
     enum mode   mode;
     bool        snapshot;
     bool        resume;      /* resume_epoch and resume_seq count */
+    bool        resume_any;  /* and whatever the epoch: the topic was not there yet when the subscriber knew where it was */
     struct span resume_epoch;
     uint64_t    resume_seq;
     double      max_hz; /* latest: at most so many updates a second; 0: no limit */

@@ -73,7 +73,7 @@ static void set_cursor(struct subscription *subscription, const struct local_top
     if (ask->newborn) subscription->life = 0; /* of no life yet, so that op:topic comes first, even where this format was told of it before */
     if (ask->newborn || !local_topic_born(known)) return;
 
-    bool same_epoch = ask->resume && span_equals(ask->resume_epoch, span_of(known->epoch, EPOCH_BYTES));
+    bool same_epoch = ask->resume && (ask->resume_any || span_equals(ask->resume_epoch, span_of(known->epoch, EPOCH_BYTES)));
     if (same_epoch && ask->resume_seq <= ends->last.seq) {
         reply->resumed = true;
         subscription->next_seq = ask->resume_seq + 1;

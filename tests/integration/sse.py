@@ -86,10 +86,22 @@ class Sse(Http):
             elif lines[0].startswith("data: "):
                 raise AssertionError(f"an event instead of a position: {lines} after {self.ids - before} positions")
 
+    def read_id_after(self, topics):
+        """Reads on, messages too, until a position comes that has exactly these {name: seq}."""
+        while self.last_id is None or self.position() != topics:
+            lines = self.block(deadline_in())
+            if lines[0].startswith("id: "):
+                self.note_id(lines[0][4:])
+        return self.last_id
+
     def position(self):
-        """What the last id says: {name as written: seq}."""
-        parts = [part.split(":", 2) for part in self.last_id.split(",")]
+        """What the last id says: {name as written: seq}. Its last part says that it names all of which something came."""
+        parts = [part.split(":", 2) for part in self.last_id.split(",") if not part.startswith("*")]
         return {name: int(seq) for _, seq, name in parts}
+
+    def parts(self):
+        """Those parts of the last id as they are written."""
+        return {part for part in self.last_id.split(",") if not part.startswith("*")}
 
     def quiet(self, seconds):
         """Messages that come within this time; an empty list where none does."""

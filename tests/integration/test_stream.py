@@ -117,7 +117,8 @@ class StreamTest(GatewayTest):
         sse = self.stream(query_of(topic, mode="every"))
         self.acked(sse, topic)
         self.assertUpdate(sse.read(), topic, 1)
-        self.assertEqual(sse.read_id(seconds=3), f"{epoch}:1:{topic}")
+        sse.read_id(seconds=3)
+        self.assertEqual(sse.parts(), {f"{epoch}:1:{topic}"})
         began, n = time.monotonic(), 1
         while time.monotonic() < began + 3.2:
             n += 1
@@ -126,7 +127,8 @@ class StreamTest(GatewayTest):
             if sse.last_id:
                 self.assertLess(sse.position()[topic], n, "a position never runs ahead")
             time.sleep(0.02)
-        self.assertEqual(sse.read_id({topic: n}, seconds=3), f"{epoch}:{n}:{topic}", "the last one stands for all")
+        sse.read_id({topic: n}, seconds=3)
+        self.assertEqual(sse.parts(), {f"{epoch}:{n}:{topic}"}, "the last one stands for all")
         self.assertGreaterEqual(sse.ids, 3)
         self.assertLessEqual(sse.ids, time.monotonic() - began + 2, "at most one a second, and the first")
 
@@ -138,7 +140,7 @@ class StreamTest(GatewayTest):
         self.assertEqual({sse.read()["topic"], sse.read()["topic"]}, {topic, other})
         written = quote(other, safe=":.")
         last_id = sse.read_id({topic: 1, written: 1}, seconds=3)
-        self.assertEqual(set(last_id.split(",")), {f"{epoch}:1:{topic}", f"{other_epoch}:1:{written}"})
+        self.assertEqual(sse.parts(), {f"{epoch}:1:{topic}", f"{other_epoch}:1:{written}"})
         sse.close()
         for n in range(2, 40):
             self.publish(topic, n)
@@ -179,6 +181,52 @@ class StreamTest(GatewayTest):
         self.acked(sse, f"{base}.*")
         self.assertEqual({(m["topic"], m["seq"], m["resumed"]) for m in (sse.read(), sse.read())}, {(f"{base}.a", 5, True), (f"{base}.b", 1, False)})
         self.assertEqual(sorted((m["topic"], m["seq"]) for m in (sse.read() for _ in range(4))), [(f"{base}.a", 3), (f"{base}.a", 4), (f"{base}.a", 5), (f"{base}.b", 1)])
+
+    def test_what_was_born_after_the_last_position_loses_nothing_over_a_break(self):
+        for by_pattern in (False, True):
+            with self.subTest(by_pattern=by_pattern):
+                base = self.topic("born").replace(".", "-")
+                names = [f"{base}.{n}" for n in range(6)]
+                query = query_of(f"{base}.*", mode="every") if by_pattern else query_of(*names, mode="every")
+                self.publish(names[0], 1)
+                sse = self.stream(query)
+                last_id = sse.read_id_after({names[0]: 1})
+                for name in names[1:]:  # after the position, and none of it named there
+                    for n in range(1, 4):
+                        self.publish(name, n)
+                sse.reset()
+                sse = self.stream(query, last_id=last_id)
+                came = {}
+                while sum(map(len, came.values())) < 15:
+                    message = sse.read()
+                    if message.is_update:
+                        came.setdefault(message["topic"], []).append(message["seq"])
+                self.assertEqual(came, {name: [1, 2, 3] for name in names[1:]})
+                self.assertEqual(sse.quiet(0.1), [])
+
+    def test_latest_gets_the_newest_alone_of_what_was_born_after_the_last_position(self):
+        base = self.topic("born").replace(".", "-")
+        self.publish(f"{base}.a", 1)
+        sse = self.stream(query_of(f"{base}.*"))
+        last_id = sse.read_id_after({f"{base}.a": 1})
+        sse.close()
+        for n in range(1, 6):
+            self.publish(f"{base}.b", n)
+        sse = self.stream(query_of(f"{base}.*"), last_id=last_id)
+        while not (message := sse.read()).is_update:
+            pass
+        self.assertUpdate(message, f"{base}.b", 5)
+        self.assertEqual(sse.quiet(0.1), [])
+
+    def test_a_position_of_other_topics_says_nothing_of_those_it_does_not_name(self):
+        topic, other = self.topic(), self.topic()
+        self.publish(topic, 1)
+        last_id = self.stream(query_of(topic, mode="every")).read_id_after({topic: 1})
+        for n in range(1, 6):
+            self.publish(other, n)
+        sse = self.stream(query_of(topic, other, mode="every"), last_id=last_id)
+        self.assertEqual(self.acked(sse, topic, other), [(topic, 1, True), (other, 5, None)])
+        self.assertUpdate(sse.read(), other, 5)
 
     def test_positions_that_say_nothing_are_ignored(self):
         topic = self.topic()
