@@ -82,12 +82,10 @@ static void add_position(struct shard *shard, struct conn *conn)
     for (uint32_t at = conn->subscriber.siblings_first; at != POOL_NONE; at = subscription_at(subscriptions, at)->sibling_next) {
         size_t before = text->size;
         if (before > start) text_add_char(text, ',');
-        const struct subscription *subscription = subscription_at(subscriptions, at);
-        bool has_part = add_part(shard, subscription, text);
+        bool has_part = add_part(shard, subscription_at(subscriptions, at), text);
         if (has_part && text->size - start <= POSITION_BYTES_MAX) continue;
         text->size = before;
-        /* of one whose home has not answered yet it is not known whether it was there */
-        all = all && !has_part && local_topic_at(&shard->engine.locals, subscription->local)->state == LOCAL_LIVE;
+        all = all && !has_part;
         if (before - start > POSITION_BYTES_MAX - 512) { /* no part is longer */
             all = false;
             break;

@@ -44,9 +44,10 @@ class Reader(threading.Thread):
 
     def __init__(self, transport, form, batch, deflate, pattern, mode, cut, wanted):
         super().__init__(daemon=True)
-        self.transport, self.form, self.batch, self.deflate, self.pattern, self.mode, self.cut, self.wanted = transport, form, batch, deflate, pattern, mode, cut, wanted
+        self.transport, self.form, self.batch, self.deflate, self.pattern, self.mode, self.wanted = transport, form, batch, deflate, pattern, mode, wanted
         self.seen = dict.fromkeys(TOPICS, 0)   # of each topic, how many or the last number
         self.epochs = {}
+        self.cuts = [UPDATES * part // 100 for part in (1, 3, 10, 40, 70)] if cut else []  # after so many updates
         self.fault, self.subscribed = None, threading.Event()
         self.deadline = deadline_in(SECONDS)
         self.name = " ".join(filter(None, [transport.name, form, "batch" if batch else "", "deflated" if deflate else "", "by pattern" if pattern else "by names", mode, "cut" if cut else ""]))
@@ -57,14 +58,18 @@ class Reader(threading.Thread):
             self.subscribed.set()
             while any(self.seen[topic] < len(self.wanted[topic]) for topic in TOPICS):
                 self.take()
-                if self.cut and sum(self.seen.values()) > UPDATES // 3 and (self.form != "sse" or self.connection.ids > 0):
-                    self.cut = False
+                if self.cuts and sum(self.seen.values()) > self.cuts[0] and self.can_resume():
+                    del self.cuts[0]
                     self.connection.reset()
                     self.open(resume=True)
             self.connection.close()
         except Exception as error:  # noqa: BLE001  told by the test, with the reader's name
             self.fault = f"{type(error).__name__}: {str(error)[:600]}; seen {self.seen}"
             self.subscribed.set()
+
+    def can_resume(self):
+        """A stream once it knows a position; a WebSocket once it knows each topic's epoch (before that it has nothing to resume by)."""
+        return self.connection.ids > 0 if self.form == "sse" else all(self.seen.values())
 
     def open(self, resume):
         topics = "faces.>" if self.pattern else ",".join(quote(topic, safe="") for topic in TOPICS)
