@@ -60,17 +60,41 @@ int64_t admission_wait_ms(const struct shard *shard)
     return admission->paused ? (int64_t)(rate_wait_us(&admission->accepts, shard->clock.mono_us, BURST_US - RESUME_US) / 1000 + 1) : -1;
 }
 
+/* An accept that finds no slot takes a connection from the backlog and drops it. So where few are left each is to take one connection,
+ * and there are no more of them than slots. */
+static bool few_slots_left(const struct shard *shard)
+{
+    enum { FEW = 64 };
+    return shard->conns.used + FEW >= shard_files_now(shard);
+}
+
+static bool slot_is_sure(const struct shard *shard)
+{
+    return shard->conns.used + (uint32_t)__builtin_popcount(shard->admission.accepting) < shard_files_now(shard);
+}
+
 /* `first`: its slot, or the first of them. */
-static void arm_at(struct shard *shard, int listener, uint32_t first)
+static void arm_at(struct shard *shard, int listener, uint32_t first, bool few)
 {
     struct admission *admission = &shard->admission;
     uint32_t last = shard->ring.tells_peers ? first : first + ACCEPTS_AT_ONCE - 1;
     for (uint32_t i = first; i <= last; i++) {
         if (admission->accepting & 1u << i) continue;
-        if (shard->ring.tells_peers) ring_accept(&shard->ring, listener, token_make(OP_ACCEPT, 0, i));
+        if (few && !slot_is_sure(shard)) return;
+        bool many = shard->ring.tells_peers && !few;
+        if (many) ring_accept(&shard->ring, listener, token_make(OP_ACCEPT, 0, i));
         else ring_accept_one(&shard->ring, listener, &admission->peers[i], &admission->sizes[i], token_make(OP_ACCEPT, 0, i));
         admission->accepting |= 1u << i;
+        admission->many |= (uint32_t)many << i;
     }
+}
+
+/* They are over by a completion of their own. */
+static void cancel_accepts(struct shard *shard, uint32_t which)
+{
+    for (uint32_t i = 0; i < 2 * ACCEPTS_AT_ONCE; i++)
+        if (which & 1u << i) ring_cancel(&shard->ring, token_make(OP_ACCEPT, 0, i), token_make(OP_NONE, 0, 0));
+    shard->admission.many &= ~which;
 }
 
 void admission_arm(struct shard *shard)
@@ -78,15 +102,11 @@ void admission_arm(struct shard *shard)
     struct admission *admission = &shard->admission;
     if (admission->paused && rate_wait_us(&admission->accepts, shard->clock.mono_us, BURST_US - RESUME_US) > 0) return;
     admission->paused = false;
-    if (shard_is_full(shard) || admission->ended) return;
-    arm_at(shard, shard->listener.descriptor, 0);
-    if (shard->tls_listener.descriptor >= 0) arm_at(shard, shard->tls_listener.descriptor, ACCEPTS_AT_ONCE);
-}
-
-static void cancel_accepts(struct shard *shard)
-{
-    for (uint32_t i = 0; i < 2 * ACCEPTS_AT_ONCE; i++)
-        if (shard->admission.accepting & 1u << i) ring_cancel(&shard->ring, token_make(OP_ACCEPT, 0, i), token_make(OP_NONE, 0, 0));
+    if (admission->ended) return;
+    bool few = few_slots_left(shard);
+    if (few) cancel_accepts(shard, admission->many);
+    arm_at(shard, shard->listener.descriptor, 0, few);
+    if (shard->tls_listener.descriptor >= 0) arm_at(shard, shard->tls_listener.descriptor, ACCEPTS_AT_ONCE, few);
 }
 
 /* Those already in the kernel's hands may still come: they are owed. */
@@ -94,13 +114,13 @@ static void pause_accepting(struct shard *shard)
 {
     shard->admission.paused = true;
     limit_hit(shard, NULL, LIMIT_ACCEPTS_PER_SECOND);
-    cancel_accepts(shard);
+    cancel_accepts(shard, shard->admission.accepting);
 }
 
 void admission_end(struct shard *shard)
 {
     shard->admission.ended = true;
-    cancel_accepts(shard);
+    cancel_accepts(shard, shard->admission.accepting);
 }
 
 static void accept_failed(struct shard *shard, int error)
@@ -116,7 +136,7 @@ void admission_on_accept(struct shard *shard, const struct completion *completio
     struct admission *admission = &shard->admission;
     uint32_t slot = token_index(completion->token);
     uint64_t per_second = accepts_per_second(shard);
-    if (!completion_more(completion)) admission->accepting &= ~(1u << slot); /* armed again when the turn is over */
+    if (!completion_more(completion)) admission->accepting &= ~(1u << slot), admission->many &= ~(1u << slot); /* armed again when the turn is over */
     if (completion->result < 0) {
         accept_failed(shard, -completion->result);
         return;

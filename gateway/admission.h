@@ -30,6 +30,7 @@ struct admission {
     bool             ended;
     bool             paused;    /* more came in than limits.accepts-per-second allows: the others wait in the listener's backlog */
     uint32_t         accepting; /* a bit for each accept in the kernel's hands */
+    uint32_t         many;      /* of those, the ones that take connections until they are cancelled */
     struct ring_peer peers[2 * ACCEPTS_AT_ONCE];
     uint32_t         sizes[2 * ACCEPTS_AT_ONCE];
 };
