@@ -326,6 +326,11 @@ void fanout_from_first(struct fanout *fanout)
     fanout->start = 0;
 }
 
+void fanout_start(struct shard *shard)
+{
+    if (shard->fanout->sealed) tls_session_arena(shard->fanout->sealed, SEALED_BYTES);
+}
+
 bool fanout_flush(struct shard *shard)
 {
     struct fanout *fanout = shard->fanout;

@@ -14,6 +14,9 @@ void           fanout_free(struct fanout *fanout);
 /* The next flush begins with the first connection. */
 void fanout_from_first(struct fanout *fanout);
 
+/* By the shard's own thread, before its first flush. */
+void           fanout_start(struct shard *shard);
+
 /* Sends until nobody is ready, or every ready connection had its share PASSES_MAX times. True: some are ready still. */
 bool fanout_flush(struct shard *shard);
 

@@ -30,14 +30,14 @@ struct fanout {
     uint64_t            looked_us; /* when the links were looked after last */
     uint32_t            start; /* where the next pass begins, so that nobody is always last */
     uint32_t            ranges_count;
-    uint32_t            sealed_used; /* of `sealed`; beyond SEALED_FULL the batch is submitted */
+    size_t              sealed_used; /* of `sealed`; beyond SEALED_FULL the batch is submitted */
     char               *sealed;      /* ciphertext of the batch; NULL: no TLS is served */
     char               *gathered;    /* plaintext of one record, where it is of several pieces */
     struct staged_send  sends[BATCH_SENDS_MAX];
     struct staged_range ranges[RANGES_MAX];
 };
 
-#define SEALED_BYTES (1024u * 1024u) /* some 80 sends of 100 updates; in the cache of a core when the kernel copies it */
+#define SEALED_BYTES (512u * 1024u) /* some 40 sends of 100 updates: an enter for each 16 is nearly as good as for each 256, and it is in the core's cache when the kernel copies it */
 #define SEALED_FULL  (SEALED_BYTES - TLS_SEALED_BYTES_MAX)
 
 /* Begins a send and adds to it all that the connection has to say, as plaintext: what is queued, and ranges of its dirty subscriptions,

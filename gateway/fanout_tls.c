@@ -40,15 +40,21 @@ static const char *next_run(struct plain *plain, size_t size, char *room)
     return room;
 }
 
+/* What was sealed of a send: runs of records in the arena. */
+struct sealed {
+    struct span runs[TLS_RUNS_MAX];
+    uint32_t    count;
+};
+
 /* Seals as much of the send's pieces as may be; returns how much plaintext that was. */
-static size_t seal(struct shard *shard, struct tls_session *session, const struct send_entry *entry, size_t most)
+static size_t seal(struct shard *shard, struct tls_session *session, const struct send_entry *entry, size_t most, struct sealed *runs)
 {
     struct plain plain = { &shard->batch->pieces[entry->pieces_first], 0 };
     size_t size = entry->bytes < most ? (size_t)entry->bytes : most, sealed = 0;
     while (sealed < size) {
         size_t count = size - sealed < TLS_RECORD_BYTES_MAX ? size - sealed : TLS_RECORD_BYTES_MAX;
         if (plain.at == plain.piece->iov_len) plain = (struct plain){ plain.piece + 1, 0 };
-        if (!tls_session_seal(session, next_run(&plain, count, shard->fanout->gathered), count)) break;
+        if (!tls_session_seal(session, next_run(&plain, count, shard->fanout->gathered), count, &shard->fanout->sealed_used, runs->runs, &runs->count)) break;
         counter_add(&shard->counters, COUNTER_TLS_RECORDS_SENT, 1);
         sealed += count;
     }
@@ -61,14 +67,12 @@ void fanout_tls_stage(struct shard *shard, struct conn *conn)
     struct send_batch *batch = shard->batch;
     struct staged_send *staged = &fanout->sends[batch->count];
     struct tls_session *session = &conn->tls->session;
-    size_t most = room_for(conn), sealed_bytes = 0;
-    char *sealed = fanout->sealed + fanout->sealed_used;
+    size_t most = room_for(conn);
+    struct sealed runs = { .count = 0 };
     if (most > 0) {
         fanout_gather(shard, conn, staged, most);
         const struct send_entry *entry = send_batch_current(batch);
-        tls_session_seal_into(session, sealed, SEALED_BYTES - fanout->sealed_used);
-        size_t taken = seal(shard, session, entry, most);
-        sealed_bytes = tls_session_sealed(session);
+        size_t taken = seal(shard, session, entry, most, &runs);
         if (taken == entry->bytes) fanout_move_all(shard, conn, staged);
         else fanout_move(shard, conn, staged, entry, taken);
     } else {
@@ -76,11 +80,10 @@ void fanout_tls_stage(struct shard *shard, struct conn *conn)
         send_batch_begin(batch, conn->file, conn_index(shard, conn));
     }
     send_batch_restart(batch);
-    fanout->sealed_used += (uint32_t)sealed_bytes;
     if (conn_tls_is_lost(conn)) conn_arm_timer(shard, conn, shard_now_ms(shard)); /* nobody leaves before the batch is out */
     struct span unsent = tls_session_unsent(session);
     if (unsent.size > 0) send_batch_add(batch, unsent.bytes, unsent.size);
-    if (sealed_bytes > 0) send_batch_add(batch, sealed, sealed_bytes);
+    for (uint32_t i = 0; i < runs.count; i++) send_batch_add(batch, runs.runs[i].bytes, runs.runs[i].size);
     staged->out_bytes = unsent.size; /* from here on: of what was kept */
     if (send_batch_end(batch) == 0) conn->blocked_ms = 0;
 }
@@ -92,8 +95,12 @@ void fanout_tls_settle(struct shard *shard, struct conn *conn, const struct stag
     bool whole = taken == entry->bytes;
     tls_session_taken(session, of_unsent);
     if (!whole) {
-        const struct iovec *last = &shard->batch->pieces[entry->pieces_first + entry->pieces_count - 1];
-        if (entry->bytes > staged->out_bytes) tls_session_keep(session, span_skip(span_of(last->iov_base, last->iov_len), taken - of_unsent));
+        uint64_t skip = taken - of_unsent;
+        for (uint32_t i = staged->out_bytes > 0; i < entry->pieces_count; i++) {
+            const struct iovec *run = &shard->batch->pieces[entry->pieces_first + i];
+            if (skip < run->iov_len) tls_session_keep(session, span_skip(span_of(run->iov_base, run->iov_len), skip));
+            skip -= skip < run->iov_len ? skip : run->iov_len;
+        }
         counter_add(&shard->counters, COUNTER_SHORT_SENDS, 1);
         conn_on_full(shard, conn, taken > 0);
         return;

@@ -394,6 +394,7 @@ static void *run(void *context)
     if (shard->start_why) return NULL;
     arm_wake(shard);
     reserve_fill();
+    fanout_start(shard);
     ring_faults_begin(&shard->ring);
     for (bool busy = false; shard->state != SHARD_ENDED;) busy = turn(shard, busy);
     reserve_free();

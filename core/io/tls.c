@@ -10,7 +10,7 @@
 bool tls_start(void)
 {
     static bool started;
-    if (!started) started = wolfSSL_Init() == WOLFSSL_SUCCESS;
+    if (!started) started = tls_memory_start() && wolfSSL_Init() == WOLFSSL_SUCCESS;
     return started;
 }
 

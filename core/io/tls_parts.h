@@ -43,6 +43,14 @@ int tls_ticket_crypt(WOLFSSL *ssl, unsigned char *name, unsigned char *iv, unsig
 /* The context of the certificate that is for this name; of the first one where none is. */
 WOLFSSL_CTX *tls_context_for(const struct tls *tls, struct span name);
 
+/* tls_memory.c: of the thread. The arena, for as long as the thread lives; while records of at least `record_bytes` are sealed they lie in it,
+ * from `used` on. tls_memory_record(): where a record that the library tells of lies there. */
+bool   tls_memory_start(void);
+void   tls_memory_arena(char *arena, size_t bytes);
+void   tls_memory_begin(size_t used, size_t record_bytes);
+char  *tls_memory_record(const char *bytes, size_t size);
+size_t tls_memory_end(void);
+
 /* The library's callbacks; their context is the session. */
 int tls_session_receive(WOLFSSL *ssl, char *bytes, int size, void *context);
 int tls_session_send(WOLFSSL *ssl, char *bytes, int size, void *context);

@@ -24,13 +24,24 @@ int tls_session_receive(WOLFSSL *ssl, char *bytes, int size, void *context)
     return (int)count;
 }
 
+/* Where there are too many runs, small records that the peer asked for, they are moved together: between two there are some bytes of nothing. */
+static void add_run(struct tls_session *session, char *bytes, size_t size)
+{
+    struct span *last = session->records_count > 0 ? &session->records[session->records_count - 1] : NULL;
+    char *end = last ? (char *)(uintptr_t)last->bytes + last->size : NULL;
+    if (last && session->records_count == TLS_RUNS_MAX && end != bytes) {
+        CHECK(end < bytes);
+        bytes = memmove(end, bytes, size);
+    }
+    if (last && end == bytes) last->size += size;
+    else session->records[session->records_count++] = span_of(bytes, size);
+}
+
 int tls_session_send(WOLFSSL *ssl, char *bytes, int size, void *context)
 {
     struct tls_session *session = context;
-    if (session->room) {
-        CHECK((uint32_t)size <= session->room_bytes - session->room_used);
-        memcpy(session->room + session->room_used, bytes, (size_t)size);
-        session->room_used += (uint32_t)size;
+    if (session->records) {
+        add_run(session, tls_memory_record(bytes, (size_t)size), (size_t)size);
         return size;
     }
     session->answers_bytes += (uint32_t)size;
@@ -140,26 +151,24 @@ bool tls_session_holds(const struct tls_session *session)
 
 /* ---- what goes ---------------------------------------------------------------------------------------------------------- */
 
-void tls_session_seal_into(struct tls_session *session, char *room, uint32_t room_bytes)
+void tls_session_arena(char *arena, size_t bytes)
 {
-    session->room = room;
-    session->room_bytes = room_bytes;
-    session->room_used = 0;
+    tls_memory_arena(arena, bytes);
 }
 
-bool tls_session_seal(struct tls_session *session, const char *plain, size_t size)
+bool tls_session_seal(struct tls_session *session, const char *plain, size_t size, size_t *used, struct span *records, uint32_t *count)
 {
     CHECK(session->state == TLS_OPEN || session->state == TLS_ENDED);
-    int count = wolfSSL_write(session->ssl, plain, (int)size);
-    if (count == (int)size) return true;
-    fail(session, wolfSSL_get_error(session->ssl, count));
+    session->records = records;
+    session->records_count = *count;
+    tls_memory_begin(*used, size);
+    int written = wolfSSL_write(session->ssl, plain, (int)size);
+    *used = tls_memory_end();
+    *count = session->records_count;
+    session->records = NULL;
+    if (written == (int)size) return true;
+    fail(session, wolfSSL_get_error(session->ssl, written));
     return false;
-}
-
-size_t tls_session_sealed(struct tls_session *session)
-{
-    session->room = NULL;
-    return session->room_used;
 }
 
 void tls_session_taken(struct tls_session *session, size_t bytes)

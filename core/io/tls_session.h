@@ -22,8 +22,8 @@ struct tls_session {
     struct WOLFSSL   *ssl;
     const struct tls *tls; /* the version in force, while a call shakes hands */
     struct span       in;  /* what a call brought and the library has not taken yet */
-    char             *room; /* where a call's ciphertext goes: `room_bytes`, `room_used` of them; NULL: to unsent */
-    uint32_t          room_bytes, room_used;
+    struct span      *records; /* where a call tells which records it sealed, `records_count` runs of them; NULL: they go to unsent */
+    uint32_t          records_count;
     /*  0 .... unsent_at ......... unsent_bytes
      *   taken         ciphertext that no socket has taken, of exactly this size */
     char             *unsent;
@@ -53,11 +53,14 @@ size_t tls_session_open(struct tls_session *session, struct span *in, char *plai
 /* Plaintext that the library holds because there was no room for it. */
 bool tls_session_holds(const struct tls_session *session);
 
-/* Seals one record into `room`, behind what stands there since tls_session_seal_into(). At most TLS_RECORD_BYTES_MAX. False: it is broken. */
-void   tls_session_seal_into(struct tls_session *session, char *room, uint32_t room_bytes);
-bool   tls_session_seal(struct tls_session *session, const char *plain, size_t size);
-/* Ends it: returns the bytes of ciphertext that stand there. */
-size_t tls_session_sealed(struct tls_session *session);
+/* By the thread that seals, before it does: where sealed records lie until the thread seals over them. */
+void tls_session_arena(char *arena, size_t bytes);
+/* Seals one record into the arena, from `*used` on, which is moved behind it; TLS_SEALED_BYTES_MAX must be free there for all that is sealed for one
+ * session in one go. Appends where it lies to records[*count], of which there may be TLS_RUNS_MAX, each a run of one record or several.
+ *   plain    at most TLS_RECORD_BYTES_MAX; it may lie anywhere but in the arena
+ *   returns  false: it is broken */
+bool tls_session_seal(struct tls_session *session, const char *plain, size_t size, size_t *used, struct span *records, uint32_t *count);
+#define TLS_RUNS_MAX 8u
 
 /* Writes close_notify, once. */
 void tls_session_close(struct tls_session *session);
