@@ -45,7 +45,7 @@ static void write_target(void *owner, uint32_t index, char *out, size_t room)
 {
     const struct follow *self = owner;
     if (self->churns && index < self->churning) { /* what it resumes does not fit into a query */
-        snprintf(out, room, "/v1/ws?heartbeat_ms=60000");
+        snprintf(out, room, "/v1/ws?heartbeat_ms=60000&batch=%d", self->batch);
         return;
     }
     size_t size = (size_t)snprintf(

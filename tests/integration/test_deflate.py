@@ -354,9 +354,12 @@ class DeflatedPatternTest(Deflated, test_patterns.PatternTest):
     shrinks = False
 
 
-class DeflatedResumeTest(Deflated, test_resume.ResumeTest):
-    flags = one_shard(test_resume.ResumeTest.flags)
-    shrinks = False
+class DeflatedResumeTest(test_resume.ResumeTest):
+    how_followed = ("--deflate",)
+
+
+class DeflatedLinesResumeTest(test_resume.ResumeTest):
+    how_followed = ("--deflate", "--batch")
 
 
 class DeflatedKeyTest(Deflated, test_session.KeyTest):

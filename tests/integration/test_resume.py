@@ -32,6 +32,7 @@ def write_ticks(file, rows, seed=7):
 class ResumeTest(GatewayTest):
     flags = ("--shards", "2", "--topics.window", "100000", "--topics.window-bytes", "64M")
     rows = 6000
+    how_followed = ()
 
     def bench(self, command, *arguments, **how):
         return subprocess.Popen([RINGCAST_BENCH, command, *arguments, "--url", f"ws://127.0.0.1:{self.port}", "--key", KEY, "--json"],
@@ -41,7 +42,7 @@ class ResumeTest(GatewayTest):
         with tempfile.NamedTemporaryFile("w", suffix=".csv") as ticks, tempfile.TemporaryFile("w+") as said:
             write_ticks(ticks, self.rows)
             follow = self.bench("follow", ticks.name, "--connections", "24", "--churn", "8", "--churn-every", "0.2",
-                                "--patience", str(3 * PATIENCE), stdout=subprocess.PIPE, stderr=said)
+                                "--patience", str(3 * PATIENCE), *self.how_followed, stdout=subprocess.PIPE, stderr=said)
             try:
                 self.await_word(follow, said, "start the replay")
                 replay = self.bench("replay", ticks.name, "--speed", "2", stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
