@@ -19,9 +19,10 @@
 #define UNBOUNDED_FRAMES    64   /* of the floor's sends that an unbounded publisher's delivery is measured by */
 #define FLOOR_FRAMES_MOST   4096
 
-enum variant { WINDOW, ONE, UNBOUNDED, VARIANTS };
-static const char *const variant_names[VARIANTS] = { "window", "one", "unbounded" };
-static const char *const variant_titles[VARIANTS] = { "--window 128", "one update a send", "unbounded" };
+/* TLS: the same gateway and load without it takes the place of the floor. */
+enum variant { WINDOW, ONE, UNBOUNDED, TLS, VARIANTS };
+static const char *const variant_names[VARIANTS] = { "window", "one", "unbounded", "tls" };
+static const char *const variant_titles[VARIANTS] = { "--window 128", "one update a send", "unbounded", "TLS, to plain" };
 
 enum fact { COUNTED, DELIVERED, PER_BUSY_S, FRAMES, FLOOR, RATIO, RATIO_LEAST, RATIO_MOST, WALL_RATIO, FACTS };
 static const struct report_column columns[FACTS] = {
@@ -29,7 +30,7 @@ static const struct report_column columns[FACTS] = {
     [DELIVERED] = { "delivered_per_s", "delivered/s", 0 },
     [PER_BUSY_S] = { "delivered_per_busy_s", "of busy time", 0 },
     [FRAMES] = { "frames_per_send", "frames/send", 1 },
-    [FLOOR] = { "floor_per_s", "floor/s", 0 },
+    [FLOOR] = { "floor_per_s", "floor/s", 0 }, /* or of plain's busy time */
     [RATIO] = { "ratio", "ratio", 3 },
     [RATIO_LEAST] = { "ratio_least", "least", 3 },
     [RATIO_MOST] = { "ratio_most", "most", 3 },
@@ -37,7 +38,7 @@ static const struct report_column columns[FACTS] = {
 };
 
 struct pair {
-    const char *gateway, *only;
+    const char *gateway, *authority;
     uint64_t pairs, connections, bytes, server_cpu, load_cpu;
     double seconds;
     bool json;
@@ -56,18 +57,19 @@ __attribute__((format(printf, 2, 3))) static bool failed(struct pair *self, cons
 }
 
 /* One run of the gateway. */
-static bool run_gateway(struct pair *self, enum variant variant, const struct ours *ours, double found[FACTS])
+static bool run_gateway(struct pair *self, enum variant variant, const struct ours *ours, bool tls, double found[FACTS])
 {
-    static const char *const loads[VARIANTS][4] = { { "--window", "128" }, { "--window", "16", "--lockstep" }, { "--unbounded" } };
+    static const char *const loads[VARIANTS][4] = { { "--window", "128" }, { "--window", "16", "--lockstep" }, { "--unbounded" }, { "--window", "128" } };
     char connections[24], bytes[24], seconds[24], cpu[24], warning[300];
     snprintf(connections, sizeof connections, "%llu", (unsigned long long)self->connections);
     snprintf(bytes, sizeof bytes, "%llu", (unsigned long long)self->bytes);
     snprintf(seconds, sizeof seconds, "%g", self->seconds);
     snprintf(cpu, sizeof cpu, "%llu", (unsigned long long)self->load_cpu);
-    const char *argv[24] = { "fanout", "--url", ours->url, "--key", OURS_KEY, "--subscribers", connections, "--bytes", bytes,
+    const char *argv[24] = { "fanout", "--url", tls ? ours->tls_url : ours->url, "--key", OURS_KEY, "--subscribers", connections, "--bytes", bytes,
                              "--seconds", seconds, "--warmup", "0.5", "--cpu", cpu, "--sweep" };
     int at = 16, status = 1;
     for (int i = 0; i < 4 && loads[variant][i]; i++) argv[at++] = loads[variant][i];
+    if (tls) argv[at++] = "--cacert", argv[at++] = ours->authority;
     char *said = said_by(argv, &status);
     bool has = said_real(said, "delivered_per_s", &found[DELIVERED]) && said_real(said, "frames_per_send", &found[FRAMES]) &&
                said_real(said, "delivered_per_busy_s", &found[PER_BUSY_S]);
@@ -107,20 +109,26 @@ static void keep(struct pair *self, enum variant variant, const double found[FAC
 static bool run_variant(struct pair *self, enum variant variant)
 {
     struct ours ours;
-    bool fine = ours_start(&ours, self->gateway, 1, (int64_t)self->server_cpu);
+    bool fine = ours_start(&ours, self->gateway, 1, (int64_t)self->server_cpu, variant == TLS ? self->authority : NULL);
     if (!fine) failed(self, "%s", ours.why);
     for (uint64_t pair = 0; fine && pair < self->pairs; pair++) {
         double found[FACTS] = { 0 };
+        double plain_per_s = 0;
         bool counts = false;
-        fine = run_gateway(self, variant, &ours, found);
+        fine = run_gateway(self, variant, &ours, variant == TLS, found);
         double frames = variant == UNBOUNDED ? UNBOUNDED_FRAMES : variant == ONE ? 1 : found[FRAMES];
-        fine = fine && run_floor(self, frames, &found[FLOOR], &counts);
+        if (variant == TLS) {
+            double plain[FACTS];
+            fine = fine && run_gateway(self, variant, &ours, false, plain);
+            found[FLOOR] = plain[PER_BUSY_S], plain_per_s = plain[DELIVERED];
+            counts = found[FLOOR] > 0;
+        } else fine = fine && run_floor(self, frames, &found[FLOOR], &counts);
         if (!fine) break;
         counts = counts && found[PER_BUSY_S] > 0; /* its idle time is told by turns: a run may end before one that says how long it slept */
         found[RATIO] = found[PER_BUSY_S] / found[FLOOR];
-        found[WALL_RATIO] = found[DELIVERED] / found[FLOOR];
-        fprintf(stderr, "%-18s pair %llu: %.2f M delivered/s (%.1f a send), floor %.2f M: %.3f, by the wall %.3f%s\n", variant_titles[variant],
-                (unsigned long long)pair, found[PER_BUSY_S] * 1e-6, found[FRAMES], found[FLOOR] * 1e-6, found[RATIO], found[WALL_RATIO],
+        found[WALL_RATIO] = found[DELIVERED] / (variant == TLS ? plain_per_s : found[FLOOR]);
+        fprintf(stderr, "%-18s pair %llu: %.2f M delivered/s (%.1f a send), %s %.2f M: %.3f, by the wall %.3f%s\n", variant_titles[variant],
+                (unsigned long long)pair, found[PER_BUSY_S] * 1e-6, found[FRAMES], variant == TLS ? "plain" : "floor", found[FLOOR] * 1e-6, found[RATIO], found[WALL_RATIO],
                 pair == 0 ? " (not counted)" : counts ? "" : " (disturbed: not counted)");
         if (pair > 0 && counts) keep(self, variant, found);
     }
@@ -161,12 +169,13 @@ static int tell(struct pair *self, const bool *asked)
 
 int pair_main(int argc, char **argv)
 {
-    static struct pair self = { .gateway = "build/release/ringcast", .pairs = 8, .connections = 1000, .bytes = 100, .load_cpu = 1, .seconds = 2 };
+    static struct pair self = { .gateway = "build/release/ringcast", .authority = "build/authority", .pairs = 8, .connections = 1000, .bytes = 100, .load_cpu = 1, .seconds = 2 };
     int variant = VARIANTS;
     bool asked[VARIANTS];
     const struct flag flags[] = {
         { "gateway", FLAG_TEXT, &self.gateway, "PROGRAM", "(build/release/ringcast)", 0, 0 },
-        { "load", FLAG_CHOICE, &variant, "window|one|unbounded|all", "(all)", 0, 0 },
+        { "load", FLAG_CHOICE, &variant, "window|one|unbounded|tls|all", "tls: against the same without it; all: the others (all)", 0, 0 },
+        { "authority", FLAG_TEXT, &self.authority, "FOLDER", "of deploy/local-authority, for tls (build/authority)", 0, 0 },
         { "pairs", FLAG_COUNT, &self.pairs, "N", "of each load, the first uncounted (8)", 2, PAIRS_MAX },
         { "connections", FLAG_COUNT, &self.connections, "N", "(1000)", 1, 100000 },
         { "bytes", FLAG_COUNT, &self.bytes, "B", "of a frame (100)", 90, 60000 },
@@ -184,7 +193,7 @@ int pair_main(int argc, char **argv)
     if (read != FLAGS_OK) return read == FLAGS_HELP ? 0 : 2;
     machine_files();
     for (int v = 0; v < VARIANTS; v++) {
-        asked[v] = variant == VARIANTS || variant == v;
+        asked[v] = variant == v || (variant == VARIANTS && v != TLS);
         if (asked[v] && !run_variant(&self, (enum variant)v)) break;
     }
     return tell(&self, asked);

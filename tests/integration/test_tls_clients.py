@@ -12,7 +12,7 @@ import time
 import unittest
 
 from certificates import Authority, openssl
-from client import PATIENCE, fetch
+from client import PATIENCE, Ws, fetch
 from gateway import KEY, RINGCAST, RINGCAST_BENCH, ROOT, GatewayTest, environment
 from javascript import WHY_NO_CHROMIUM, WHY_NO_NODE, Chromium, Node
 from test_tls import TlsGateway
@@ -32,6 +32,11 @@ def run(*command, said=None, variables=None):
     """(exit status, all that it said)"""
     done = subprocess.run(command, input=said, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=6 * PATIENCE, env={**environment(), **(variables or {})})
     return done.returncode, done.stdout.decode("utf-8", "replace")
+
+
+def object_in(said):
+    """The report; warnings may stand around it."""
+    return json.loads(said[said.index("{"):said.rindex("}") + 1])
 
 
 class Kind(GatewayTest):
@@ -183,13 +188,24 @@ class Ecdsa(Chains, Kind):
         self.assertIn("Compression: NONE", said)
         self.assertIn("Extended master secret: yes", said)
 
+    def test_every_way_of_carrying_a_credential(self):
+        topic = self.topic()
+        for how in ({"add": [("Authorization", f"Bearer {KEY}")]}, {"add": [("X-API-Key", KEY)]}, {"add": [("Sec-WebSocket-Protocol", f"ringcast.v1, ringcast.token.{KEY}")]}, {"path": f"/v1/ws?token={KEY}"}):
+            with Ws(self.secure, **how) as ws:
+                self.assertEqual(ws.ask("publish", topic=topic, data=1)["op"], "published", how)
+        with Ws(self.secure) as ws:
+            self.assertEqual(ws.ask("publish", topic=topic, data=1)["code"], "unauthorized")
+            self.assertEqual(ws.ask("auth", token=KEY)["op"], "authenticated")
+            self.assertEqual(ws.ask("publish", topic=topic, data=1)["op"], "published")
+        self.assertEqual(fetch(self.secure, "GET", "/metrics").status, 401)
+
     def test_the_bench_counts_and_checks_the_same(self):
         for reader in ((), ("--sweep",)):
             for most in ("--window", "--rate"):
                 status, said = run(RINGCAST_BENCH, "fanout", "--url", f"wss://127.0.0.1:{int(self.secure)}", "--key", KEY, "--subscribers", "20", "--seconds", "0.5", "--warmup", "0.1", most, "100",
                                    "--json", "--metrics-url", "none", "--cacert", self.authority.certificate, *reader)
                 self.assertEqual(status, 0, said)
-                told = json.loads(said)
+                told = object_in(said)
                 self.assertGreater(told["least"], 20)
                 self.assertTrue(told["complete"])
                 self.assertTrue(told.get("exact", True))
@@ -197,7 +213,7 @@ class Ecdsa(Chains, Kind):
     def test_churning_subscribers_resume_over_tls(self):
         status, said = run(RINGCAST_BENCH, "fanout", "--url", f"wss://127.0.0.1:{int(self.secure)}", "--key", KEY, "--subscribers", "10", "--churn", "5", "--churn-every", "0.2", "--rate", "300", "--seconds",
                            "2", "--warmup", "0.1", "--json", "--metrics-url", "none", "--cacert", self.authority.certificate)
-        told = json.loads(said[:said.rindex("}") + 1])
+        told = object_in(said)
         self.assertEqual((status, told["lost"], told["doubled"], told["changed"]), (0, 0, 0, 0), said)
         self.assertGreater(told["resumed"], 10)  # who was cut before its first update has nothing to resume
 
@@ -291,6 +307,19 @@ class RunTls(unittest.TestCase):
                 status, said = run("curl", "-sS", "--cacert", f"{folder}/ca.pem", "--resolve", f"other.test:{gateway.tls_port}:127.0.0.1", f"https://other.test:{gateway.tls_port}/healthz")
                 self.assertEqual(status, 60, said)
             self.assertEqual(run(*command[:-1])[1].count("made a certificate"), 1)  # other names, another certificate
+
+
+    def test_the_bench_compares_with_plain_by_it(self):
+        with Authority() as place:
+            folder = place.path("own")
+            self.assertEqual(run(os.path.join(ROOT, "deploy", "local-authority"), folder)[0], 0)
+            done = subprocess.run([RINGCAST_BENCH, "pair", "--gateway", RINGCAST, "--load", "tls", "--authority", folder, "--pairs", "2", "--seconds", "0.3", "--connections", "20", "--json"],
+                                  capture_output=True, text=True, timeout=6 * PATIENCE, env=environment())
+            self.assertEqual(done.returncode, 0, done.stderr)
+            row, = json.loads(done.stdout)["variants"]
+            self.assertEqual((row["name"], row["pairs"] <= 1), ("TLS, to plain", True))
+            if row["pairs"]:
+                self.assertAlmostEqual(row["ratio"], row["delivered_per_busy_s"] / row["floor_per_s"], 2)
 
 
 if __name__ == "__main__":
