@@ -8,6 +8,7 @@ import tempfile
 import time
 import unittest
 
+from certificates import Authority
 from client import PATIENCE, Closed, Ended, Http, Refused, TooLate, Ws, fetch
 from gateway import API_KEY, KEY, ROOT, Gateway, environment, free_port
 from sse import Sse, query_of
@@ -89,6 +90,47 @@ class Nginx(Proxy):
         return ["-c", self.path, "-p", self.folder, "-e", "stderr", "-g", f"daemon off; pid {self.folder}/pid;"]
 
 
+class Secure:
+    """The same with its line for TLS: it ends TLS, and speaks plainly to the gateway."""
+
+    def __init__(self, gateway_port, folder):
+        self.authority = Authority()
+        self.certificate, self.key = self.authority.issue("proxy")
+        super().__init__(gateway_port, folder)
+        self.port = self.authority.port(self.port)
+
+    def __exit__(self, *_):
+        super().__exit__()
+        self.authority.directory.cleanup()
+
+
+class SecureHaproxy(Secure, Haproxy):
+    def adapted(self, text):
+        both = os.path.join(self.folder, "ringcast.pem")
+        with open(both, "w", encoding="ascii") as file:
+            for path in (self.certificate, self.key):
+                with open(path, encoding="ascii") as part:
+                    file.write(part.read())
+        text = replaced(text, "    bind :80\n", "")
+        return replaced(replaced(text, "# bind :443 ssl crt /etc/haproxy/ringcast.pem", f"bind 127.0.0.1:{int(self.port)} ssl crt {both}"), "maxconn 30000", "maxconn 200")
+
+
+class SecureNginx(Secure, Nginx):
+    def adapted(self, text):
+        text = super().adapted(text)
+        text = replaced(text, f"listen 127.0.0.1:{int(self.port)};", "")
+        return replaced(replaced(replaced(text, "# listen 443 ssl;", f"listen 127.0.0.1:{int(self.port)} ssl;"), "/etc/nginx/ringcast.crt", self.certificate), "/etc/nginx/ringcast.key", self.key)
+
+
+class TellingHaproxy(Haproxy):
+    """Whom it speaks for it says by the PROXY protocol, as the configuration's last lines tell."""
+    flags = ("--listen.proxy-protocol", "require", "--proxies.trusted", "127.0.0.1/32")
+
+    def adapted(self, text):
+        text = replaced(text, "    http-request set-header X-Forwarded-For %[src]\n", "")
+        return super().adapted(re.sub(r"(server gateway-1 \S+ check)$", r"\1 send-proxy-v2 check-send-proxy", text, flags=re.M))
+
+
 class Stream(Sse):
     """A stream that a proxy may have cut into chunks."""
 
@@ -119,9 +161,24 @@ class Stream(Sse):
             del self.coded[:end + 2 + size + 2]
 
 
+class TellingGateway(Gateway):
+    """One that only a proxy can ask: that it serves is seen by its refusal."""
+
+    def answers(self):
+        try:
+            return fetch(self.port, "GET", "/healthz").status == 400
+        except (OSError, Ended, TooLate):
+            return False
+
+
 class ThroughProxy:
     """What a client does. One gateway and one proxy for all tests of a class."""
     proxy_of = None
+    scheme = "http"
+
+    @classmethod
+    def gateway_of(cls):
+        return Gateway("--deadline.close-ms", "500")
 
     @classmethod
     def setUpClass(cls):
@@ -130,7 +187,7 @@ class ThroughProxy:
         folder = tempfile.TemporaryDirectory()
         cls.addClassCleanup(folder.cleanup)
         os.chmod(folder.name, 0o755)  # nginx's worker is another user where root runs this
-        cls.gateway = cls.enterClassContext(Gateway("--deadline.close-ms", "500"))
+        cls.gateway = cls.enterClassContext(cls.gateway_of())
         cls.proxy = cls.enterClassContext(cls.proxy_of(cls.gateway.port, folder.name))
         cls.port = cls.proxy.port
 
@@ -195,7 +252,7 @@ class ThroughProxy:
             self.assertEqual((answer.status, answer.code), (status, code))
 
     def test_a_page_of_the_proxys_own_origin_may_connect_and_no_other(self):
-        with Ws(self.port, add=[("Origin", f"http://127.0.0.1:{self.port}")]) as ws:
+        with Ws(self.port, add=[("Origin", f"{self.scheme}://127.0.0.1:{int(self.port)}")]) as ws:
             self.assertEqual(ws.read()["op"], "hello")
         with self.assertRaises(Refused) as refused:
             Ws(self.port, add=[("Origin", "https://elsewhere.example")])
@@ -232,12 +289,35 @@ class HaproxyTest(ThroughProxy, unittest.TestCase):
         self.assertEqual((checked.returncode, re.findall("WARNING|ALERT", checked.stdout + checked.stderr)), (0, []), checked)
 
 
+@unittest.skipUnless(shutil.which("openssl"), "openssl is not installed")
+class SecureHaproxyTest(ThroughProxy, unittest.TestCase):
+    proxy_of, scheme = SecureHaproxy, "https"
+
+
+class TellingHaproxyTest(ThroughProxy, unittest.TestCase):
+    proxy_of = TellingHaproxy
+
+    @classmethod
+    def gateway_of(cls):
+        return TellingGateway("--deadline.close-ms", "500", *TellingHaproxy.flags)
+
+    test_a_drain_is_told_through_it = None  # its gateway would be asked directly
+
+    def test_who_comes_directly_is_refused(self):
+        self.assertEqual(fetch(self.gateway.port, "GET", "/readyz").status, 400)
+
+
 class NginxTest(ThroughProxy, unittest.TestCase):
     proxy_of = Nginx
 
     def test_it_has_nothing_to_say_against_its_configuration(self):
         checked = subprocess.run([shutil.which("nginx", path=PATH), "-t", *self.proxy.arguments()], capture_output=True, text=True, timeout=60)
         self.assertEqual((checked.returncode, re.findall(r"\[(warn|emerg|alert)\]", checked.stderr)), (0, []), checked)
+
+
+@unittest.skipUnless(shutil.which("openssl"), "openssl is not installed")
+class SecureNginxTest(ThroughProxy, unittest.TestCase):
+    proxy_of, scheme = SecureNginx, "https"
 
 
 if __name__ == "__main__":
