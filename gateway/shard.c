@@ -395,7 +395,7 @@ static void *run(void *context)
     arm_wake(shard);
     reserve_fill();
     fanout_start(shard);
-    ring_faults_begin(&shard->ring);
+    ring_faults_begin(&shard->ring, shard->index);
     for (bool busy = false; shard->state != SHARD_ENDED;) busy = turn(shard, busy);
     reserve_free();
     recv_buffers_deinit(&shard->recv_buffers);

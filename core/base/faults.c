@@ -4,7 +4,6 @@
 
 #include <stddef.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "core/base/random.h"
 #include "core/base/reserve.h"
@@ -30,9 +29,9 @@ uint32_t faults_setting(enum fault_setting setting)
     return text ? (uint32_t)strtoul(text, NULL, 10) : setting == FAULTS_SEED;
 }
 
-void faults_begin(void)
+void faults_begin(uint32_t thread)
 {
-    faults.dice = faults_setting(FAULTS_SEED) * UINT64_C(0x9e3779b97f4a7c15) + (uint64_t)(gettid() - getpid()); /* threads begin in one order */
+    faults.dice = faults_setting(FAULTS_SEED) * UINT64_C(0x9e3779b97f4a7c15) + thread;
     faults.begun = faults_setting(FAULTS_MEMORY) > 0;
 }
 

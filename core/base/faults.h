@@ -17,12 +17,13 @@ enum fault_setting { FAULTS_SEED, FAULTS_MEMORY, FAULTS_RING, FAULTS_FATAL, FAUL
 
 #ifdef RINGCAST_FAULTS
 uint32_t faults_setting(enum fault_setting setting);
-/* From now on this thread's allocations may be refused: what is set up before may end the start, and that is not the matter here. */
-void     faults_begin(void);
+/* From now on this thread's allocations may be refused: what is set up before may end the start, and that is not the matter here.
+ *   thread   a number of its own, so that the same seed throws the same dice */
+void     faults_begin(uint32_t thread);
 /* A number below `bound`, by this thread's dice. */
 uint32_t faults_random(uint32_t bound);
 #else
-static inline void faults_begin(void) {}
+static inline void faults_begin(uint32_t thread) { (void)thread; }
 #endif
 
 #endif

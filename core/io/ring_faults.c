@@ -75,9 +75,9 @@ static void strike(struct io_uring_sqe *sqe)
     fail(sqe, some_error(&errors_of[operation]));
 }
 
-void ring_faults_begin(struct ring *ring)
+void ring_faults_begin(struct ring *ring, uint32_t shard)
 {
-    faults_begin();
+    faults_begin(shard);
     ring->strikes = faults_setting(FAULTS_RING) > 0;
 }
 

@@ -10,14 +10,14 @@
 /* May make the queues small. */
 void ring_faults_size(struct ring_settings *settings);
 /* From now on, and for this thread's memory too: what is found out about the kernel before is found out truly. */
-void ring_faults_begin(struct ring *ring);
+void ring_faults_begin(struct ring *ring, uint32_t shard);
 /* Strikes some of what is staged. Before each submit. */
 void ring_faults_strike(struct ring *ring);
 /* What was struck shows its error. */
 void ring_faults_show(struct completion *completion);
 #else
 static inline void ring_faults_size(struct ring_settings *settings) { (void)settings; }
-static inline void ring_faults_begin(struct ring *ring) { (void)ring; }
+static inline void ring_faults_begin(struct ring *ring, uint32_t shard) { (void)ring, (void)shard; }
 static inline void ring_faults_strike(struct ring *ring) { (void)ring; }
 static inline void ring_faults_show(struct completion *completion) { (void)completion; }
 #endif
