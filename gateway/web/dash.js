@@ -249,6 +249,7 @@ function showState() {
   const aloud = phase === "waiting" && !locked ? "Connection lost, reconnecting" : words;
   if (aloud !== spoken) say("spoken", spoken = aloud);
   $("locked").hidden = !locked;
+  $("plain").hidden = isSecureContext;             // https, or this very machine
   $("figures").hidden = locked || !gateway; $("ghosts").hidden = locked || !!gateway || (why !== "" && phase !== "live");
   $("lost").hidden = locked || (why === "" && !silent);
   say("lost-text", silent ? `No figures for ${spanText(Date.now() - heardAt)}: those below are the last ones.` : why ? sentence(why) + (phase === "waiting" ? ` Next try in ${left} s.` : "") + (gateway ? " The figures below are the last ones." : "") : "");

@@ -136,7 +136,7 @@ class DashTest(unittest.TestCase):
     def test_the_figures_are_drawn_live(self):
         gateway = self.gateway("--auth.admin-key", ADMIN_KEY)
         dash = self.open(gateway, "/dash?token=" + ADMIN_KEY)
-        self.assertEqual(dash.run("await until(() => $('pill').textContent === 'Live' && visible('figures')); return [location.pathname + location.search, sessionStorage.getItem('ringcast.admin'), $('forget').hidden]"),
+        self.assertEqual(dash.run("await until(() => $('pill').textContent === 'Live' && visible('figures') && sessionStorage.getItem('ringcast.admin')); return [location.pathname + location.search, sessionStorage.getItem('ringcast.admin'), $('forget').hidden]"),
                          ["/dash", ADMIN_KEY, False])
         with Ws(gateway.port, "/v1/ws?topics=hot.%3Ctopic&mode=every") as reader:
             for _ in range(6):
