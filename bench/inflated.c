@@ -7,7 +7,7 @@
 #include "bench/subscribers.h"
 #include "core/io/inflate.h"
 
-#define PLACES 4096 /* one message each; a newer one takes the place of an older */
+#define PLACES 65536 /* one message each; a newer one takes the place of an older */
 
 /* One message and the payload that it came as, behind one another. */
 struct remembered {
@@ -44,7 +44,7 @@ static struct remembered *place_of(struct inflated *self, struct span payload)
     memcpy(&first, payload.bytes, some);
     memcpy(&last, payload.bytes + payload.size / 2, payload.size - payload.size / 2 < sizeof last ? payload.size - payload.size / 2 : sizeof last);
     uint64_t mixed = (first ^ last * UINT64_C(0x9e3779b97f4a7c15) ^ payload.size) * UINT64_C(0xbf58476d1ce4e5b9);
-    return &self->places[mixed >> 52];
+    return &self->places[mixed >> 48];
 }
 
 struct span inflated_message(struct inflated *self, struct span payload)

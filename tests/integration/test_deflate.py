@@ -1,6 +1,9 @@
 """permessage-deflate (RFC 7692): what is agreed, what comes compressed, and what is wrong with it."""
 import json
+import os
 import random
+import shutil
+import subprocess
 import unittest
 import zlib
 
@@ -12,7 +15,7 @@ import test_session
 import test_shards
 import test_slow
 
-from client import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Refused, Ws, close_payload, deflated, frame, handshake
+from client import BINARY, CLOSE, CONTINUATION, PATIENCE, PING, PONG, TEXT, Refused, Ws, close_payload, deflated, frame, handshake
 from gateway import Gateway, GatewayTest
 
 OFFER = ("Sec-WebSocket-Extensions", "permessage-deflate; client_max_window_bits")
@@ -212,7 +215,7 @@ class SessionTest(GatewayTest):
         ws.send_frame(TEXT, deflated(b" " * ((1 << 20) + 1)), rsv=RSV1).expect_close(1009)
 
 
-class OutgoingTest(GatewayTest):
+class ReadersTest(GatewayTest):
     flags = ("--shards", "2", "--compression.cpu", "100", "--auth.admin-key", ADMIN)
 
     def reader(self, query, offer=True):
@@ -233,6 +236,8 @@ class OutgoingTest(GatewayTest):
                 updates += lines
         return updates, size
 
+
+class OutgoingTest(ReadersTest):
     def test_each_format_says_the_same_in_fewer_bytes(self):
         for form in ("json", "array", "raw"):
             with self.subTest(form):
@@ -311,6 +316,65 @@ class OutgoingTest(GatewayTest):
         self.assertLess(sizes["100", ""], sizes["1", ""])
         self.assertLess(sizes["1", ""], sizes["1", "plain"])
         self.assertLess(sizes["100", "&batch=1"], sizes["100", ""] / 2)
+
+
+NODE = """
+const ws = new (require("/usr/share/nodejs/ws"))(process.argv[1]);
+let count = 0;
+ws.on("message", (data) => {
+    for (const line of data.toString().split("\\n")) {
+        const op = JSON.parse(line).op;
+        if (op === "subscribed") console.log(ws.extensions.split ? ws.extensions.split(";")[0] : Object.keys(ws.extensions).join());
+        if (op) continue;
+        console.log(line);
+        if (++count === Number(process.argv[2])) process.exit(0);
+    }
+});
+"""
+PYTHON = """
+import asyncio, json, sys, websockets
+async def main(count=0):
+    async with websockets.connect(sys.argv[1], compression="deflate") as ws:
+        async for message in ws:
+            for line in message.split("\\n"):
+                op = json.loads(line).get("op")
+                if op == "subscribed":
+                    print(",".join(extension.name for extension in ws.extensions), flush=True)
+                if op:
+                    continue
+                print(line, flush=True)
+                count += 1
+                if count == int(sys.argv[2]):
+                    return
+asyncio.run(main())
+"""
+
+
+class OthersTest(ReadersTest):
+    """What was compressed apart and joined to a message is inflated by the clients of others to the same lines."""
+
+    def check(self, command):
+        for rest in ("", "&batch=1"):
+            with self.subTest(rest):
+                topics = [self.topic("joined") for _ in range(3)]
+                query = f"topics={','.join(topics)}&mode=every&snapshot=0{rest}"
+                plain = self.reader(query, offer=False)
+                other = subprocess.Popen([*command, f"ws://127.0.0.1:{self.port}/v1/ws?{query}", "300"], stdout=subprocess.PIPE, text=True)
+                self.addCleanup(other.stdout.close)
+                self.addCleanup(other.kill)
+                self.assertEqual(other.stdout.readline().strip(), "permessage-deflate")
+                self.gateway.publish_many([tick for ticks in zip(*(self.ticks(topic, 100) for topic in topics)) for tick in ticks])
+                updates, _ = self.read_all(plain, 300)
+                said, _ = other.communicate(timeout=PATIENCE)
+                self.assertEqual(sorted(said.splitlines()), sorted(updates))
+
+    @unittest.skipUnless(shutil.which("node") and os.path.exists("/usr/share/nodejs/ws"), "nodejs and node-ws are not installed")
+    def test_by_node(self):
+        self.check(["node", "-e", NODE])
+
+    @unittest.skipUnless(os.path.exists("/usr/lib/python3/dist-packages/websockets"), "python3-websockets is not installed")
+    def test_by_python(self):
+        self.check(["/usr/bin/python3", "-c", PYTHON])
 
 
 # ---- what is promised to all, once more for those who are sent it compressed -------------------------------------------------------
