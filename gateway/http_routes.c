@@ -435,6 +435,6 @@ void http_route(struct shard *shard, struct conn *conn, struct span head, const 
         return;
     }
     if (asks_too_often(&call)) return;
-    if (request->method == HTTP_OPTIONS && span_is(request->path, "*")) call_answer(&call, 204, NULL, "Allow: GET, HEAD, POST, OPTIONS\r\n", SPAN_NONE);
+    if (request->method == HTTP_OPTIONS && span_is(request->path, "*")) call_answer(&call, 204, NULL, "Allow: GET, HEAD, POST, DELETE, OPTIONS\r\n", SPAN_NONE);
     else call_error(&call, "not_found", "there is nothing at this path");
 }

@@ -86,7 +86,7 @@ for target, name in (("healthz", "no slash"), ("*", "an asterisk with GET"), ("l
                      ("/healthz#x", "a fragment"), ("http://local host/healthz", "a space"), ("http://localhost:x/healthz", "a port of letters"), ("http://localhost:99999/healthz", "a port too high"), ("http://[::1/healthz", "an open bracket"), ("http://[]/healthz", "empty brackets"), ("/health\xe9z", "a byte beyond ASCII"), ("", "nothing")):
     refused("3.2", f"the target {target!r} ({name}) is none", get(target))
 served("3.2.1", "a path that begins with two slashes is a path, and not ours", get("//localhost/healthz"), 404)
-add("3.2.4", "OPTIONS * is about the server", get("*", method="OPTIONS"), answers(204), lives)
+add("3.2.4", "OPTIONS * is about the server, and names all methods that it knows", get("*", method="OPTIONS"), answers(204, header=("Allow", "GET, HEAD, POST, DELETE, OPTIONS")), lives)
 refused("3.2.3", "CONNECT with an authority is not for an origin server", get("localhost:443", method="CONNECT"), (400, 405, 501))
 for target in ("/healthz/", "/HEALTHZ", "/healthz/x", "/./healthz", "/v1/../healthz", "/healthz%00", "/healthz;x=1", "/..", "/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/v1", "/v1/", "/v2/topics", "/favicon.ico"):
     served("RFC 9110, 4.2.3", f"{target} is not there", get(target), 404)
