@@ -45,6 +45,7 @@ static const struct report_column columns[FACTS] = {
 struct compare {
     struct contest_plan plan;
     const char *gateway, *confs, *only;
+    int         scenario; /* enum contest_scenario; CONTEST_SCENARIOS: all */
     uint64_t rounds, bytes, server_cpu, load_cpu;
     bool json;
     struct peer peers[PEERS_MAX];
@@ -176,6 +177,13 @@ static bool asked_for(const struct compare *self, const char *name)
     return !self->only;
 }
 
+/* The bare loop has no rule for who does not keep up: it is there for delays alone. */
+static bool is_asked(const struct compare *self, int peer, enum contest_scenario scenario)
+{
+    if (peer_kinds[peer].dialect == PEER_BARE && scenario != CONTEST_DELAY) return false;
+    return self->scenario == CONTEST_SCENARIOS || self->scenario == (int)scenario;
+}
+
 static int run(struct compare *self)
 {
     for (int p = 0; p < peer_kinds_count; p++) {
@@ -187,7 +195,7 @@ static int run(struct compare *self)
     for (uint64_t round = 0; round < self->rounds; round++)
         for (int scenario = 0; scenario < CONTEST_SCENARIOS; scenario++)
             for (int p = 0; p < peer_kinds_count; p++)
-                if (self->there[p]) run_one(self, p, (enum contest_scenario)scenario);
+                if (self->there[p] && is_asked(self, p, (enum contest_scenario)scenario)) run_one(self, p, (enum contest_scenario)scenario);
     warn_of_busy_loads(self);
     return tell(self);
 }
@@ -201,11 +209,12 @@ static int refuse(const char *sentence)
 int compare_main(int argc, char **argv)
 {
     static struct compare self = { .plan = { .connections = 1000, .window = 128, .rate = 50, .seconds = 3, .warmup = 1 },
-                                   .gateway = "build/release/ringcast", .confs = "bench/peers", .rounds = 1, .bytes = 100, .load_cpu = 1 };
+                                   .gateway = "build/release/ringcast", .confs = "bench/peers", .scenario = CONTEST_SCENARIOS, .rounds = 1, .bytes = 100, .load_cpu = 1 };
     const struct flag flags[] = {
         { "gateway", FLAG_TEXT, &self.gateway, "PROGRAM", "ours (build/release/ringcast)", 0, 0 },
         { "peers", FLAG_TEXT, &self.confs, "FOLDER", "how the others are set up (bench/peers)", 0, 0 },
-        { "only", FLAG_TEXT, &self.only, "NAME,...", "of ringcast, nginx, nats, ws (all)", 0, 0 },
+        { "only", FLAG_TEXT, &self.only, "NAME,...", "of ringcast, nginx, nats, bare (a loop of sends, delays alone), ws (all)", 0, 0 },
+        { "scenario", FLAG_CHOICE, &self.scenario, "window|unbounded|delay|all", "(all)", 0, 0 },
         { "connections", FLAG_COUNT, &self.plan.connections, "N", "subscribers of the one topic (1000)", 1, 100000 },
         { "bytes", FLAG_COUNT, &self.bytes, "B", "size of an update's WebSocket frame (100)", 100, 2000 },
         { "window", FLAG_COUNT, &self.plan.window, "W", "updates not yet with the slowest reader, at most (128)", 1, 1e6 },

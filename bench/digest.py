@@ -37,7 +37,7 @@ def each_run(data):
                 if part in one:
                     yield f"{name}, {one['connections']:,} connections, {part}", one[part]
             if "gateway" not in one:
-                yield f"{name}, {one.get('rate') or one.get('connections')}", one
+                yield f"{name}, {one.get('rate') or one.get('connections') or one.get('way')}", one
 
 
 def failures(data):
@@ -78,8 +78,8 @@ def pair_table(data):
     lines = []
     for name, row in rows(data["runs"]["pair"], "variants").items():
         ratio = "-" if row["ratio"] is None else f"**{row['ratio']:.2f}** ({row['ratio_least']:.2f} to {row['ratio_most']:.2f})"
-        lines.append([name, ratio, number(row["delivered_per_s"]), number(row["frames_per_send"], 1), number(row["floor_per_s"]), number(row["pairs"])])
-    return table(["load", "ratio to the floor", "delivered/s", "frames a send", "floor/s", "pairs"], lines)
+        lines.append([name, ratio, number(row["delivered_per_s"]), number(row["frames_per_send"], 1), number(row.get("ranges_per_send"), 1), number(row["floor_per_s"]), number(row["pairs"])])
+    return table(["load", "ratio to the floor", "delivered/s", "frames a send", "ranges", "floor/s", "pairs"], lines)
 
 
 def at_least(row, figure, counted, decimals=0):
@@ -119,7 +119,12 @@ def crowds_table(data):
 def facts_table(data):
     """Storm, slow readers, many topics."""
     storm, slow, zipf = (data["runs"][name] for name in ("storm", "slow", "zipf"))
+    bare = rows(data["runs"].get("bare", {}), "peers")
+    ours, loop = bare.get("ringcast", {}), bare.get("a bare loop", {})
     lines = [
+        ["delay to the last, 50 updates/s: gateway, a bare loop of sends", "; ".join(f"{name} {number(ours.get(f'last_{name}_ms'), 2)}, {number(loop.get(f'last_{name}_ms'), 2)} ms" for name in ("p50", "p99"))],
+        *([f"publishing without subscribers, {said.get('way', '-')}{' with acks' if 'acks' in said else ''}: updates/s, of its processor time",
+           f"{number(said.get('updates_per_s'))}, {number(said.get('updates_per_busy_s'))}"] for said in data["runs"].get("publish", [])),
         ["storm: reconnects with resume", f"{number(storm.get('reconnects_per_s'))} /s; all back in {number(storm.get('back_s'), 3)} s"],
         ["delay to the others, p99: before, in storms", f"{number(storm.get('quiet_delay_p99_ms'), 2)} ms, {number(storm.get('storm_delay_p99_ms'), 2)} ms"],
         [f"{number(slow.get('stalled'))} stalled beside {number(slow.get('readers'))}: delivered to the others, to that alone", number(slow.get("ratio"), 2)],
@@ -164,7 +169,7 @@ def report(data, name):
         ("Delay against rate", f"From when each update was due.\n\n![delay]({name}-delay.svg)\n\n![frames]({name}-frames.svg)", rates_table(data)),
         ("Delivered against connections", f"At most 128 updates unread.\n\n![delivered]({name}-delivered.svg)", crowds_table(data)),
         ("Idle connections", f"![memory]({name}-memory.svg)", idles_table(data)),
-        ("Storms, slow readers, many topics", "", facts_table(data)),
+        ("Publishing, storms, slow readers, many topics", "", facts_table(data)),
         ("Single steps", "The fastest of 25 times; instructions are in [instructions.md](instructions.md).", micro_table(data)),
     ]
     body = "\n\n".join(f"## {title}\n{words}\n\n{lines}" if words else f"## {title}\n\n{lines}" for title, words, lines in sections)

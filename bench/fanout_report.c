@@ -77,6 +77,7 @@ static void tell_gateway(const struct fanout *self, struct report *report, doubl
     if (after->has_sends) {
         report_real(report, "frames_per_send", "frames for each send",
                     sends > 0 ? (after->frames - before->frames) / sends : 0, 2, "");
+        report_real(report, "ranges_per_send", "ranges for each send", sends > 0 ? (after->ranges - before->ranges) / sends : 0, 2, "");
         report_real(report, "sends_per_s", "sends/s", sends / wall_s, 0, "");
         report_real(report, "gateway_bytes_per_s", "bytes/s sent", (after->bytes - before->bytes) / wall_s, 0, "");
         report_real(report, "enters_per_s", "system calls of its rings", (after->enters - before->enters) / wall_s, 0, "/s");

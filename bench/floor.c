@@ -33,8 +33,11 @@
 #define STALL_SHARE_MOST 0.10
 #define FRAMES_MOST      4096
 
+static const char greeting[] = "GET / HTTP/1.1\r\nHost: floor\r\n\r\n";
+
 struct floor {
     uint64_t connections, bytes, sender_cpu, reader_cpu, lowat;
+    uint64_t unread; /* frames for each connection at most; 0: see send_for() */
     double   frames, seconds, warmup;
     bool     json;
 
@@ -61,6 +64,8 @@ static _Noreturn void read_forever(struct floor *self, struct sockaddr_in to)
             fprintf(stderr, "ringcast-bench floor: connection %u failed: %s\n", i, strerror(errno));
             _exit(1);
         }
+        /* As the gateway's clients do: who has spoken delays its acknowledgements, and at 40 ms a timer on the sender's CPU makes them. */
+        if (send(sweep.fds[i], greeting, sizeof greeting - 1, MSG_NOSIGNAL) < 0) _exit(1);
     }
     for (;;) {
         if (sweep_some(&sweep, SWEPT_AT_A_TIME)) counter_set(self->reader, COUNTER_BYTES_RECEIVED, sweep.total);
@@ -89,7 +94,8 @@ static bool accept_all(struct floor *self)
         struct timeval patience = { .tv_sec = 10 };
         setsockopt(self->listener, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
         self->fds[i] = accept4(self->listener, NULL, NULL, SOCK_CLOEXEC);
-        if (self->fds[i] < 0) return false;
+        char heard[sizeof greeting];
+        if (self->fds[i] < 0 || recv(self->fds[i], heard, sizeof heard, 0) <= 0) return false;
     }
     return true;
 }
@@ -148,7 +154,8 @@ static bool wait_for_reader(struct floor *self, uint64_t unread_most)
 /* Rounds for this long. Fractions of a frame are made up over the rounds: 2.5 is 2 and 3 in turn. */
 static bool send_for(struct floor *self, double seconds, double *lasted)
 {
-    double window = 16 > 6 * self->frames ? 16 : 6 * self->frames; /* frames unread for each connection */
+    double window = 16 > 6 * self->frames ? 16 : 6 * self->frames; /* frames unread for each connection when a round begins */
+    if (self->unread > 0) window = (double)self->unread > self->frames ? (double)self->unread - self->frames : 0;
     uint64_t unread_most = (uint64_t)(window * (double)self->bytes) * self->connections;
     int64_t from_ns = now_ns(), until_ns = from_ns + (int64_t)(seconds * 1e9);
     double owed = 0;
@@ -231,6 +238,7 @@ int floor_main(int argc, char **argv)
     const struct flag flags[] = {
         { "connections", FLAG_COUNT, &self.connections, "N", "TCP connections (1000)", 1, 100000 },
         { "frames", FLAG_REAL, &self.frames, "M", "frames for each send; 57.3 mixes 57 and 58 (64)", 1, FRAMES_MOST },
+        { "unread", FLAG_COUNT, &self.unread, "W", "frames unread for each connection at most, as with a publisher's window; 0: 6 M, at least 16 (0)", 0, 1e6 },
         { "bytes", FLAG_COUNT, &self.bytes, "S", "bytes of a frame (100)", 1, 65536 },
         { "seconds", FLAG_REAL, &self.seconds, "S", "how long to measure (5)", 0.01, 3600 },
         { "warmup", FLAG_REAL, &self.warmup, "S", "how long to run before (0.5)", 0, 60 },

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bench/bare.h"
 #include "bench/compare.h"
 #include "bench/engine.h"
 #include "bench/fanout.h"
@@ -35,6 +36,7 @@ static const struct command {
     { "pair", pair_main, "gateway and floor in alternation: the ratio of the two, with its spread" },
     { "compare", compare_main, "the same load against this gateway and other servers that are installed: one table" },
     { "engine", engine_main, "the pubsub engine without sockets: what it does in one thread, and in several" },
+    { "bare", bare_main, "a bare loop of sends, which `compare` measures delays against" },
     { "publish", publish_main, "one connection publishes as fast as the gateway takes it, and nobody listens" },
     { "flood", flood_main, "some clients misbehave as fast as they can: what the others and the memory notice" },
     { "micro", micro_main, "single steps of the hot paths, in nanoseconds each" },

@@ -37,6 +37,8 @@ static void take_line(struct metrics *metrics, struct span line)
         metrics->sends += value;
     } else if (line_value(line, "ringcast_frames_sent_total", &value))
         metrics->frames += value;
+    else if (line_value(line, "ringcast_ranges_sent_total", &value))
+        metrics->ranges += value;
     else if (line_value(line, "ringcast_bytes_sent_total", &value))
         metrics->bytes += value;
     else if (line_value(line, "ringcast_gaps_total", &value))

@@ -14,7 +14,7 @@ struct metrics {
     int64_t  at_ns;  /* when the page came */
     uint32_t shards; /* lines of the idle time */
     double   idle_s; /* of all shards */
-    double   sends, frames, bytes, gaps, short_sends, enters; /* totals of all shards */
+    double   sends, ranges, frames, bytes, gaps, short_sends, enters; /* totals of all shards */
     char     why[320]; /* where there is no page */
 };
 

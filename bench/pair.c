@@ -20,16 +20,30 @@
 #define FLOOR_FRAMES_MOST   4096
 
 /* TLS: the same gateway and load without it takes the place of the floor. */
-enum variant { WINDOW, ONE, UNBOUNDED, TLS, VARIANTS };
-static const char *const variant_names[VARIANTS] = { "window", "one", "unbounded", "tls" };
-static const char *const variant_titles[VARIANTS] = { "--window 128", "one update a send", "unbounded", "TLS, to plain" };
+enum variant { WINDOW, ONE, UNBOUNDED, FEW, MANY, TLS, VARIANTS };
+static const struct {
+    const char *name, *title;
+    double      frames;   /* of the floor's sends; 0: as many as the gateway's had */
+    const char *unread;   /* and for each connection at most: the same window on both sides, which decides how deep the sockets' queues are */
+    const char *load[11]; /* of `fanout` */
+} variants[VARIANTS] = {
+    [WINDOW] = { "window", "--window 128", 0, "128", { "--window", "128" } },
+    [ONE] = { "one", "one update a send", 1, "0", { "--window", "16", "--lockstep" } },
+    [UNBOUNDED] = { "unbounded", "unbounded", UNBOUNDED_FRAMES, "0", { "--unbounded" } },
+    /* Of 10 topics of a connection; the busiest carry most. */
+    [FEW] = { "few", "Zipf, few ranges", 0, "16", { "--topics", "100", "--each", "10", "--zipf", "1", "--window", "16" } },
+    [MANY] = { "many", "Zipf, many ranges", 0, "512", { "--topics", "100", "--each", "10", "--zipf", "1", "--window", "512" } },
+    [TLS] = { "tls", "TLS, to plain", 0, "128", { "--window", "128" } },
+};
+#define LOADS "window|one|unbounded|few|many|tls|all"
 
-enum fact { COUNTED, DELIVERED, PER_BUSY_S, FRAMES, FLOOR, RATIO, RATIO_LEAST, RATIO_MOST, WALL_RATIO, FACTS };
+enum fact { COUNTED, DELIVERED, PER_BUSY_S, FRAMES, RANGES, FLOOR, RATIO, RATIO_LEAST, RATIO_MOST, WALL_RATIO, FACTS };
 static const struct report_column columns[FACTS] = {
     [COUNTED] = { "pairs", "pairs", 0 },
     [DELIVERED] = { "delivered_per_s", "delivered/s", 0 },
     [PER_BUSY_S] = { "delivered_per_busy_s", "of busy time", 0 },
     [FRAMES] = { "frames_per_send", "frames/send", 1 },
+    [RANGES] = { "ranges_per_send", "ranges/send", 1 },
     [FLOOR] = { "floor_per_s", "floor/s", 0 }, /* or of plain's busy time */
     [RATIO] = { "ratio", "ratio", 3 },
     [RATIO_LEAST] = { "ratio_least", "least", 3 },
@@ -59,28 +73,28 @@ __attribute__((format(printf, 2, 3))) static bool failed(struct pair *self, cons
 /* One run of the gateway. */
 static bool run_gateway(struct pair *self, enum variant variant, const struct ours *ours, bool tls, double found[FACTS])
 {
-    static const char *const loads[VARIANTS][4] = { { "--window", "128" }, { "--window", "16", "--lockstep" }, { "--unbounded" }, { "--window", "128" } };
     char connections[24], bytes[24], seconds[24], cpu[24], warning[300];
     snprintf(connections, sizeof connections, "%llu", (unsigned long long)self->connections);
     snprintf(bytes, sizeof bytes, "%llu", (unsigned long long)self->bytes);
     snprintf(seconds, sizeof seconds, "%g", self->seconds);
     snprintf(cpu, sizeof cpu, "%llu", (unsigned long long)self->load_cpu);
-    const char *argv[24] = { "fanout", "--url", tls ? ours->tls_url : ours->url, "--key", OURS_KEY, "--subscribers", connections, "--bytes", bytes,
+    const char *argv[28] = { "fanout", "--url", tls ? ours->tls_url : ours->url, "--key", OURS_KEY, "--subscribers", connections, "--bytes", bytes,
                              "--seconds", seconds, "--warmup", "0.5", "--cpu", cpu, "--sweep" };
     int at = 16, status = 1;
-    for (int i = 0; i < 4 && loads[variant][i]; i++) argv[at++] = loads[variant][i];
+    for (int i = 0; variants[variant].load[i]; i++) argv[at++] = variants[variant].load[i];
     if (tls) argv[at++] = "--cacert", argv[at++] = ours->authority;
     char *said = said_by(argv, &status);
     bool has = said_real(said, "delivered_per_s", &found[DELIVERED]) && said_real(said, "frames_per_send", &found[FRAMES]) &&
+               said_real(said, "ranges_per_send", &found[RANGES]) &&
                said_real(said, "delivered_per_busy_s", &found[PER_BUSY_S]);
     said_warning(said, warning, sizeof warning);
     free(said);
-    if (status != 0) return failed(self, "fanout (%s) ended with %d: %s", variant_names[variant], status, warning);
-    return has ? true : failed(self, "fanout (%s) does not know the gateway's sends and its busy time", variant_names[variant]);
+    if (status != 0) return failed(self, "fanout (%s) ended with %d: %s", variants[variant].name, status, warning);
+    return has ? true : failed(self, "fanout (%s) does not know the gateway's sends and its busy time", variants[variant].name);
 }
 
 /* One run of the floor at so many frames for each send. False: it failed; `counts` false: it was disturbed. */
-static bool run_floor(struct pair *self, double frames, double *per_s, bool *counts)
+static bool run_floor(struct pair *self, double frames, const char *unread, double *per_s, bool *counts)
 {
     char connections[24], bytes[24], seconds[24], many[24], cpus[2][24];
     double fine = 0;
@@ -92,7 +106,7 @@ static bool run_floor(struct pair *self, double frames, double *per_s, bool *cou
     snprintf(cpus[0], sizeof cpus[0], "%llu", (unsigned long long)self->server_cpu);
     snprintf(cpus[1], sizeof cpus[1], "%llu", (unsigned long long)self->load_cpu);
     const char *const argv[] = { "floor", "--connections", connections, "--frames", many, "--bytes", bytes, "--seconds", seconds,
-                                 "--sender-cpu", cpus[0], "--reader-cpu", cpus[1], NULL };
+                                 "--sender-cpu", cpus[0], "--reader-cpu", cpus[1], "--unread", unread, NULL };
     char *said = said_by(argv, &status);
     bool has = said_real(said, "frames_per_s", per_s) && said_real(said, "counts", &fine);
     free(said);
@@ -116,18 +130,18 @@ static bool run_variant(struct pair *self, enum variant variant)
         double plain_per_s = 0;
         bool counts = false;
         fine = run_gateway(self, variant, &ours, variant == TLS, found);
-        double frames = variant == UNBOUNDED ? UNBOUNDED_FRAMES : variant == ONE ? 1 : found[FRAMES];
+        double frames = variants[variant].frames > 0 ? variants[variant].frames : found[FRAMES];
         if (variant == TLS) {
             double plain[FACTS];
             fine = fine && run_gateway(self, variant, &ours, false, plain);
             found[FLOOR] = plain[PER_BUSY_S], plain_per_s = plain[DELIVERED];
             counts = found[FLOOR] > 0;
-        } else fine = fine && run_floor(self, frames, &found[FLOOR], &counts);
+        } else fine = fine && run_floor(self, frames, variants[variant].unread, &found[FLOOR], &counts);
         if (!fine) break;
         counts = counts && found[PER_BUSY_S] > 0; /* its idle time is told by turns: a run may end before one that says how long it slept */
         found[RATIO] = found[PER_BUSY_S] / found[FLOOR];
         found[WALL_RATIO] = found[DELIVERED] / (variant == TLS ? plain_per_s : found[FLOOR]);
-        fprintf(stderr, "%-18s pair %llu: %.2f M delivered/s (%.1f a send), %s %.2f M: %.3f, by the wall %.3f%s\n", variant_titles[variant],
+        fprintf(stderr, "%-18s pair %llu: %.2f M delivered/s (%.1f a send), %s %.2f M: %.3f, by the wall %.3f%s\n", variants[variant].title,
                 (unsigned long long)pair, found[PER_BUSY_S] * 1e-6, found[FRAMES], variant == TLS ? "plain" : "floor", found[FLOOR] * 1e-6, found[RATIO], found[WALL_RATIO],
                 pair == 0 ? " (not counted)" : counts ? "" : " (disturbed: not counted)");
         if (pair > 0 && counts) keep(self, variant, found);
@@ -158,7 +172,7 @@ static int tell(struct pair *self, const bool *asked)
         }
         row[COUNTED] = (double)self->counted[v];
         enough = enough && self->counted[v] >= (self->pairs - 1 < 5 ? self->pairs - 1 : 5);
-        rows[rows_count++] = variant_titles[v];
+        rows[rows_count++] = variants[v].title;
     }
     report_table(&report, "variants", "medians", columns, FACTS, rows, rows_count, cells);
     if (self->why[0]) report_warn(&report, self->why);
@@ -174,7 +188,7 @@ int pair_main(int argc, char **argv)
     bool asked[VARIANTS];
     const struct flag flags[] = {
         { "gateway", FLAG_TEXT, &self.gateway, "PROGRAM", "(build/release/ringcast)", 0, 0 },
-        { "load", FLAG_CHOICE, &variant, "window|one|unbounded|tls|all", "tls: against the same without it; all: the others (all)", 0, 0 },
+        { "load", FLAG_CHOICE, &variant, LOADS, "tls: against the same without it; all: the others (all)", 0, 0 },
         { "authority", FLAG_TEXT, &self.authority, "FOLDER", "of deploy/local-authority, for tls (build/authority)", 0, 0 },
         { "pairs", FLAG_COUNT, &self.pairs, "N", "of each load, the first uncounted (8)", 2, PAIRS_MAX },
         { "connections", FLAG_COUNT, &self.connections, "N", "(1000)", 1, 100000 },

@@ -16,6 +16,7 @@ const struct peer_kind peer_kinds[] = {
     { "nginx", "nginx with nchan", PEER_HTTP, "nginx", "nginx libnginx-mod-nchan", "-v", "/sub", NULL, "HTTP/1.1 4" },
     { "nats", "nats-server", PEER_NATS, "nats-server", "nats-server", "--version", "/",
       "CONNECT {\"verbose\":false,\"pedantic\":false}\r\nSUB bench 1\r\n", "-ERR" },
+    { "bare", "a bare loop", PEER_BARE, "/proc/self/exe", NULL, "version", "/sub", NULL, "error" },
     { "ws", "Node ws", PEER_WS, "node", "nodejs node-ws", "--version", "/sub", NULL, "error" },
 };
 const int peer_kinds_count = sizeof peer_kinds / sizeof *peer_kinds;
@@ -92,7 +93,7 @@ static int remove_entry(const char *path, const struct stat *status, int flag, s
 
 bool peer_start(struct peer *self, const char *confs, int64_t cpu)
 {
-    static const char *const files[] = { [PEER_HTTP] = "nginx.conf", [PEER_NATS] = "nats.conf", [PEER_WS] = "ws.js" };
+    static const char *const files[] = { [PEER_HTTP] = "nginx.conf", [PEER_NATS] = "nats.conf", [PEER_WS] = "ws.js", [PEER_BARE] = NULL };
     char from[PROCESS_PATH_BYTES], conf[128], log[128], listen[40], port[8];
     enum peer_dialect dialect = self->kind->dialect;
     snprintf(self->dir, sizeof self->dir, "/tmp/ringcast-bench-XXXXXX");
@@ -102,7 +103,7 @@ bool peer_start(struct peer *self, const char *confs, int64_t cpu)
     snprintf(log, sizeof log, "%s/log", self->dir);
     snprintf(port, sizeof port, "%u", self->port);
     snprintf(listen, sizeof listen, "127.0.0.1:%u", self->port);
-    if (dialect != PEER_RINGCAST) {
+    if (files[dialect]) {
         snprintf(from, sizeof from, "%s/%s", confs, files[dialect]);
         snprintf(conf, sizeof conf, "%s/%s", self->dir, files[dialect]);
         if (!fill_in(self, from, conf)) return false;
@@ -111,7 +112,8 @@ bool peer_start(struct peer *self, const char *confs, int64_t cpu)
     const char *const http[] = { self->program, "-c", conf, "-p", self->dir, "-e", "stderr", NULL };
     const char *const nats[] = { self->program, "-c", conf, NULL };
     const char *const ws[] = { self->program, conf, port, NULL };
-    const char *const *const all[] = { [PEER_RINGCAST] = ringcast, [PEER_HTTP] = http, [PEER_NATS] = nats, [PEER_WS] = ws };
+    const char *const bare[] = { self->program, "bare", "--port", port, NULL };
+    const char *const *const all[] = { [PEER_RINGCAST] = ringcast, [PEER_BARE] = bare, [PEER_HTTP] = http, [PEER_NATS] = nats, [PEER_WS] = ws };
     if (process_start(&self->process, all[dialect], cpu, log) && process_await(&self->process, self->port, START_NS) &&
         process_await(&self->process, self->port_publish, START_NS))
         return true;
@@ -156,10 +158,10 @@ uint32_t peer_payload_write(const struct peer_kind *kind, uint64_t number, int64
 
 uint32_t peer_request_write(const struct peer_kind *kind, struct span payload, char *out)
 {
-    static const char *const before[] = { [PEER_RINGCAST] = "{\"op\":\"publish\",\"topic\":\"bench\",\"data\":", [PEER_WS] = "",
+    static const char *const before[] = { [PEER_RINGCAST] = "{\"op\":\"publish\",\"topic\":\"bench\",\"data\":", [PEER_WS] = "", [PEER_BARE] = "",
                                           [PEER_NATS] = "PUB bench %u\r\n",
                                           [PEER_HTTP] = "POST /pub HTTP/1.1\r\nHost: bench\r\nContent-Length: %u\r\n\r\n" };
-    static const char *const after[] = { [PEER_RINGCAST] = "}\n", [PEER_WS] = "", [PEER_NATS] = "\r\n", [PEER_HTTP] = "" };
+    static const char *const after[] = { [PEER_RINGCAST] = "}\n", [PEER_WS] = "", [PEER_BARE] = "", [PEER_NATS] = "\r\n", [PEER_HTTP] = "" };
     char *at = out;
     const char *number = strstr(before[kind->dialect], "%u");
     size_t size = number ? (size_t)(number - before[kind->dialect]) : strlen(before[kind->dialect]);

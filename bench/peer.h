@@ -15,6 +15,7 @@ enum peer_dialect {
     PEER_RINGCAST, /* requests as lines of a WebSocket message */
     PEER_WS,       /* each WebSocket message is an update */
     PEER_NATS,     /* PUB over TCP */
+    PEER_BARE,     /* our own bare loop of sends: as PEER_WS */
     PEER_HTTP,     /* POST over a kept connection, some in flight */
 };
 

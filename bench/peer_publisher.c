@@ -20,7 +20,7 @@
 
 static bool by_websocket(const struct peer_publisher *self)
 {
-    return self->peer->kind->dialect == PEER_RINGCAST || self->peer->kind->dialect == PEER_WS;
+    return self->peer->kind->dialect == PEER_RINGCAST || self->peer->kind->dialect == PEER_WS || self->peer->kind->dialect == PEER_BARE;
 }
 
 int peer_publisher_begin(struct peer_publisher *self, const struct peer *peer, uint32_t message_bytes)
@@ -35,7 +35,7 @@ int peer_publisher_begin(struct peer_publisher *self, const struct peer *peer, u
     client_init(&self->client, -1);
     self->out = malloc(OUT_BYTES);
     if (!self->out) return snprintf(self->why, sizeof self->why, "no memory"), -1;
-    snprintf(url, sizeof url, "ws://127.0.0.1:%u%s", peer->port_publish, peer->kind->dialect == PEER_WS ? "/pub" : "/v1/ws");
+    snprintf(url, sizeof url, "ws://127.0.0.1:%u%s", peer->port_publish, peer->kind->dialect == PEER_RINGCAST ? "/v1/ws" : "/pub");
     if (by_websocket(self)) {
         const char *key = peer->kind->dialect == PEER_RINGCAST ? PEER_KEY : NULL;
         if (client_connect(&self->client, span_of_string(url), "/", key) == CLIENT_OK) return 0;

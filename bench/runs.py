@@ -34,16 +34,17 @@ def free_port():
 
 
 class Gateway:
-    """Our own, pinned; a context manager."""
+    """Our own, with one shard unless told otherwise, pinned where `cpu` is no None; a context manager."""
 
-    def __init__(self, program, cpu):
-        self.program, self.cpu, self.port = program, cpu, free_port()
+    def __init__(self, program, cpu, *flags, host="127.0.0.1"):
+        self.program, self.cpu, self.port, self.host = program, cpu, free_port(), host
+        self.flags = [str(flag) for flag in flags] if "--shards" in flags else ["--shards", "1", *map(str, flags)]
 
     def __enter__(self):
         self.log = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
-            [self.program, "serve", "--listen", f"127.0.0.1:{self.port}", "--shards", "1", "--auth.admin-key", KEY],
-            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, preexec_fn=lambda: os.sched_setaffinity(0, {self.cpu}))
+            [self.program, "serve", "--listen", f"{self.host}:{self.port}", "--auth.admin-key", KEY, *self.flags],
+            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, preexec_fn=lambda: self.cpu is None or os.sched_setaffinity(0, {self.cpu}))
         for _ in range(500):
             if self.process.poll() is not None:
                 self.log.seek(0)
@@ -115,7 +116,9 @@ class Runs:
         sizes, found = self.sizes, {}
         crowd = ("--connections", sizes.subscribers)
         pinned = ("--server-cpu", self.server_cpu, "--load-cpu", self.load_cpu)
-        found["pair"] = self.say("pair", "--gateway", self.gateway, "--pairs", sizes.pairs, "--seconds", sizes.seconds * 0.75, *crowd, *pinned)
+        found["pair"] = self.say("pair", "--gateway", self.gateway, "--pairs", sizes.pairs, "--seconds", sizes.seconds / 2, *crowd, *pinned)
+        found["bare"] = self.say("compare", "--gateway", self.gateway, "--peers", self.peers, "--only", "ringcast,bare", "--scenario", "delay", "--rounds", 3 * sizes.pairs // 2,
+                                 "--seconds", sizes.seconds / 2, "--warmup", sizes.seconds / 8, *crowd, *pinned)
         found["compare"] = self.say("compare", "--gateway", self.gateway, "--peers", self.peers, "--rounds", sizes.rounds, "--seconds", sizes.seconds,
                                     "--warmup", sizes.seconds / 2, *crowd, *pinned)
         with Gateway(self.gateway, self.server_cpu) as gateway:
@@ -127,8 +130,11 @@ class Runs:
                                         sizes.seconds)
             found["storm"] = self.beside("storm", gateway, "--connections", 2 * sizes.subscribers, "--storming", sizes.subscribers, "--seconds", sizes.seconds)
         with Gateway(self.gateway, self.server_cpu) as gateway:
-            found["slow"] = self.beside("slow", gateway, "--readers", sizes.subscribers, "--stalled", 2 * sizes.subscribers, "--sweep", "--seconds",
-                                        2 * sizes.seconds)
+            found["slow"] = self.beside("slow", gateway, "--readers", sizes.subscribers, "--stalled", 2 * sizes.subscribers, "--stalled-buffer", 4096, "--sweep",
+                                        "--seconds", 1.5 * sizes.seconds)
+        with Gateway(self.gateway, self.server_cpu) as gateway:
+            found["publish"] = [self.beside("publish", gateway, "--seconds", sizes.seconds, "--topic", f"publish{i}", *how) for i, how in
+                                enumerate(((), ("--acks",), ("--lines",)))]
         found["micro"] = self.say("micro", "--cpu", self.server_cpu)
         return found
 

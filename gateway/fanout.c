@@ -288,6 +288,7 @@ static void submit_and_settle(struct shard *shard)
         else settle_failed(shard, conn, staged);
     }
     counter_add(&shard->counters, COUNTER_BYTES_SENT, bytes_sent);
+    counter_add(&shard->counters, COUNTER_RANGES, shard->fanout->ranges_count);
     send_batch_reset(batch);
     shard->fanout->ranges_count = shard->fanout->sealed_used = 0;
     deflated_lines_forget(shard->compression.lines, DEFLATED_LINES_BYTES_MAX);

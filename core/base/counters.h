@@ -47,6 +47,7 @@ enum counter_kind { COUNTS, COUNTS_EACH, TIME_EACH, LEVEL, LEVEL_EACH, BUCKET, S
     X(GAP_UPDATES, "gap_updates_total", "", COUNTS, "Updates that those gaps stand for") \
     X(SENDS, "sends_total", "", COUNTS_EACH, "Sends handed to the kernel") \
     X(SENDS_GATHERED, "sends_gathered_total", "", COUNTS, "Sends of several pieces, by sendmsg") \
+    X(RANGES, "ranges_sent_total", "", COUNTS, "Ranges of topics' logs in these sends") \
     X(SENDS_COPIED, "sends_copied_total", "", COUNTS, "Sends whose pieces were copied together") \
     X(SHORT_SENDS, "short_sends_total", "", COUNTS, "Sends that found the socket full") \
     X(BYTES_SENT, "bytes_sent_total", "", COUNTS, "Bytes sent") \

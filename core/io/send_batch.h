@@ -31,6 +31,7 @@ struct send_batch {
     bool              silent; /* whole sends complete in silence (CQE_SKIP_SUCCESS) */
     uint32_t          count, pieces_count;
     size_t            scratch_used;
+    const char       *copy; /* in scratch: the pieces of the entry before, where they were copied together; or NULL */
     struct send_entry entries[BATCH_SENDS_MAX];
     struct iovec      pieces[BATCH_PIECES_MAX];
     struct msghdr     messages[BATCH_SENDS_MAX];
