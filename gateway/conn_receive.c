@@ -170,8 +170,9 @@ static size_t consume(struct shard *shard, struct conn *conn)
 {
     size_t weight = 0;
     shard->compression.inflated_bytes = 0;
+    shard->toil = 0;
     bool was_full = (conn->tls ? conn->tls->in_size : conn->input_size) >= RECV_BUFFER_BYTES / 2;
-    while (conn->state != CONN_JOINING && !conn_must_wait(conn) && weight < VISIT_MOST && shard->compression.inflated_bytes < INFLATED_BYTES_MAX) {
+    while (conn->state != CONN_JOINING && !conn_must_wait(conn) && weight < VISIT_MOST && shard->toil < VISIT_MOST && shard->compression.inflated_bytes < INFLATED_BYTES_MAX) {
         size_t eaten = 0;
         if (ws_lines_wait(conn)) eaten = ws_feed_lines(shard, conn);
         else if (http_rest_waits(conn)) http_go_on(shard, conn);
@@ -182,7 +183,7 @@ static size_t consume(struct shard *shard, struct conn *conn)
         weight += eaten > STEP ? eaten : STEP;
     }
     if (conn->state == CONN_JOINING) return VISIT;
-    weight += shard->compression.inflated_bytes;
+    weight += shard->compression.inflated_bytes + shard->toil;
     bool more = conn->input_at < conn->input_size || conn_tls_waits(conn);
     if (conn->tls) conn_tls_put_away(shard, conn, false);
     else if (!more) conn_give_buffer(shard, conn);

@@ -322,7 +322,7 @@ enum { LINES_BYTES_MAX = 16 * 1024 };
 size_t session_on_lines(struct shard *shard, struct conn *conn, struct span text, uint32_t *line)
 {
     size_t served = 0;
-    while (served < text.size && served < LINES_BYTES_MAX && conn->state == CONN_OPEN && !conn_must_wait(conn)) {
+    while (served < text.size && served < LINES_BYTES_MAX && shard->toil < LINES_BYTES_MAX && conn->state == CONN_OPEN && !conn_must_wait(conn)) {
         struct span rest = span_skip(text, served);
         if (!on_line(shard, conn, span_of(rest.bytes, line_bytes(rest)), *line + 1)) break;
         ++*line;

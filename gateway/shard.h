@@ -96,6 +96,7 @@ struct shard {
     char                  *plain;     /* plaintext of whoever is being read: TLS_RECORD_BYTES_MAX */
     struct admission       admission;
     struct compression     compression;
+    size_t                 toil; /* since consuming looked last: what requests cost beside their bytes, in bytes of updates that cost as much */
     uint64_t               clients_bytes; /* the sum of what connections hold: memory.h */
     bool                   shedding;      /* it was more than limits.memory allows */
     struct spsc            commands;

@@ -4,7 +4,7 @@
 
 #include "core/base/check.h"
 #include "core/base/reserve.h"
-#include "core/proto/topic_name.h"
+#include "core/base/siphash.h"
 #include "gateway/limits.h"
 #include "gateway/messages.h"
 #include "gateway/pending.h"
@@ -60,45 +60,80 @@ struct added {
     struct shard              *shard;
     struct conn               *conn;
     const struct topics_asked *asked;
-    uint32_t                   pattern; /* its place in the request */
     uint64_t                   count;   /* so far */
+    uint64_t                   looked;  /* at topics that its patterns cover */
+    struct text                names;   /* of those that earlier patterns brought: of each its size in a byte, then its bytes */
+    struct table               by_name; /* where they begin */
 };
+
+/* What several patterns cover counts once, and is looked at for each: a request whose patterns cover the same again and again is refused. */
+enum { LOOKS_FOR_EACH = 4, LOOKS_AT_LEAST = 1000, TOIL_FOR_EACH = 32 /* as many bytes of updates cost as much */ };
+
+static bool looks_too_often(const struct added *added)
+{
+    return added->looked > LOOKS_FOR_EACH * added->shard->settings->limits_subscriptions + LOOKS_AT_LEAST;
+}
+
+static struct span noted_at(const struct added *added, uint32_t place)
+{
+    return span_of(added->names.bytes + place + 1, (uint8_t)added->names.bytes[place]);
+}
+
+/* Whether a pattern before brought it; else it is noted. */
+static bool noted(struct added *added, struct span topic)
+{
+    uint32_t hash = (uint32_t)siphash(added->shard->engine.settings.hash_key, topic);
+    for (uint32_t at = table_first(&added->by_name, hash); at != TABLE_NONE; at = table_following(&added->by_name, hash, at))
+        if (span_equals(noted_at(added, added->by_name.slots[at].index), topic)) return true;
+    CHECK(table_insert(&added->by_name, hash, (uint32_t)added->names.size) == 0);
+    text_add_char(&added->names, (char)(uint8_t)topic.size);
+    text_add(&added->names, topic);
+    return false;
+}
 
 /* False: it is over the limit, nothing more is to be counted. */
 static bool count_added(void *context, struct span topic)
 {
     struct added *added = context;
-    bool counted = engine_follows(&added->shard->engine, conn_index(added->shard, added->conn), topic) || topics_asked_names(added->shard, added->asked, topic);
-    for (uint32_t i = 0; !counted && i < added->pattern; i++) {
-        const struct topic_asked *before = &added->asked->list[i];
-        counted = before->pattern && topic_pattern_matches(topics_asked_name(added->shard, before), topic);
-    }
+    bool counted = engine_follows(&added->shard->engine, conn_index(added->shard, added->conn), topic) || topics_asked_names(added->shard, added->asked, topic) || noted(added, topic);
     added->count += !counted;
-    return added->count <= added->shard->settings->limits_subscriptions;
+    added->looked++;
+    return added->count <= added->shard->settings->limits_subscriptions && !looks_too_often(added);
+}
+
+static bool count_all(struct shard *shard, struct conn *conn, struct topics_asked *asked, struct added *added)
+{
+    uint64_t patterns = conn->subscriber.patterns_count;
+    for (uint32_t i = 0; i < asked->count; i++) {
+        struct span name = topics_asked_name(shard, &asked->list[i]);
+        bool all = true;
+        if (asked->list[i].pattern) {
+            patterns += !engine_follows_pattern(&shard->engine, conn_index(shard, conn), name);
+            if (patterns > shard->settings->limits_patterns) return refuse_at_limit(shard, conn, asked, i, LIMIT_PATTERNS);
+            all = engine_visit_matches(&shard->engine, name, count_added, added);
+        } else {
+            added->count += !engine_follows(&shard->engine, conn_index(shard, conn), name);
+        }
+        if (all && added->count <= shard->settings->limits_subscriptions && !looks_too_often(added)) continue;
+        const char *why = limit_hit(shard, conn, LIMIT_SUBSCRIPTIONS);
+        if (added->count <= shard->settings->limits_subscriptions && looks_too_often(added)) return refuse(shard, asked, i, "the patterns of this request cover the same topics too often");
+        return refuse(shard, asked, i, asked->list[i].pattern ? "the pattern covers more topics than limits.subscriptions allows" : why);
+    }
+    return true;
 }
 
 /* Judged before anything is done, so that a request that is refused has changed nothing. What is followed already, or stands for the
  * same topic twice, counts once. */
 static bool within_limits(struct shard *shard, struct conn *conn, struct topics_asked *asked)
 {
-    struct added added = { shard, conn, asked, 0, conn->subscriber.subscriptions_count };
-    uint64_t patterns = conn->subscriber.patterns_count;
+    struct added added = { .shard = shard, .conn = conn, .asked = asked, .count = conn->subscriber.subscriptions_count };
     if (asked->patterns_count == 0 && added.count + asked->count <= shard->settings->limits_subscriptions) return true; /* whichever are new */
-    for (uint32_t i = 0; i < asked->count; i++) {
-        struct span name = topics_asked_name(shard, &asked->list[i]);
-        added.pattern = i;
-        if (asked->list[i].pattern) {
-            patterns += !engine_follows_pattern(&shard->engine, conn_index(shard, conn), name);
-            if (patterns > shard->settings->limits_patterns) return refuse_at_limit(shard, conn, asked, i, LIMIT_PATTERNS);
-            engine_visit_matches(&shard->engine, name, count_added, &added);
-        } else {
-            added.count += !engine_follows(&shard->engine, conn_index(shard, conn), name);
-        }
-        if (added.count <= shard->settings->limits_subscriptions) continue;
-        const char *why = limit_hit(shard, conn, LIMIT_SUBSCRIPTIONS);
-        return refuse(shard, asked, i, asked->list[i].pattern ? "the pattern covers more topics than limits.subscriptions allows" : why);
-    }
-    return true;
+    CHECK(table_init(&added.by_name) == 0);
+    bool within = count_all(shard, conn, asked, &added);
+    shard->toil += added.looked * TOIL_FOR_EACH;
+    table_deinit(&added.by_name);
+    text_free(&added.names);
+    return within;
 }
 
 /* One name; false: refused. */
@@ -286,11 +321,11 @@ enum readiness subscribing_prepare(struct shard *shard, struct conn *conn, struc
         readiness = prepare_names(shard, conn, asked, &latest);
         for (uint32_t home = 0; readiness == NOT_READY && home < shard->settings->shards && !conn->stalled; home++)
             if (latest.topic[home] != POOL_NONE && prepare_one(shard, conn, asked, latest.topic[home]) == READY_NEVER) return READY_NEVER;
-        for (uint32_t i = 0; readiness != READY_NEVER && i < asked->count && asked->patterns_count > 0 && !conn->stalled; i++) {
-            if (!asked->list[i].pattern || conn->awaits >= ASKS_OF_CONN_MAX) continue;
-            enum readiness one = prepare_one(shard, conn, asked, i);
-            if (one != READY) readiness = one;
-        }
+    }
+    for (uint32_t i = 0; readiness != READY_NEVER && i < asked->count && asked->patterns_count > 0 && !conn->stalled; i++) {
+        if (!asked->list[i].pattern || conn->awaits >= ASKS_OF_CONN_MAX) continue;
+        enum readiness one = prepare_one(shard, conn, asked, i);
+        if (one != READY) readiness = one;
     }
     if (readiness == READY) conn_unstall(conn);
     return readiness;

@@ -39,6 +39,11 @@ static inline bool span_is(struct span a, const char *string)
     return span_equals(a, span_of_string(string));
 }
 
+static inline bool span_begins(struct span a, struct span prefix)
+{
+    return a.size >= prefix.size && (prefix.size == 0 || memcmp(a.bytes, prefix.bytes, prefix.size) == 0);
+}
+
 /* What is left after the first `count` bytes; count <= size. */
 static inline struct span span_skip(struct span a, size_t count)
 {

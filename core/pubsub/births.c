@@ -36,22 +36,6 @@ struct span pattern_prefix(struct span pattern)
     return span_of(pattern.bytes, size);
 }
 
-static bool begins_with(struct span name, struct span prefix)
-{
-    return name.size >= prefix.size && memcmp(name.bytes, prefix.bytes, prefix.size) == 0;
-}
-
-void home_match(struct home *home, struct span pattern, bool (*visit)(void *context, struct span topic), void *context)
-{
-    struct span prefix = pattern_prefix(pattern);
-    struct span name;
-    struct name_place place = names_seek(&home->names, prefix, SPAN_NONE);
-    for (; (name = names_at(&home->names, place)).bytes; place = names_following(&home->names, place)) {
-        if (!begins_with(name, prefix)) break;
-        if (topic_pattern_matches(pattern, name) && !visit(context, name)) break;
-    }
-}
-
 /* ---- a topic's birth ------------------------------------------------------------------------------------------------- */
 
 struct birth {
@@ -131,7 +115,7 @@ static bool go_on(struct home *home, struct link *link, struct matches *matches,
     struct span name;
     struct name_place place = names_seek(&home->names, prefix, after);
     for (; (name = names_at(&home->names, place)).bytes; place = names_following(&home->names, place)) {
-        if (!begins_with(name, prefix)) return true;
+        if (!span_begins(name, prefix)) return true;
         if (++*looked > LOOKED_EACH_TURN || *told == MATCHES_EACH_TURN || !peer_has_room(link)) return false;
         if (topic_pattern_matches(pattern, name)) {
             peer_match(link, matches->pattern, matches->generation, name);

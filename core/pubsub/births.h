@@ -7,8 +7,6 @@
 
 /* A shard follows a pattern, or no longer. False: no room. */
 bool home_pattern(struct home *home, uint32_t shard, struct span pattern, bool on);
-/* Visits the topics with an update that it covers, in byte order, until visit says false. visit may become interested in them. */
-void home_match(struct home *home, struct span pattern, bool (*visit)(void *context, struct span topic), void *context);
 /* What all names that a pattern covers begin with: its tokens before the first wild one. */
 struct span pattern_prefix(struct span pattern);
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include "core/pubsub/finding.h"
 #include "core/pubsub/following.h"
 #include "core/pubsub/pattern_interest.h"
 #include "core/pubsub/peer.h"
@@ -177,7 +178,6 @@ static void say_room(struct engine *engine)
 void engine_receive(struct engine *engine)
 {
     uint32_t shards_count = engine->settings.shards_count;
-    if (shards_count == 1) return;
     for (uint32_t i = 0; i < shards_count; i++) {
         struct link *link = &engine->links[(engine->receive_first + i) % shards_count];
         if (link->self) continue;
@@ -240,6 +240,7 @@ void engine_tick(struct engine *engine)
 {
     allow_looks(engine);
     following_tick(engine);
+    finding_tick(engine);
     patterns_tick(engine);
     pace_tick(engine);
 }
@@ -257,7 +258,9 @@ uint64_t engine_due_us(const struct engine *engine)
         if (waits) return engine->clock->mono_us + ROOM_LOOK_US;
     }
     if (engine->locals.lingering.first != POOL_NONE) due_us = local_topic_at(&engine->locals, engine->locals.lingering.first)->linger_us + LINGER_US;
-    uint64_t pattern_us = patterns_due_us(engine);
+    uint64_t pattern_us = patterns_due_us(engine), finding_us = finding_due_us(engine);
+    if (engine->awaiting.due.first != POOL_NONE) return engine->clock->mono_us;
+    if (finding_us < due_us) due_us = finding_us;
     if (pace_us < due_us) due_us = pace_us;
     return pattern_us < due_us ? pattern_us : due_us;
 }

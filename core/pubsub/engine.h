@@ -98,7 +98,8 @@ struct topic_order {
     uint32_t number; /* counts up, and over: later - earlier is small, as int32_t positive */
 };
 enum link_result engine_prepare_quietly(struct engine *engine, struct span topic, enum wire_format format, struct topic_order *order);
-/* The same for engine_subscribe_pattern() and engine_cover(): all homes were asked for the topics that it covers, and those are live.
+/* The same for engine_subscribe_pattern() and engine_cover(): all homes were asked for the topics that it covers, those are live, and were found
+ * among all that are there, so many looks in each turn.
  * LINK_REFUSED: no room for another pattern, here or at a home. */
 enum link_result engine_prepare_pattern(struct engine *engine, struct span pattern, uint32_t ticket);
 
@@ -152,8 +153,9 @@ struct pattern_cover {
 /* Subscribes to each topic with an update that the pattern covers, as far as this shard knows them: after engine_prepare_pattern()
  * all of them. What could be covered before a refusal stays. */
 enum subscribe_verdict engine_cover(struct engine *engine, uint32_t subscriber, struct span pattern, const struct pattern_cover *cover);
-/* Visits those, until visit returns false. */
-void engine_visit_matches(struct engine *engine, struct span pattern, bool (*visit)(void *context, struct span topic), void *context);
+/* Visits those, until visit returns false; one that was born in between may come twice. False: these were not all, since they are more than any
+ * subscriber may follow, or there is no memory for them. */
+bool engine_visit_matches(struct engine *engine, struct span pattern, bool (*visit)(void *context, struct span topic), void *context);
 void engine_unsubscribe_pattern(struct engine *engine, uint32_t subscriber, struct span pattern);
 
 /* Does nothing where it is not subscribed by name. */

@@ -121,16 +121,6 @@ void locals_drop(struct locals *locals, uint32_t index)
     pool_give(&locals->topics, index);
 }
 
-void locals_visit(const struct locals *locals, struct span prefix, bool (*visit)(void *context, struct span topic), void *context)
-{
-    struct span name;
-    struct name_place place = names_seek(&locals->remote, prefix, SPAN_NONE);
-    for (; (name = names_at(&locals->remote, place)).bytes; place = names_following(&locals->remote, place)) {
-        if (name.size < prefix.size || memcmp(name.bytes, prefix.bytes, prefix.size) != 0) break;
-        if (!visit(context, name)) break;
-    }
-}
-
 /* Moves all that wait to their subscribers' dirty lists, in their order, and touches nobody else. */
 static void wake(struct locals *locals, struct local_topic *local)
 {

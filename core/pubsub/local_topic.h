@@ -107,9 +107,6 @@ void locals_drop(struct locals *locals, uint32_t index);
 /* It is known of the topic, which was told of in another format, that it is in the life of this epoch; in this format nothing was told
  * yet. So a subscription's cursor can be set for that life already. */
 void locals_expect_life(struct local_topic *local, const char epoch[EPOCH_BYTES]);
-/* Visits the names of remote ones, those in JSON, that begin with `prefix`, in byte order, until visit says false; visit makes and drops none. */
-void locals_visit(const struct locals *locals, struct span prefix, bool (*visit)(void *context, struct span topic), void *context);
-
 /* A notice of this local topic's interest came: takes over what it tells, gives back what fell out of the window, wakes those who
  * wait. */
 void locals_told(struct locals *locals, const struct notice *notice);

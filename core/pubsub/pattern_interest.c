@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "core/pubsub/births.h"
+#include "core/pubsub/finding.h"
 #include "core/pubsub/following.h"
 
 static struct pattern *pattern_at(const struct patterns *patterns, uint32_t index)
@@ -43,7 +44,7 @@ static void release(struct engine *engine, uint32_t index)
 {
     struct patterns *patterns = &engine->patterns;
     struct pattern *pattern = pattern_at(patterns, index);
-    CHECK(pattern->first == POOL_NONE && pattern->pending == 0 && pattern->awaiters.first == POOL_NONE && !pattern->lingers);
+    CHECK(pattern->first == POOL_NONE && pattern->pending == 0 && pattern->awaiters.first == POOL_NONE && !pattern->lingers && !pattern->finding);
     generation_end(&patterns->generations, generation_index(engine, index, engine->settings.shards_count));
     free(pattern->text);
     free(pattern->tell_next);
@@ -129,21 +130,23 @@ static void let_go(struct engine *engine, uint32_t index)
 {
     struct pattern *pattern = pattern_at(&engine->patterns, index);
     pattern->wanted = false;
+    finding_end(engine, index);
     tell_homes(engine, index);
     if (pattern->on == 0 && pattern->to_tell == 0) forget(engine, index);
 }
 
 void patterns_drop_if_unused(struct engine *engine, uint32_t index)
 {
-    if (pattern_at(&engine->patterns, index)->first != POOL_NONE) return;
-    if (engine->settings.shards_count == 1) let_go(engine, index);
+    const struct pattern *pattern = pattern_at(&engine->patterns, index);
+    if (pattern->first != POOL_NONE) return;
+    if (engine->settings.shards_count == 1 && !pattern->lingers && !pattern->finding) let_go(engine, index);
     else patterns_touch(engine, index);
 }
 
 /* What is still being answered is not let go: so no answer comes to a pattern that is not there. */
 static bool may_go(const struct engine *engine, const struct pattern *pattern)
 {
-    return pattern->answered == all_homes(engine) && pattern->pending == 0 && engine->clock->mono_us - pattern->idle_us >= LINGER_US;
+    return pattern->answered == all_homes(engine) && pattern->pending == 0 && !pattern->finding && engine->clock->mono_us - pattern->idle_us >= LINGER_US;
 }
 
 void patterns_tick(struct engine *engine)
@@ -252,15 +255,16 @@ void patterns_answered(struct engine *engine, uint32_t index, uint32_t home, boo
 
 enum link_result engine_prepare_pattern(struct engine *engine, struct span text, uint32_t ticket)
 {
-    if (engine->settings.shards_count == 1) return LINK_DONE;
+    if (!engine->hooks.live) return LINK_DONE; /* one shard alone, and nobody who could be told later */
     uint32_t index = patterns_find_or_make(engine, text);
     if (index == POOL_NONE) return LINK_REFUSED;
     struct pattern *pattern = pattern_at(&engine->patterns, index);
     bool ready = patterns_ready(engine, index);
-    bool refused = ready && pattern->refused;
+    enum finding_stage found = ready && !pattern->refused ? finding_prepare(engine, index) : FINDING_OURS;
+    bool refused = ready && (pattern->refused || found == FINDING_REFUSED);
     if (!refused || !pattern->lingers) patterns_touch(engine, index);
     if (refused) return LINK_REFUSED; /* for a second: then it is let go, and asked for anew */
-    if (ready) return LINK_DONE;
+    if (ready && found == FINDING_DONE) return LINK_DONE;
     if (awaiting_add(&engine->awaiting, &pattern->awaiters, ticket, false)) return LINK_SENT;
     engine->full = engine->awaiting.full = true;
     return LINK_FULL;

@@ -4,13 +4,13 @@
 
 #include "core/base/reserve.h"
 #include "core/proto/topic_name.h"
-#include "core/pubsub/births.h"
+#include "core/pubsub/finding.h"
 #include "core/pubsub/following.h"
 #include "core/pubsub/pattern_interest.h"
 
 int patterns_init(struct patterns *patterns, const struct engine_settings *settings)
 {
-    *patterns = (struct patterns){ .lingering = TO_TELL_EMPTY };
+    *patterns = (struct patterns){ .lingering = TO_TELL_EMPTY, .findings = TO_TELL_EMPTY, .finding_looks = FINDING_LOOKS_EACH_TURN };
     int error = pool_init(&patterns->pool, sizeof(struct pattern), settings->patterns_max);
     if (error) return error;
     error = pool_init(&patterns->subscriptions, sizeof(struct pattern_subscription), settings->patterns_max);
@@ -29,6 +29,8 @@ void patterns_deinit(struct patterns *patterns, uint32_t shards_count)
     for (uint32_t index = 0; index < patterns->pool.touched; index++) { /* what lingers, or waits to be told off */
         if (patterns->generations.of[index * (shards_count + 1) + shards_count] == 0) continue;
         struct pattern *pattern = pool_at(&patterns->pool, index);
+        if (pattern->finding) text_free(&pattern->finding->names);
+        free(pattern->finding);
         free(pattern->text);
         free(pattern->tell_next);
     }
@@ -51,8 +53,7 @@ static struct pattern *pattern_at(const struct patterns *patterns, uint32_t inde
 
 struct span pattern_text(const struct patterns *patterns, uint32_t index)
 {
-    const struct pattern *pattern = pattern_at(patterns, subscription_of(patterns, index)->pattern);
-    return span_of(pattern->text, pattern->text_bytes);
+    return pattern_name(patterns, subscription_of(patterns, index)->pattern);
 }
 
 static struct subscriber *subscriber_at(const struct engine *engine, uint32_t index)
@@ -160,9 +161,8 @@ struct covering {
     enum subscribe_verdict      verdict;
 };
 
-static bool cover_match(void *context, struct span topic)
+static bool cover_match(struct covering *covering, struct span topic)
 {
-    struct covering *covering = context;
     struct engine *engine = covering->engine;
     const struct pattern_subscription *pattern = subscription_of(&engine->patterns, covering->index);
     struct subscribe_ask ask = { .topic = topic, .mode = (enum mode)pattern->mode, .snapshot = pattern->snapshot, .max_hz = pattern->max_hz };
@@ -181,15 +181,28 @@ static bool cover_match(void *context, struct span topic)
     return true;
 }
 
-/* One of another shard. */
-static bool cover_local(void *context, struct span topic)
+/* What was found and is there still: born, or, of another shard, its birth was told. */
+enum presence { GONE, THERE, NEWBORN };
+
+static enum presence presence_of(const struct engine *engine, struct span topic)
 {
-    struct covering *covering = context;
+    uint64_t hash = engine_name_hash(engine, topic);
+    if (engine_home_of(engine, hash) == engine->settings.shard) {
+        const struct topic *ours = home_find(&engine->home, topic, hash);
+        return ours && log_newest_seq(&ours->log) > 0 ? THERE : GONE;
+    }
+    uint32_t index = locals_find(&engine->locals, topic, hash, FORMAT_JSON);
+    if (index == POOL_NONE) return GONE;
+    const struct local_topic *local = local_topic_at(&engine->locals, index);
+    return local_topic_born(local) ? THERE : local->newborn ? NEWBORN : GONE; /* one that is to be born is covered then */
+}
+
+static bool cover_found(struct covering *covering, struct span topic)
+{
     struct engine *engine = covering->engine;
-    const struct local_topic *local = local_topic_at(&engine->locals, locals_find(&engine->locals, topic, engine_name_hash(engine, topic), FORMAT_JSON));
-    if (!topic_pattern_matches(pattern_text(&engine->patterns, covering->index), topic)) return true;
-    if (local_topic_born(local)) return cover_match(context, topic);
-    if (!local->newborn) return true; /* its birth will be told */
+    enum presence presence = presence_of(engine, topic);
+    if (presence == THERE) return cover_match(covering, topic);
+    if (presence == GONE) return true;
     /* Its birth was told before this pattern was followed, its first updates come after: as if it were born from now on. */
     const struct pattern_subscription *pattern = subscription_of(&engine->patterns, covering->index);
     struct subscribe_ask ask = { .topic = topic, .mode = (enum mode)pattern->mode, .snapshot = pattern->snapshot, .max_hz = pattern->max_hz, .newborn = true };
@@ -202,40 +215,29 @@ enum subscribe_verdict engine_cover(struct engine *engine, uint32_t subscriber, 
 {
     struct covering covering = { engine, find(engine, subscriber, pattern), cover, SUBSCRIBE_DONE };
     CHECK(covering.index != POOL_NONE);
-    home_match(&engine->home, pattern, cover_match, &covering);
-    if (covering.verdict == SUBSCRIBE_DONE) locals_visit(&engine->locals, pattern_prefix(pattern), cover_local, &covering);
+    bool made;
+    uint32_t index = subscription_of(&engine->patterns, covering.index)->pattern;
+    const struct finding *finding = finding_complete(engine, index, &made);
+    if (!finding) covering.verdict = SUBSCRIBE_FULL;
+    struct span name;
+    for (size_t at = 0; finding && (name = finding_next(finding, &at)).bytes && cover_found(&covering, name);) {}
+    if (made) finding_end(engine, index);
     return covering.verdict;
 }
 
-struct visiting {
-    struct engine *engine;
-    struct span    pattern;
-    bool (*visit)(void *context, struct span topic);
-    void *context;
-    bool  done;
-};
-
-static bool visit_match(void *context, struct span topic)
+bool engine_visit_matches(struct engine *engine, struct span pattern, bool (*visit)(void *context, struct span topic), void *context)
 {
-    struct visiting *visiting = context;
-    visiting->done = !visiting->visit(visiting->context, topic);
-    return !visiting->done;
-}
-
-static bool visit_local(void *context, struct span topic)
-{
-    struct visiting *visiting = context;
-    struct engine *engine = visiting->engine;
-    const struct local_topic *local = local_topic_at(&engine->locals, locals_find(&engine->locals, topic, engine_name_hash(engine, topic), FORMAT_JSON));
-    bool there = (local_topic_born(local) || local->newborn) && topic_pattern_matches(visiting->pattern, topic);
-    return !there || visit_match(context, topic);
-}
-
-void engine_visit_matches(struct engine *engine, struct span pattern, bool (*visit)(void *context, struct span topic), void *context)
-{
-    struct visiting visiting = { engine, pattern, visit, context, false };
-    home_match(&engine->home, pattern, visit_match, &visiting);
-    if (!visiting.done) locals_visit(&engine->locals, pattern_prefix(pattern), visit_local, &visiting);
+    uint32_t index = patterns_find_or_make(engine, pattern);
+    if (index == POOL_NONE) return false;
+    bool made;
+    const struct finding *finding = finding_complete(engine, index, &made);
+    struct span name;
+    for (size_t at = 0; finding && (name = finding_next(finding, &at)).bytes;)
+        if (presence_of(engine, name) != GONE && !visit(context, name)) break;
+    bool all = finding && !finding->capped;
+    if (made) finding_end(engine, index);
+    patterns_drop_if_unused(engine, index);
+    return all;
 }
 
 static void note_cover(void *context, uint32_t pattern)
@@ -268,6 +270,7 @@ void patterns_on_birth(struct engine *engine, struct span topic)
     pattern_index_match(&patterns->index, topic, collect, patterns);
     for (uint32_t i = 0; i < patterns->matched_count; i++) {
         uint32_t next;
+        finding_birth(engine, patterns->matched[i], topic);
         for (uint32_t at = pattern_at(patterns, patterns->matched[i])->first; at != POOL_NONE; at = next) {
             const struct pattern_subscription *pattern = subscription_of(patterns, at);
             uint32_t subscriber = pattern->subscriber;

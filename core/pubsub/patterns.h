@@ -15,6 +15,7 @@
 
 struct engine;
 struct engine_settings;
+struct finding;
 
 /* What one subscriber asked for with one pattern. All links are indices into the pool of them. */
 struct pattern_subscription {
@@ -42,6 +43,7 @@ struct pattern {
     struct awaiter_list awaiters;  /* for it to be ready */
     uint32_t            linger_next;
     uint32_t            pending;   /* matches that are not live yet */
+    struct finding     *finding;   /* owned: what it covers of what is there, while somebody prepares it (finding.h) */
     bool                wanted;    /* else it is being let go */
     bool                refused;   /* a home has no room for it */
     bool                lingers;
@@ -53,6 +55,10 @@ struct patterns {
     struct pattern_index index;         /* patterns by text and by the names they cover */
     struct generations   generations;   /* of each pattern's interest at each home, and of each pattern */
     struct to_tell       lingering;     /* through linger_next, the longest first */
+    struct to_tell       findings;      /* patterns with one, through finding->next */
+    uint32_t             findings_open; /* of them, those that are not done */
+    uint32_t             finding_looks; /* names that they may look at in this turn yet */
+    uint64_t             found_bytes;   /* of names in all of them */
     uint64_t             order;
     uint32_t            *matched; /* room for what covers a name: owned */
     uint32_t             matched_count, matched_capacity;
@@ -60,6 +66,12 @@ struct patterns {
 
 int  patterns_init(struct patterns *patterns, const struct engine_settings *settings);
 void patterns_deinit(struct patterns *patterns, uint32_t shards_count);
+
+static inline struct span pattern_name(const struct patterns *patterns, uint32_t index)
+{
+    const struct pattern *pattern = pool_at(&patterns->pool, index);
+    return span_of(pattern->text, pattern->text_bytes);
+}
 
 /* The text of the pattern that a subscription is there for. */
 struct span pattern_text(const struct patterns *patterns, uint32_t pattern_subscription);

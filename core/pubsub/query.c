@@ -58,7 +58,7 @@ static void answer_names(struct home *home, const struct query_ask *ask, struct 
     uint32_t count = 0;
     struct name_place place = names_seek(names, ask->prefix, ask->after);
     for (; (name = names_at(names, place)).bytes; place = names_following(names, place)) {
-        if (name.size < ask->prefix.size || memcmp(name.bytes, ask->prefix.bytes, ask->prefix.size) != 0) break;
+        if (!span_begins(name, ask->prefix)) break;
         if (topic_name_reserved(name) && !ask->own) continue;
         if (count == ask->limit) {
             reply->more = true;
