@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "core/base/check.h"
+#include "core/base/reserve.h"
 #include "gateway/deflated_lines.h"
 #include "gateway/limits.h"
 #include "gateway/ws_reader.h"
@@ -94,6 +95,10 @@ struct inflater *compression_lend(struct shard *shard)
     struct inflater *inflater = shard->compression.inflater;
     shard->compression.inflater = NULL;
     if (!inflater) inflater = inflater_make();
+    if (!inflater) {
+        reserve_draw(); /* it has agreed to inflate, and can't refuse now */
+        inflater = inflater_make();
+    }
     CHECK(inflater);
     return inflater;
 }

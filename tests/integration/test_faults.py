@@ -6,14 +6,16 @@ The builds for the sanitizers alone can do this: `make asan`, `make tsan`; elsew
 import json
 import os
 import re
+import shutil
 import subprocess
 import tempfile
 import threading
 import time
 import unittest
 
+from certificates import Authority
 from client import PATIENCE, Closed, Ended, Refused, TooLate, Ws, path_of
-from gateway import API_KEY, KEY, RINGCAST, RINGCAST_BENCH, Gateway, environment
+from gateway import API_KEY, KEY, RINGCAST, RINGCAST_BENCH, Gateway, environment, free_port
 
 
 ADMIN_KEY = "admin-key-of-the-faults"
@@ -42,9 +44,9 @@ def write_ticks(path, rows, topics):
 class Resumer(threading.Thread):
     """Follows topics in mode `every` whatever happens to its connections; what is wrong is what no fault excuses."""
 
-    def __init__(self, port, topics, ordered=True, host=None, path="/v1/ws"):
+    def __init__(self, port, topics, ordered=True, host=None, path="/v1/ws", add=()):
         super().__init__(daemon=True)
-        self.port, self.topics, self.host, self.path = port, topics, host, path
+        self.port, self.topics, self.host, self.path, self.add = port, topics, host, path, add
         self.ordered = ordered  # its publisher's payloads are numbers that go up
         self.at = {}    # topic: (epoch, seq) seen last
         self.data = {}  # topic: data of what was seen last
@@ -62,7 +64,7 @@ class Resumer(threading.Thread):
                 time.sleep(0.005)  # it was cut off; what it has it keeps
 
     def follow(self):
-        with Ws(self.port, self.path, host=self.host) as ws:
+        with Ws(self.port, self.path, self.add, host=self.host) as ws:
             ws.read()
             resume = {topic: {"epoch": epoch, "seq": seq} for topic, (epoch, seq) in self.at.items() if epoch}
             ack = ws.ask("subscribe", topics=self.topics, mode="every", resume=resume)
@@ -150,11 +152,15 @@ class FaultsTest(unittest.TestCase):
                 failures += int(re.search(r"(?m)^ringcast_accept_failures_total (\d+)", metrics_of(gateway))[1])
         self.assertGreater(failures, 0)
 
-    def churn(self, seed, seconds, **faults):
+    def churn(self, seed, seconds, authority=None, **faults):
         """A publisher that tries again what was busy, and followers that resume whatever becomes of their connections."""
         topics = [f"t{i}" for i in range(6)]
-        with faulty("--shards", "2", "--topics.window", "100000", "--topics.window-bytes", "64M", "--deadline.close-ms", "200", seed=seed, **faults) as gateway:
-            followers = [Resumer(gateway.port, [topics[i % 6], topics[(i + 1) % 6]]) for i in range(12)]
+        tls_port, flags, add = free_port(), (), ()
+        if authority:  # the same over TLS and compressed
+            certificate, key = authority.issue("faulty")
+            flags, add = ("--tls-listen", f"127.0.0.1:{tls_port}", "--cert", certificate, "--key", key, "--compression.threshold", "0"), [("Sec-WebSocket-Extensions", "permessage-deflate")]
+        with faulty(*flags, "--shards", "2", "--topics.window", "100000", "--topics.window-bytes", "64M", "--deadline.close-ms", "200", seed=seed, **faults) as gateway:
+            followers = [Resumer(authority.port(tls_port) if authority else gateway.port, [topics[i % 6], topics[(i + 1) % 6]], add=add) for i in range(12)]
             for follower in followers:
                 follower.start()
             newest, number, until, failures = {}, 0, time.monotonic() + seconds, 0
@@ -214,6 +220,11 @@ class FaultsTest(unittest.TestCase):
 
     def test_all_of_it_at_once(self):
         self.churn(10, 8, ring=15, fatal=1, memory=40, queues=8)
+
+    @unittest.skipUnless(shutil.which("openssl"), "openssl is not installed")
+    def test_all_of_it_at_once_over_tls_and_compressed(self):
+        with Authority() as authority:
+            self.churn(11, 8, authority, ring=20, fatal=1, memory=60, queues=16)
 
 
 if __name__ == "__main__":
