@@ -192,7 +192,8 @@ class EchoTest(GatewayTest):
             ws = self.echo()
             ws.send_frame(BINARY, bomb[:5000], rsv=RSV1, fin=False)  # it shows before it is whole
             ws.expect_close(1009)
-        self.assertLess(rss() - before, 8 << 20)
+        if PATIENCE <= 10:  # a sanitizer keeps freed memory back
+            self.assertLess(rss() - before, 8 << 20)
         ws = self.echo()
         ws.send_frame(BINARY, deflated(b"\0" * (MESSAGE_MAX + 1)), rsv=RSV1).expect_close(1009)
         self.echo().send(frame(BINARY, b"", rsv=RSV1, length=2 * MESSAGE_MAX)).expect_close(1009)
