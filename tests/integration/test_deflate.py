@@ -4,6 +4,7 @@ import os
 import random
 import shutil
 import subprocess
+import time
 import unittest
 import zlib
 
@@ -15,7 +16,7 @@ import test_session
 import test_shards
 import test_slow
 
-from client import BINARY, CLOSE, CONTINUATION, PATIENCE, PING, PONG, TEXT, Refused, Ws, close_payload, deflated, frame, handshake
+from client import BINARY, CLOSE, CONTINUATION, PATIENCE, PING, PONG, TEXT, Refused, Ws, close_payload, deadline_in, deflated, frame
 from gateway import Gateway, GatewayTest
 
 OFFER = ("Sec-WebSocket-Extensions", "permessage-deflate; client_max_window_bits")
@@ -197,6 +198,36 @@ class EchoTest(GatewayTest):
         ws = self.echo()
         ws.send_frame(BINARY, deflated(b"\0" * (MESSAGE_MAX + 1)), rsv=RSV1).expect_close(1009)
         self.echo().send(frame(BINARY, b"", rsv=RSV1, length=2 * MESSAGE_MAX)).expect_close(1009)
+
+
+class HeldTest(GatewayTest):
+    flags = ("--echo", "--shards", "1", "--limits.memory", "1M", "--auth.admin-key", ADMIN)
+
+    def test_messages_that_never_end_hold_no_more_than_limits_memory(self):
+        def memory():
+            page = self.fetch("GET", "/metrics", [("X-API-Key", ADMIN)]).body.decode()
+            return int(next(line for line in page.splitlines() if line.startswith('ringcast_memory_bytes{kind="clients"}')).split()[-1])
+        connections, shed = [Ws(self.port, "/v1/echo", add=[OFFER]) for _ in range(60)], 0
+        for ws in connections:
+            self.addCleanup(ws.close)
+            ws.send_frame(TEXT, deflated(b"a message of which the end does not come " * 20)[:-4], rsv=RSV1, fin=False)
+        for ws in connections:  # each holds an inflater of some 40 KB: a third of them must go
+            try:
+                ws.send_frame(PING, b"there").expect_pong(b"there")
+            except (AssertionError, OSError):
+                shed += 1
+        self.assertGreater(shed, 10)
+        self.assertLess(shed, 60)
+        deadline = deadline_in()
+        while memory() > 1 << 20:  # the page is looked after a few times a second
+            self.assertLess(time.monotonic(), deadline)
+        for ws in connections:
+            ws.close()
+        while memory() > 0:
+            self.assertLess(time.monotonic(), deadline)
+        ws = Ws(self.port, "/v1/echo", add=[OFFER])
+        self.addCleanup(ws.close)
+        self.assertEqual(ws.send_frame(TEXT, deflated(b"Hello"), rsv=RSV1).read_message(), (TEXT, b"Hello"))
 
 
 class SessionTest(GatewayTest):
