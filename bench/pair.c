@@ -24,16 +24,15 @@ enum variant { WINDOW, ONE, UNBOUNDED, FEW, MANY, TLS, VARIANTS };
 static const struct {
     const char *name, *title;
     double      frames;   /* of the floor's sends; 0: as many as the gateway's had */
-    const char *unread;   /* and for each connection at most: the same window on both sides, which decides how deep the sockets' queues are */
     const char *load[11]; /* of `fanout` */
 } variants[VARIANTS] = {
-    [WINDOW] = { "window", "--window 128", 0, "128", { "--window", "128" } },
-    [ONE] = { "one", "one update a send", 1, "0", { "--window", "16", "--lockstep" } },
-    [UNBOUNDED] = { "unbounded", "unbounded", UNBOUNDED_FRAMES, "0", { "--unbounded" } },
+    [WINDOW] = { "window", "--window 128", 0, { "--window", "128" } },
+    [ONE] = { "one", "one update a send", 1, { "--window", "16", "--lockstep" } },
+    [UNBOUNDED] = { "unbounded", "unbounded", UNBOUNDED_FRAMES, { "--unbounded" } },
     /* Of 10 topics of a connection; the busiest carry most. */
-    [FEW] = { "few", "Zipf, few ranges", 0, "16", { "--topics", "100", "--each", "10", "--zipf", "1", "--window", "16" } },
-    [MANY] = { "many", "Zipf, many ranges", 0, "512", { "--topics", "100", "--each", "10", "--zipf", "1", "--window", "512" } },
-    [TLS] = { "tls", "TLS, to plain", 0, "128", { "--window", "128" } },
+    [FEW] = { "few", "Zipf, few ranges", 0, { "--topics", "100", "--each", "10", "--zipf", "1", "--window", "16" } },
+    [MANY] = { "many", "Zipf, many ranges", 0, { "--topics", "100", "--each", "10", "--zipf", "1", "--window", "512" } },
+    [TLS] = { "tls", "TLS, to plain", 0, { "--window", "128" } },
 };
 #define LOADS "window|one|unbounded|few|many|tls|all"
 
@@ -94,7 +93,7 @@ static bool run_gateway(struct pair *self, enum variant variant, const struct ou
 }
 
 /* One run of the floor at so many frames for each send. False: it failed; `counts` false: it was disturbed. */
-static bool run_floor(struct pair *self, double frames, const char *unread, double *per_s, bool *counts)
+static bool run_floor(struct pair *self, double frames, double *per_s, bool *counts)
 {
     char connections[24], bytes[24], seconds[24], many[24], cpus[2][24];
     double fine = 0;
@@ -106,7 +105,7 @@ static bool run_floor(struct pair *self, double frames, const char *unread, doub
     snprintf(cpus[0], sizeof cpus[0], "%llu", (unsigned long long)self->server_cpu);
     snprintf(cpus[1], sizeof cpus[1], "%llu", (unsigned long long)self->load_cpu);
     const char *const argv[] = { "floor", "--connections", connections, "--frames", many, "--bytes", bytes, "--seconds", seconds,
-                                 "--sender-cpu", cpus[0], "--reader-cpu", cpus[1], "--unread", unread, NULL };
+                                 "--sender-cpu", cpus[0], "--reader-cpu", cpus[1], NULL };
     char *said = said_by(argv, &status);
     bool has = said_real(said, "frames_per_s", per_s) && said_real(said, "counts", &fine);
     free(said);
@@ -136,7 +135,7 @@ static bool run_variant(struct pair *self, enum variant variant)
             fine = fine && run_gateway(self, variant, &ours, false, plain);
             found[FLOOR] = plain[PER_BUSY_S], plain_per_s = plain[DELIVERED];
             counts = found[FLOOR] > 0;
-        } else fine = fine && run_floor(self, frames, variants[variant].unread, &found[FLOOR], &counts);
+        } else fine = fine && run_floor(self, frames, &found[FLOOR], &counts);
         if (!fine) break;
         counts = counts && found[PER_BUSY_S] > 0; /* its idle time is told by turns: a run may end before one that says how long it slept */
         found[RATIO] = found[PER_BUSY_S] / found[FLOOR];
