@@ -62,10 +62,13 @@ int64_t admission_wait_ms(const struct shard *shard)
 
 /* An accept that finds no slot takes a connection from the backlog and drops it. So where few are left each is to take one connection,
  * and there are no more of them than slots. */
-static bool few_slots_left(const struct shard *shard)
+static bool few_slots_left(struct shard *shard)
 {
     enum { FEW = 64 };
-    return shard->conns.used + FEW >= shard_files_now(shard);
+    struct admission *admission = &shard->admission;
+    /* As many again must be free before it is over, or each wave of connections would lose one. */
+    admission->few = shard->conns.used + (admission->few ? 2 * FEW : FEW) >= shard_files_now(shard);
+    return admission->few;
 }
 
 static bool slot_is_sure(const struct shard *shard)

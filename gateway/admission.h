@@ -29,6 +29,7 @@ struct admission {
     struct rate      accepts;
     bool             ended;
     bool             paused;    /* more came in than limits.accepts-per-second allows: the others wait in the listener's backlog */
+    bool             few;       /* few slots are left: each accept takes one connection */
     uint32_t         accepting; /* a bit for each accept in the kernel's hands */
     uint32_t         many;      /* of those, the ones that take connections until they are cancelled */
     struct ring_peer peers[2 * ACCEPTS_AT_ONCE];
