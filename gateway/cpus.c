@@ -45,6 +45,11 @@ uint32_t cpus_usable(void)
     return least > 0 ? least : 1;
 }
 
+bool cpus_are_ours(uint32_t shards)
+{
+    return shards > 1 && shards == of_affinity() && shards <= of_cgroup();
+}
+
 void cpus_pin(pthread_t thread, uint32_t index)
 {
     cpu_set_t all, one;

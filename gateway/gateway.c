@@ -53,6 +53,7 @@ int gateway_init(struct gateway *gateway, const struct settings *settings, const
 
 int gateway_start(struct gateway *gateway, char *why, int why_size)
 {
+    bool pin = gateway->shards[0].settings->shards_pin && cpus_are_ours(gateway->shards_count);
     for (uint32_t i = 0; i < gateway->shards_count; i++) {
         if (shard_start(&gateway->shards[i], why, why_size)) {
             for (uint32_t started = 0; started < i; started++) {
@@ -63,7 +64,7 @@ int gateway_start(struct gateway *gateway, char *why, int why_size)
             undo(gateway, gateway->shards_count);
             return -1;
         }
-        if (gateway->shards_count > 1) cpus_pin(gateway->shards[i].thread, i);
+        if (pin) cpus_pin(gateway->shards[i].thread, i);
     }
     return 0;
 }

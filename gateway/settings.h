@@ -41,6 +41,7 @@ enum { AT_START = 0, UP_TO_START = 1, UP_TO_TWICE = 2, ANY_TIME = 255 };
     X(LIST, origins, "origins", "", 0, 1023, ANY_TIME, "foreign origins whose pages may connect, separated by commas") \
     X(TIME, heartbeat_ms, "heartbeat-ms", "25s", 1000, 60000, ANY_TIME, "silence after which a heartbeat is sent, unless the client names its own") \
     X(PROXY_PROTOCOL, proxy_protocol, "listen.proxy-protocol", "off", 0, 0, ANY_TIME, "whether proxies.trusted begin with a PROXY header: they may (accept), or all must and nobody else may connect (require)") \
+    X(FLAG, shards_pin, "shards.pin", "true", 0, 0, AT_START, "keep each shard on a CPU of its own, where there is exactly one shard for each CPU that may be used; false: the kernel moves them, as it is best beside real-time or other pinned work") \
     X(COUNT, compression_cpu, "compression.cpu", "25", 1, 100, ANY_TIME, "percent of its time that a shard may spend on compressing updates well; beyond it they are compressed in haste") \
     X(BYTES, compression_threshold, "compression.threshold", "80", 0, MIB, ANY_TIME, "a message below it goes out uncompressed") \
     X(NETWORKS, proxies_trusted, "proxies.trusted", "", 0, 1023, ANY_TIME, "proxies that are believed whom they speak for (X-Forwarded-For, PROXY protocol)") \

@@ -1,11 +1,12 @@
 """Several shards: whatever shard a client is on, it sees the same topics (PROTOCOL.md; one gateway, four threads)."""
 import json
+import os
 import threading
 import time
 import unittest
 
 from client import PATIENCE, TEXT, Ws, frame, path_of
-from gateway import API_KEY, GatewayTest
+from gateway import API_KEY, Gateway, GatewayTest
 
 
 class ShardsTest(GatewayTest):
@@ -191,6 +192,48 @@ class FloodTest(GatewayTest):
             thread.join()
         for ops in answers:  # on a slow machine a turn may come later than that; but it comes
             self.assertIn("published", ops)
+
+
+class PinTest(unittest.TestCase):
+    """shards.pin: a CPU for each shard, where there is exactly one for each."""
+
+    def masks(self, *flags):
+        """The CPUs that each shard may run on, of a gateway that may use two."""
+        cpus = sorted(os.sched_getaffinity(0))[:2]
+        if len(cpus) < 2:
+            self.skipTest("two CPUs are needed")
+        before = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, cpus)
+        try:
+            with Gateway(*flags) as gateway:
+                pid = gateway.process.pid
+                return sorted(sorted(os.sched_getaffinity(int(task))) for task in os.listdir(f"/proc/{pid}/task") if int(task) != pid), cpus
+        finally:
+            os.sched_setaffinity(0, before)
+
+    def test_as_many_shards_as_cpus_have_one_each(self):
+        masks, cpus = self.masks("--shards", "2")
+        self.assertTrue(masks == [[cpus[0]], [cpus[1]]] or masks == [cpus, cpus], masks)  # the latter under a quota of fewer CPUs
+        self.assertEqual(masks == [cpus, cpus], self.quota() < 2)
+
+    @staticmethod
+    def quota():
+        try:
+            group = next(line.split(":", 2)[2].strip() for line in open("/proc/self/cgroup") if line.startswith("0::"))
+        except (OSError, StopIteration):
+            group = ""
+        for path in (f"/sys/fs/cgroup{group}/cpu.max", "/sys/fs/cgroup/cpu.max"):
+            try:
+                most, period = open(path).read().split()
+                return float("inf") if most == "max" else -(-int(most) // int(period))
+            except OSError:
+                continue
+        return float("inf")
+
+    def test_fewer_or_more_shards_or_the_setting_leave_it_to_the_kernel(self):
+        for flags in (("--shards", "1"), ("--shards", "3"), ("--shards", "2", "--shards.pin=false")):
+            masks, cpus = self.masks(*flags)
+            self.assertEqual(masks, [cpus] * len(masks), flags)
 
 
 if __name__ == "__main__":
