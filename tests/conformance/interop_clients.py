@@ -13,7 +13,7 @@ import tempfile
 import time
 import unittest
 
-from client import TooLate
+from client import LOCALHOST, TooLate
 from gateway import KEY, Gateway, environment
 from javascript import CHROMIUM, WHY_NO_CHROMIUM, Chromium
 from suite import has_tls, numbers, tls_of, tls_port_of
@@ -269,7 +269,7 @@ class ClientTest(unittest.TestCase):
                 flags, _ = tls_of(folder)
                 certificate = flags[flags.index("--cert") + 1]
             with Gateway("--echo", "--shards", "2", "--limits.requests-per-second", "100000", *flags) as gateway:
-                for way, base in [("ws", f"ws://localhost:{gateway.port}")] + ([("wss", f"wss://localhost:{tls_port_of(flags)}")] if tls else []):
+                for way, base in [("ws", f"ws://{LOCALHOST}:{gateway.port}")] + ([("wss", f"wss://{LOCALHOST}:{tls_port_of(flags)}")] if tls else []):
                     for plain in (False, True) if cls.client.compresses else (False,):
                         topic = f"interop.n{next(numbers)}"
                         try:

@@ -36,6 +36,7 @@ struct sim_socket {
 static struct {
     struct sim_socket  sockets[SIM_SOCKETS];
     uint64_t           accept, wake; /* tokens */
+    bool               accepts_one;  /* `accept` is over with the first connection */
     struct completion  queue[SIM_COMPLETIONS];
     uint32_t           queue_first, queue_count;
     struct io_uring_sqe entries[SIM_ENTRIES];
@@ -67,7 +68,8 @@ static int sim_connect(int owner)
         struct sim_socket *socket = &sim.sockets[file];
         if (socket->open) continue;
         *socket = (struct sim_socket){ .open = true, .owner = owner, .room = 0 };
-        sim_complete(sim.accept, file, IORING_CQE_F_MORE);
+        sim_complete(sim.accept, file, sim.accepts_one ? 0 : IORING_CQE_F_MORE);
+        if (sim.accepts_one) sim.accept = 0;
         return file;
     }
     return SIM_NONE;
@@ -136,13 +138,16 @@ void ring_limit_files(struct ring *ring, uint32_t files) {}
 
 void ring_accept(struct ring *ring, int listener, uint64_t token)
 {
-    CHECK(!sim.accept); /* one multishot accept at a time */
+    CHECK(!sim.accept); /* one accept at a time */
     sim.accept = token;
+    sim.accepts_one = false;
 }
 
 void ring_accept_one(struct ring *ring, int listener, struct ring_peer *peer, uint32_t *size, uint64_t token)
 {
-    CHECK(!ring->tells_peers);
+    CHECK(!sim.accept);
+    sim.accept = token;
+    sim.accepts_one = true;
 }
 
 static struct sim_socket *sim_socket_of(uint32_t file)

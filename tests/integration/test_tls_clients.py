@@ -12,7 +12,7 @@ import time
 import unittest
 
 from certificates import Authority, openssl
-from client import PATIENCE, Ws, fetch
+from client import LOCALHOST, PATIENCE, Ws, fetch
 from gateway import KEY, RINGCAST, RINGCAST_BENCH, ROOT, GatewayTest, environment
 from javascript import WHY_NO_CHROMIUM, WHY_NO_NODE, Chromium, Node
 from test_tls import TlsGateway
@@ -84,7 +84,8 @@ class Chains:
             self.assertEqual((status, json.loads(said)["topic"]), (0, topic), said)
         status, said = run("curl", "-sS", "--cacert", self.authority.certificate, url)
         self.assertEqual(json.loads(said)["data"], {"over": "TLS"})
-        status, said = run("curl", "-sS", url)
+        with Authority("another") as other:
+            status, said = run("curl", "-sS", "--cacert", other.certificate, url)
         self.assertEqual(status, 60, said)  # nobody trusts it who was not told to
 
     def test_our_own_tools(self):
@@ -221,9 +222,9 @@ class Ecdsa(Chains, Kind):
     def test_node(self):
         topic = self.topic()
         self.publish(topic, 11)
-        with Node(f"wss://localhost:{int(self.secure)}", variables={"NODE_EXTRA_CA_CERTS": self.authority.certificate}) as node:
+        with Node(f"wss://{LOCALHOST}:{int(self.secure)}", variables={"NODE_EXTRA_CA_CERTS": self.authority.certificate}) as node:
             self.assertEqual(node.run("const rc = client(); for await (const { data } of rc.subscribe(%s)) { rc.close(); return data; }" % json.dumps(topic)), 11)
-        with Node(f"wss://localhost:{int(self.secure)}") as node:  # who trusts nobody is not connected
+        with Node(f"wss://{LOCALHOST}:{int(self.secure)}") as node:  # who trusts nobody is not connected
             self.assertEqual(node.run("const rc = client(); rc.connect().catch(() => {}); await sleep(500); const state = rc.state; rc.close(); return state !== 'open';"), True)
 
     @unittest.skipUnless(os.path.exists("/usr/lib/python3/dist-packages/websockets"), "python3-websockets is not installed")
@@ -237,7 +238,7 @@ class Ecdsa(Chains, Kind):
                 "        async for text in ws:\n"
                 "            if 'data' in (message := json.loads(text)): return print(message['data'], ws.subprotocol)\n"
                 "asyncio.run(main())\n")
-        status, said = run("/usr/bin/python3", "-c", code, f"wss://localhost:{int(self.secure)}/v1/ws?topics={topic}", self.authority.certificate)
+        status, said = run("/usr/bin/python3", "-c", code, f"wss://{LOCALHOST}:{int(self.secure)}/v1/ws?topics={topic}", self.authority.certificate)
         self.assertEqual((status, said), (0, "13 ringcast.v1\n"))
 
     @unittest.skipIf(WHY_NO_CHROMIUM, WHY_NO_CHROMIUM or "")
@@ -250,7 +251,7 @@ class Ecdsa(Chains, Kind):
         topic = self.topic()
         self.publish(topic, 17)
         with Chromium(f"--ignore-certificate-errors-spki-list={pin}") as browser:
-            page = browser.page(f"wss://localhost:{int(self.secure)}")
+            page = browser.page(f"wss://{LOCALHOST}:{int(self.secure)}")
             got = page.run("""
                 const rc = new ringcast.Ringcast();
                 for await (const { data } of rc.subscribe(%s)) { rc.close(); return [data, location.protocol, uncaught]; }""" % json.dumps(topic))
