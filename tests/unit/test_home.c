@@ -233,7 +233,7 @@ static void only_topics_with_more_than_their_newest_segment_are_looked_at_for_me
 {
     struct kit *kit = kit_make(&(struct kit_settings){ .log_bytes_max = 1024 * 1024 });
     const struct home *home = &kit->engine.home;
-    char name[16];
+    char name[24];
     for (int i = 0; i < 100; i++) {
         snprintf(name, sizeof name, "quiet%d", i);
         kit_publish(kit, name, "1");
@@ -263,7 +263,7 @@ static void a_crowd_of_topics_is_forgotten_within_seconds_and_bit_by_bit(void **
     enum { CROWD = 20000, FORGETS_EACH = 1024 };
     struct kit *kit = kit_make(&(struct kit_settings){ .topic_ttl_us = 3600 * second, .topics_max = CROWD, .log_bytes_max = 64 << 20 });
     const struct home *home = &kit->engine.home;
-    char name[16];
+    char name[24];
     for (int i = 0; i < CROWD; i++) {
         snprintf(name, sizeof name, "t%d", i);
         kit_publish(kit, name, "1");
