@@ -7,15 +7,39 @@
 
 #include "core/io/tls_client.h"
 
-/* Of whoever takes a URL; its value goes where all that makes connections looks for it. */
+/* Of whoever takes a URL. */
 static const char *authorities;
-static const struct flag cacert = { "cacert", FLAG_TEXT, &authorities, "FILE", "whom wss:// is trusted by, in PEM (" TLS_AUTHORITIES_VARIABLE ", the system's)", 0, 0 };
+static bool        over_tls;
+static const struct flag of_urls[] = {
+    { "tls", FLAG_YES, &over_tls, NULL, "the URL over TLS, as wss:// and https:// say", 0, 0 },
+    { "cacert", FLAG_TEXT, &authorities, "FILE", "whom wss:// is trusted by, in PEM (" TLS_AUTHORITIES_VARIABLE ", the system's)", 0, 0 },
+    { 0 },
+};
 
-static bool takes_cacert(const struct flag *flags)
+static const struct flag *find(const struct flag *flags, const char *name)
 {
-    for (; flags->name; flags++)
-        if (strcmp(flags->name, "url") == 0) return true;
-    return false;
+    while (flags->name && strcmp(flags->name, name) != 0) flags++;
+    return flags->name ? flags : NULL;
+}
+
+/* The URL over TLS; NULL: no memory. It is kept to the end. */
+static const char *secured(const char *url)
+{
+    static const char *const schemes[][2] = { { "ws://", "wss://" }, { "http://", "https://" }, { "wss://", "wss://" }, { "https://", "https://" }, { "", "wss://" } };
+    size_t i = 0;
+    while (strncmp(url, schemes[i][0], strlen(schemes[i][0])) != 0) i++;
+    char *text;
+    return asprintf(&text, "%s%s", schemes[i][1], url + strlen(schemes[i][0])) < 0 ? NULL : text;
+}
+
+/* What was said of all URLs goes where it is looked for: the authorities, in the environment. */
+static void apply(const struct flag *flags)
+{
+    const struct flag *url = find(flags, "url");
+    if (!url) return;
+    if (authorities) setenv(TLS_AUTHORITIES_VARIABLE, authorities, 1);
+    const char **value = url->value;
+    if (over_tls && *value) *value = secured(*value);
 }
 
 static void help(const struct flag *flag)
@@ -28,7 +52,8 @@ static void help(const struct flag *flag)
 void flags_help(const struct flag *flags)
 {
     for (const struct flag *flag = flags; flag->name; flag++) help(flag);
-    if (takes_cacert(flags)) help(&cacert);
+    if (find(flags, "url"))
+        for (const struct flag *flag = of_urls; flag->name; flag++) help(flag);
 }
 
 /* How many letters must be changed, added or taken away (Levenshtein), bounded by the names' sizes here. */
@@ -139,10 +164,9 @@ enum flags_result flags_read(const char *command, const struct flag *flags, int 
         const char *equals = strchr(argv[i], '=');
         snprintf(name, sizeof name, "%.*s", (int)(equals ? equals - argv[i] - 2 : (long)strlen(argv[i]) - 2),
                  argv[i] + 2);
-        const struct flag *flag = flags;
-        while (flag->name && strcmp(flag->name, name) != 0) flag++;
-        if (!flag->name && takes_cacert(flags) && strcmp(name, cacert.name) == 0) flag = &cacert;
-        if (!flag->name) return unknown(command, flags, name);
+        const struct flag *flag = find(flags, name);
+        if (!flag && find(flags, "url")) flag = find(of_urls, name);
+        if (!flag) return unknown(command, flags, name);
         if (flag->kind == FLAG_YES) {
             *(bool *)flag->value = true;
             continue;
@@ -153,7 +177,7 @@ enum flags_result flags_read(const char *command, const struct flag *flags, int 
         }
         enum flags_result result = set(command, flag, equals ? equals + 1 : argv[++i]);
         if (result != FLAGS_OK) return result;
-        if (flag == &cacert) setenv(TLS_AUTHORITIES_VARIABLE, authorities, 1);
     }
+    apply(flags);
     return FLAGS_OK;
 }

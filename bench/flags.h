@@ -18,7 +18,7 @@ struct flag {
 
 enum flags_result { FLAGS_OK, FLAGS_HELP, FLAGS_BAD };
 
-/* Reads argv[1..argc). Who takes --url takes --cacert too (core/io/tls_client.h).
+/* Reads argv[1..argc). Who takes --url takes --tls and --cacert too (core/io/tls_client.h).
  *   command     for the messages
  *   flags       defaults stand in their values already
  *   others      the arguments that are no flags, at most others_max; absent ones become NULL

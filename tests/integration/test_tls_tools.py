@@ -134,6 +134,13 @@ class ToolsOverTls(GatewayTest):
             told = json.loads(out)
             self.assertGreater(told["updates_checked"], 100)
             self.assertEqual((told["lost"], told["doubled"], told["changed"]), (0, 0, 0))
+        with self.terminator() as server:  # --tls says the same as the scheme
+            for url in (f"ws://127.0.0.1:{server.port}", f"127.0.0.1:{server.port}"):
+                status, out, said = run(RINGCAST_BENCH, "idle", "--tls", "--url", url, "--key", KEY, "--connections", "3", "--seconds", "0.2", "--json", "--cacert", self.authority)
+                self.assertEqual(status, 0, said)
+                self.assertEqual(json.loads(out)["connections"], 3)
+            status, _, said = run(RINGCAST_BENCH, "idle", "--url", f"ws://127.0.0.1:{server.port}", "--key", KEY, "--connections", "3", "--seconds", "0.2")
+            self.assertNotEqual(status, 0, said)
         with self.terminator() as server:
             status, _, said = run(RINGCAST_BENCH, "fanout", "--url", f"wss://127.0.0.1:{server.port}", "--key", KEY, "--subscribers", "2", "--seconds", "0.1")
             self.assertEqual(status, 1)
