@@ -5,6 +5,7 @@
 #include "core/base/check.h"
 #include "core/proto/topic_name.h"
 #include "gateway/conn_parts.h"
+#include "gateway/conn_tls.h"
 #include "gateway/messages.h"
 #include "gateway/publish.h"
 
@@ -19,7 +20,11 @@ static const char *fault(const struct credential *credential, const char *doing,
         snprintf(why, ACCESS_WHY_BYTES, "%s needs a key or token: " HOW_TO_SHOW, doing);
         return "unauthorized";
     }
-    const char *what = credential->kind == CREDENTIAL_KEY ? "this key" : credential->kind == CREDENTIAL_TOKEN ? "this token" : "what was shown, and is not right any more,";
+    static const char *const names[] = { [CREDENTIAL_KEY] = "this key",
+                                         [CREDENTIAL_TOKEN] = "this token",
+                                         [CREDENTIAL_CERTIFICATE] = "this certificate",
+                                         [CREDENTIAL_OVER] = "what was shown, and is not right any more," };
+    const char *what = names[credential->kind];
     const char *verb = *doing == 'p' ? "publish" : "read";
     if (topic.size > 0) snprintf(why, ACCESS_WHY_BYTES, "%s may not %s%s%.*s", what, verb, *doing == 'p' ? " to " : " ", shown, topic.bytes);
     else snprintf(why, ACCESS_WHY_BYTES, "%s may not %s", what, verb);
@@ -126,6 +131,13 @@ bool access_show(struct shard *shard, struct conn *conn, struct span token, cons
     return true;
 }
 
+void access_show_certificate(struct shard *shard, struct conn *conn)
+{
+    const struct tls_shown *shown = conn->tls ? tls_session_shown(&conn->tls->session) : NULL;
+    if (conn->credential || !shown || shown->authorities != tls_authorities(shard->tls)) return;
+    conn->credential = auth_judge_certificate(shard->settings->auth, span_of(shown->name, shown->name_bytes), shown->authorities, shown->end_us, shard->clock.wall_us);
+}
+
 int64_t access_left_ms(const struct shard *shard, const struct conn *conn)
 {
     uint64_t now_us = shard->clock.wall_us;
@@ -136,6 +148,7 @@ int64_t access_left_ms(const struct shard *shard, const struct conn *conn)
 const char *access_over_why(const struct conn *conn)
 {
     if (!conn->credential) return "no key or token was shown within deadline.auth-ms";
+    if (conn->credential->kind == CREDENTIAL_CERTIFICATE) return "the time of the client's certificate is over";
     return conn->credential->kind == CREDENTIAL_OVER ? "the key or token is not right any more, and no other was shown" : "the token has expired, and no fresh one was sent";
 }
 
@@ -229,7 +242,9 @@ void access_settle(struct shard *shard, struct conn *conn)
 
 void access_adopt(struct shard *shard, struct conn *conn)
 {
-    if (conn->credential) auth_judge_again(shard->settings->auth, conn->credential);
+    struct credential *credential = conn->credential;
+    if (credential && credential->kind == CREDENTIAL_CERTIFICATE && credential->authorities != tls_authorities(shard->tls)) credential_end(credential);
+    else if (credential) auth_judge_again(shard->settings->auth, credential);
     if (conn->state != CONN_OPEN) return;
     end_what_is_not_allowed(shard, conn);
     uint64_t due_ms = due_of(shard, conn);

@@ -30,6 +30,8 @@ bool access_subscribe(const struct shard *shard, const struct conn *conn, struct
 
 /* Who asks shows this token: true: it is the connection's credential from now on. False: all is as before, and *why, a literal, says why. */
 bool access_show(struct shard *shard, struct conn *conn, struct span token, const char **why);
+/* Who asks shows nothing else: the certificate of the connection's handshake is its credential, where there is one that counts. */
+void access_show_certificate(struct shard *shard, struct conn *conn);
 /* The connection shows nothing any more. */
 void access_forget(struct conn *conn);
 

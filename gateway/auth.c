@@ -10,7 +10,7 @@
 
 /* ---- keys -------------------------------------------------------------------------------------------------------------- */
 
-bool auth_add_key(struct auth *auth, const uint8_t digest[SHA256_BYTES], const struct rights *rights)
+bool auth_add_key(struct auth *auth, struct span name, const uint8_t digest[SHA256_BYTES], const struct rights *rights)
 {
     if (auth->keys_count % 64 == 0) {
         auth->keys = reserve_resize(auth->keys, (auth->keys_count + 64) * sizeof *auth->keys);
@@ -19,6 +19,8 @@ bool auth_add_key(struct auth *auth, const uint8_t digest[SHA256_BYTES], const s
         if (memcmp(auth->keys[i].digest, digest, SHA256_BYTES) == 0) return false;
     struct api_key *key = &auth->keys[auth->keys_count++];
     memcpy(key->digest, digest, SHA256_BYTES);
+    key->name_bytes = (uint8_t)name.size;
+    if (name.size > 0) memcpy(key->name, name.bytes, name.size);
     rights_copy(&key->rights, rights);
     return true;
 }
@@ -45,7 +47,7 @@ static bool add_plain_key(struct auth *auth, const char *name, const char *key, 
     struct rights rights;
     if (!*key) return true;
     CHECK(!rights_read_words(&rights, span_of_string(words)));
-    bool added = crypto_sha256(span_of_string(key), digest) && auth_add_key(auth, digest, &rights);
+    bool added = crypto_sha256(span_of_string(key), digest) && auth_add_key(auth, SPAN_NONE, digest, &rights);
     rights_free(&rights);
     if (!added) snprintf(why, why_size, "%s is the same key as another, which may do something else: give each a key of its own", name);
     return added;
@@ -69,6 +71,7 @@ static bool add_settings(struct auth *auth, const struct settings *settings, con
     snprintf(auth->issuer, sizeof auth->issuer, "%s", settings->jwt_issuer);
     snprintf(auth->audience, sizeof auth->audience, "%s", settings->jwt_audience);
     auth->skew_s = (double)settings->jwt_skew_ms / 1000;
+    auth->certificates = settings->client_ca[0] && settings->tls_listen[0];
     return true;
 }
 
@@ -112,12 +115,12 @@ struct auth *auth_make(const struct settings *settings, const char *publish_key,
 {
     struct auth *auth = reserve_zeroed(1, sizeof *auth);
     struct text seen = { 0 };
-    text_print(&seen, "%s\n%s\n%s\n%s\n%s\n%llu\n", publish_key, settings->admin_key, settings->jwt_secret, settings->jwt_issuer, settings->jwt_audience,
+    text_print(&seen, "%s\n%s\n%s\n%s\n%s\n%s\n%llu\n", settings->client_ca[0] ? "certificates" : "", publish_key, settings->admin_key, settings->jwt_secret, settings->jwt_issuer, settings->jwt_audience,
                (unsigned long long)settings->jwt_skew_ms);
     bool works = crypto_start();
     if (!works) snprintf(why, why_size, "the cryptography library does not start");
     bool made = works && add_settings(auth, settings, publish_key, why, why_size) && add_files(auth, settings, &seen, why, why_size);
-    bool only_own = publish_key[0] && !settings->publish_key[0] && auth->keys_count == 1 && auth->token_keys_count == 0;
+    bool only_own = publish_key[0] && !settings->publish_key[0] && auth->keys_count == 1 && auth->token_keys_count == 0 && !auth->certificates;
     auth->is_set = made && auth_is_on(auth) && !only_own;
     if (made && settings->auth_required && !auth->is_set) {
         snprintf(why, why_size, "auth.required is set, but no key: nobody could come in; set auth.keys, auth.jwt-secret, auth.jwt-key, auth.jwks or auth.admin-key");
@@ -278,6 +281,30 @@ struct credential *auth_judge(const struct auth *auth, struct span token, uint64
     return auth->token_keys_count > 0 && jwt_has_form(token) ? judge_token(auth, token, wall_us, why) : NULL;
 }
 
+/* What a certificate of this name may do, whose own line says so or all of whom may publish. */
+static void give_rights(const struct auth *auth, struct credential *credential)
+{
+    struct span name = text_span(&credential->claims);
+    const struct api_key *line = NULL;
+    for (uint32_t i = 0; i < auth->keys_count && !line; i++)
+        if (auth->keys[i].name_bytes > 0 && span_equals(span_of(auth->keys[i].name, auth->keys[i].name_bytes), name)) line = &auth->keys[i];
+    rights_free(&credential->rights);
+    if (line) rights_copy(&credential->rights, &line->rights);
+    else CHECK(!rights_read_words(&credential->rights, SPAN_LITERAL("pub=>")));
+}
+
+struct credential *auth_judge_certificate(const struct auth *auth, struct span name, uint64_t authorities, uint64_t end_us, uint64_t wall_us)
+{
+    static const uint8_t no_key[SHA256_BYTES];
+    if (!auth->certificates || end_us <= wall_us) return NULL;
+    struct credential *credential = make(CREDENTIAL_CERTIFICATE, no_key);
+    credential->authorities = authorities;
+    credential->expires_us = end_us;
+    text_add(&credential->claims, name);
+    give_rights(auth, credential);
+    return credential;
+}
+
 static bool still_right(const struct auth *auth, struct credential *credential)
 {
     if (credential->kind == CREDENTIAL_KEY) {
@@ -286,17 +313,26 @@ static bool still_right(const struct auth *auth, struct credential *credential)
         if (key) rights_copy(&credential->rights, &key->rights);
         return key != NULL;
     }
+    if (credential->kind == CREDENTIAL_CERTIFICATE) {
+        if (auth->certificates) give_rights(auth, credential);
+        return auth->certificates;
+    }
     for (uint32_t i = 0; i < auth->token_keys_count; i++)
         if (memcmp(auth->token_keys[i].thumbprint, credential->key, SHA256_BYTES) == 0) return judge_claims(auth, credential, false, 0) == NULL;
     return false;
+}
+
+void credential_end(struct credential *credential)
+{
+    rights_free(&credential->rights);
+    credential->kind = CREDENTIAL_OVER;
+    credential->expires_us = UINT64_MAX;
 }
 
 bool auth_judge_again(const struct auth *auth, struct credential *credential)
 {
     if (credential->kind == CREDENTIAL_OVER) return false;
     if (still_right(auth, credential)) return true;
-    rights_free(&credential->rights);
-    credential->kind = CREDENTIAL_OVER;
-    credential->expires_us = UINT64_MAX;
+    credential_end(credential);
     return false;
 }

@@ -11,9 +11,13 @@
 #include "gateway/rights.h"
 #include "gateway/settings.h"
 
+#define AUTH_NAME_BYTES_MAX 64
+
 struct api_key {
     uint8_t       digest[SHA256_BYTES];
     struct rights rights;
+    char          name[AUTH_NAME_BYTES_MAX]; /* of its line in auth.keys */
+    uint8_t       name_bytes;                /* 0: it has none */
 };
 
 /* A key that tokens are signed with. */
@@ -34,6 +38,7 @@ struct auth {
     struct text       revoked_text;
     char              issuer[256], audience[256]; /* "": none is asked for */
     double            skew_s;
+    bool              certificates; /* those of clients count: client-ca is set */
     bool              is_set; /* a key was set by somebody: not the demo feed's own alone */
     uint8_t           digest[SHA256_BYTES]; /* of all that it was made from */
 };
@@ -44,15 +49,16 @@ struct auth *auth_make(const struct settings *settings, const char *publish_key,
 void         auth_free(struct auth *auth);
 /* Made from the same keys and files. */
 bool auth_equals(const struct auth *a, const struct auth *b);
-/* Whether any key is set, be it the demo feed's own. */
+/* Whether any key is set, be it the demo feed's own, or authorities of certificates. */
 static inline bool auth_is_on(const struct auth *auth)
 {
-    return auth->keys_count > 0 || auth->token_keys_count > 0;
+    return auth->keys_count > 0 || auth->token_keys_count > 0 || auth->certificates;
 }
 
 enum credential_kind {
     CREDENTIAL_KEY,
     CREDENTIAL_TOKEN,
+    CREDENTIAL_CERTIFICATE, /* of the client, shown in the handshake of TLS */
     CREDENTIAL_OVER, /* it was right once: it allows nothing any more */
 };
 
@@ -60,14 +66,21 @@ struct credential {
     enum credential_kind kind;
     uint8_t              key[SHA256_BYTES]; /* digest of the API key, or thumbprint of the key that signed the token */
     uint64_t             expires_us;        /* by the wall clock; UINT64_MAX: never */
+    uint64_t             authorities;       /* of a certificate: tls_authorities() of those whom it was verified by */
     struct rights        rights;
-    struct text          claims;            /* of a token, as they were signed: owned */
+    struct text          claims;            /* of a token, as they were signed; of a certificate, its name: owned */
 };
 
 /* Owned by the caller; NULL: it is not right, and *why, a literal, says why. */
 struct credential *auth_judge(const struct auth *auth, struct span token, uint64_t wall_us, const char **why);
+/* The same for a certificate that was verified. Its rights are those of the line of its name in auth.keys; where there is none, it may publish
+ * everywhere. NULL: its time is over, or none counts.
+ *   end_us   of its time, by the wall clock */
+struct credential *auth_judge_certificate(const struct auth *auth, struct span name, uint64_t authorities, uint64_t end_us, uint64_t wall_us);
 /* The same for one that was right by another version: its rights may be others now. False: it is over. Its time is not looked at. */
 bool auth_judge_again(const struct auth *auth, struct credential *credential);
+/* It is not right any more. */
+void credential_end(struct credential *credential);
 void credential_free(struct credential *credential); /* or NULL */
 
 #endif

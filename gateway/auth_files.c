@@ -11,7 +11,7 @@
 #include "core/base/reserve.h"
 #include "core/proto/base64.h"
 
-enum { FILE_BYTES_MAX = 64 * 1024 * 1024, NAME_BYTES_MAX = 64, DIGEST_DIGITS = 64 };
+enum { FILE_BYTES_MAX = 64 * 1024 * 1024, DIGEST_DIGITS = 64 };
 
 __attribute__((format(printf, 3, 4))) static bool refuse(char *why, size_t why_size, const char *format, ...)
 {
@@ -85,7 +85,7 @@ static bool is_name(struct span text)
 {
     for (size_t i = 0; i < text.size; i++)
         if (text.bytes[i] <= ' ' || text.bytes[i] >= 0x7f) return false;
-    return text.size > 0 && text.size <= NAME_BYTES_MAX;
+    return text.size > 0 && text.size <= AUTH_NAME_BYTES_MAX;
 }
 
 /* One line: NULL, or what is wrong. */
@@ -96,12 +96,13 @@ static const char *add_line(struct auth *auth, struct span line)
     uint8_t digest[SHA256_BYTES];
     struct rights rights;
     if (!second) return "a line must be name:sha256:rights (`ringcast token key NAME RIGHTS` makes one)";
-    if (!is_name(span_of(line.bytes, (size_t)(first - line.bytes)))) return "a name must have 1 to 64 visible characters of ASCII";
+    struct span name = span_of(line.bytes, (size_t)(first - line.bytes));
+    if (!is_name(name)) return "a name must have 1 to 64 visible characters of ASCII";
     if (!read_digest(span_of(first + 1, (size_t)(second - first - 1)), digest)) return "the second part must be the SHA-256 of the key, as 64 hexadecimal digits";
     const char *why = rights_read_words(&rights, span_of(second + 1, (size_t)(end - second - 1)));
     if (why) return why;
     if (auth->keys_count >= AUTH_KEYS_MAX) why = "there are more than 4096 keys: use tokens";
-    else if (!auth_add_key(auth, digest, &rights)) why = "the same key stands above, or is auth.publish-key or auth.admin-key";
+    else if (!auth_add_key(auth, name, digest, &rights)) why = "the same key stands above, or is auth.publish-key or auth.admin-key";
     rights_free(&rights);
     return why;
 }

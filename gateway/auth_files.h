@@ -12,14 +12,15 @@
 
 bool auth_file_read(const char *path, struct text *text, char *why, size_t why_size);
 
-/* Lines name:sha256:rights; the names only tell people which is which. */
+/* Lines name:sha256:rights; the names tell people which is which, and say what a client's certificate of that name may do. */
 bool auth_add_keys(struct auth *auth, struct span text, char *why, size_t why_size);
 /* A JSON Web Key Set (RFC 7517). What is for other purposes or algorithms is passed over. */
 bool auth_add_jwks(struct auth *auth, struct span text, char *why, size_t why_size);
 /* Ids of tokens, one a line; `text` becomes the auth's. */
 bool auth_add_revoked(struct auth *auth, struct text *text, char *why, size_t why_size);
 
-bool auth_add_key(struct auth *auth, const uint8_t digest[SHA256_BYTES], const struct rights *rights);
+/* name: AUTH_NAME_BYTES_MAX at most; SPAN_NONE: it has none. False: the same key is there. */
+bool auth_add_key(struct auth *auth, struct span name, const uint8_t digest[SHA256_BYTES], const struct rights *rights);
 bool auth_add_token_key(struct auth *auth, const struct crypto_key *key, const struct span *kid, bool listed);
 
 #endif

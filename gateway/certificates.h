@@ -1,4 +1,4 @@
-/* Certificates: the files that the settings cert and key name, read and made ready for the shards. They are looked at each second, and
+/* Certificates: the files that the settings cert, key and client-ca name, read and made ready for the shards. They are looked at each second, and
  * taken when they have changed and lie still; what can't be used changes nothing. By the main thread. */
 #ifndef GATEWAY_CERTIFICATES_H
 #define GATEWAY_CERTIFICATES_H

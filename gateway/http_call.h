@@ -4,6 +4,7 @@
 
 #include "core/proto/http.h"
 #include "gateway/conn.h"
+#include "gateway/origin.h"
 
 #define PARAMETERS_MAX 8
 
@@ -12,6 +13,7 @@ struct http_call {
     struct conn               *conn;
     struct span                head;
     const struct http_request *request;
+    enum origin_kind           origin;
     struct span                topic; /* of the path, decoded; SPAN_NONE */
     const char                *topic_why; /* what is wrong with it, if anything: rights are judged before it */
 };

@@ -136,7 +136,10 @@ static const char *authorize(const struct http_call *call, enum credential_in in
     }
     *why = !token.bytes && in == IN_ALL ? call_parameters(call, names, &token, 1) : NULL;
     if (*why) return "bad_request";
-    return !token.bytes || access_show(call->shard, call->conn, token, why) ? NULL : "unauthorized";
+    if (token.bytes) return access_show(call->shard, call->conn, token, why) ? NULL : "unauthorized";
+    /* A browser shows its user's certificate whoever's page asks: a foreign one's must not publish by it. */
+    if (in == IN_ALL && call->origin != ORIGIN_FOREIGN) access_show_certificate(call->shard, call->conn);
+    return NULL;
 }
 
 /* Publishing. */
@@ -420,7 +423,7 @@ static void read_topic(struct http_call *call, struct span encoded, char *room, 
 void http_route(struct shard *shard, struct conn *conn, struct span head, const struct http_request *request)
 {
     struct http_call call = { .shard = shard, .conn = conn, .head = head, .request = request };
-    origin_judge(shard->settings, request->origin, request->host, &conn->origin);
+    call.origin = origin_judge(shard->settings, request->origin, request->host, &conn->origin);
     access_forget(conn); /* each request shows its own */
     for (size_t i = 0; i < ROUTES_COUNT; i++) {
         struct span encoded;

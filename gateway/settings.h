@@ -32,6 +32,7 @@ enum { AT_START = 0, UP_TO_START = 1, UP_TO_TWICE = 2, ANY_TIME = 255 };
     X(ADDRESS, tls_listen, "tls-listen", "", 0, 127, AT_START, "address and port for https and wss; none: TLS is not served") \
     X(LIST, cert, "cert", "", 0, 1023, ANY_TIME, "files of certificates in PEM, each with those between it and its authority; of several the name that is asked for chooses, the first serves all others") \
     X(LIST, key, "key", "", 0, 1023, ANY_TIME, "files of their keys in PEM, in the same order") \
+    X(TEXT, client_ca, "client-ca", "", 0, 1023, ANY_TIME, "file of authorities in PEM: clients of tls-listen are asked for a certificate by one of them, which counts as a key that may publish; none: nobody is asked") \
     X(TEXT, state, "state", "", 0, 1023, AT_START, "file that keeps each topic's newest update, seq and epoch across a restart: written at the end, read at the start; none: topics begin anew") \
     X(TEXT, handover, "handover", "", 0, 107, AT_START, "Unix socket by which the next gateway takes over the listening sockets of this one, which then drains and ends; none: it is not offered") \
     X(COUNT, shards, "shards", "0", 0, 64, AT_START, "shard threads; 0: as many as CPUs may be used") \

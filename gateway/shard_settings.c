@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "core/io/tls.h"
 #include "gateway/access.h"
 
 #define SUBSCRIPTIONS_MAX (16u * 1024u * 1024u) /* of a shard: an address range, not memory */
@@ -83,7 +84,8 @@ struct engine_settings shard_engine_settings(const struct shard *shard, const ui
 void shard_adopt(struct shard *shard, const struct settings *settings, const struct tls *tls)
 {
     const struct settings *before = shard->settings;
-    bool others_may = !auth_equals(before->auth, settings->auth) || before->auth_required != settings->auth_required;
+    bool others_may = !auth_equals(before->auth, settings->auth) || before->auth_required != settings->auth_required ||
+                      (tls && tls_authorities(tls) != tls_authorities(shard->tls));
     shard->settings = settings;
     shard->tls = tls;
     shard->connections_max = shard_connections_max(settings, shard->conns.items_max);

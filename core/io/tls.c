@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "core/base/check.h"
+#include "core/io/crypto.h"
 
 bool tls_start(void)
 {
@@ -99,20 +100,33 @@ static const char *load(struct tls_certificate *certificate, const struct tls_pa
     return NULL;
 }
 
-struct tls *tls_make(const struct tls_pair *pairs, uint32_t pairs_count, uint32_t *at, char *why, size_t why_size)
+static const char *ask_clients(struct tls *tls, struct span authorities)
+{
+    uint8_t digest[SHA256_BYTES];
+    if (!crypto_sha256(authorities, digest)) return "no SHA-256: the cryptography library does not work";
+    memcpy(&tls->authorities, digest, sizeof tls->authorities);
+    tls->authorities += tls->authorities == 0;
+    const char *fault = NULL;
+    for (uint32_t i = 0; i < tls->certificates_count && !fault; i++) fault = tls_shown_ask(tls->certificates[i].context, authorities);
+    return fault;
+}
+
+struct tls *tls_make(const struct tls_pair *pairs, uint32_t pairs_count, struct span authorities, uint32_t *at, char *why, size_t why_size)
 {
     CHECK(pairs_count > 0 && pairs_count <= TLS_PAIRS_MAX);
     struct tls *tls = calloc(1, sizeof *tls);
     CHECK(tls);
     tls_tickets_turn(&tls->tickets);
+    const char *fault = NULL;
     for (*at = 0; *at < pairs_count; (*at)++) {
-        const char *fault = load(&tls->certificates[tls->certificates_count++], &pairs[*at]);
-        if (!fault) continue;
-        snprintf(why, why_size, "%s", fault);
-        tls_free(tls);
-        return NULL;
+        fault = load(&tls->certificates[tls->certificates_count++], &pairs[*at]);
+        if (fault) break;
     }
-    return tls;
+    if (!fault && authorities.bytes) fault = ask_clients(tls, authorities);
+    if (!fault) return tls;
+    snprintf(why, why_size, "%s", fault);
+    tls_free(tls);
+    return NULL;
 }
 
 void tls_free(struct tls *tls)
@@ -143,6 +157,7 @@ struct tls *tls_turn_tickets(const struct tls *tls)
         tls_free(next);
         return NULL;
     }
+    next->authorities = tls->authorities;
     next->tickets = tls->tickets;
     tls_tickets_turn(&next->tickets);
     return next;
@@ -150,7 +165,12 @@ struct tls *tls_turn_tickets(const struct tls *tls)
 
 void tls_take_tickets(struct tls *tls, const struct tls *before)
 {
-    tls->tickets = before->tickets;
+    if (tls->authorities == before->authorities) tls->tickets = before->tickets;
+}
+
+uint64_t tls_authorities(const struct tls *tls)
+{
+    return tls->authorities;
 }
 
 /* ---- names ------------------------------------------------------------------------------------------------------------- */

@@ -1,4 +1,4 @@
-/* What the files of TLS (tls.c, tls_ticket.c, tls_session.c) share. */
+/* What the files of TLS (tls.c, tls_ticket.c, tls_session.c, tls_shown.c) share. */
 #ifndef CORE_IO_TLS_PARTS_H
 #define CORE_IO_TLS_PARTS_H
 
@@ -31,6 +31,7 @@ struct tls_certificate {
 
 struct tls {
     struct tls_tickets     tickets;
+    uint64_t               authorities; /* the first bytes of their text's SHA-256; 0: none */
     uint32_t               certificates_count;
     struct tls_certificate certificates[TLS_PAIRS_MAX];
 };
@@ -42,6 +43,9 @@ int tls_ticket_crypt(WOLFSSL *ssl, unsigned char *name, unsigned char *iv, unsig
 
 /* The context of the certificate that is for this name; of the first one where none is. */
 WOLFSSL_CTX *tls_context_for(const struct tls *tls, struct span name);
+
+/* tls_shown.c: clients of this context are asked for a certificate by one of these authorities. NULL, or what is wrong with them. */
+const char *tls_shown_ask(WOLFSSL_CTX *context, struct span authorities);
 
 /* tls_memory.c: of the thread. The arena, for as long as the thread lives; while records of at least `record_bytes` are sealed they lie in it,
  * from `used` on. tls_memory_record(): where a record that the library tells of lies there. */

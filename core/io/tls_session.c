@@ -82,10 +82,11 @@ static WOLFSSL_CTX *context_of(const struct tls *tls, struct span hello)
 bool tls_session_init(struct tls_session *session, const struct tls *tls, struct span hello)
 {
     char protocols[] = "http/1.1";
-    *session = (struct tls_session){ .ssl = wolfSSL_new(context_of(tls, hello)) };
+    *session = (struct tls_session){ .ssl = wolfSSL_new(context_of(tls, hello)), .authorities = tls_authorities(tls) };
     if (!session->ssl) return false;
     wolfSSL_SetIOReadCtx(session->ssl, session);
     wolfSSL_SetIOWriteCtx(session->ssl, session);
+    wolfSSL_SetCertCbCtx(session->ssl, session);
     if (wolfSSL_UseALPN(session->ssl, protocols, sizeof protocols - 1, WOLFSSL_ALPN_FAILED_ON_MISMATCH) == WOLFSSL_SUCCESS) return true;
     tls_session_deinit(session);
     return false;
@@ -95,8 +96,10 @@ void tls_session_deinit(struct tls_session *session)
 {
     wolfSSL_free(session->ssl);
     free(session->unsent);
+    free(session->shown);
     session->ssl = NULL;
     session->unsent = NULL;
+    session->shown = NULL;
 }
 
 enum tls_state tls_session_shake(struct tls_session *session, const struct tls *tls, struct span *in)

@@ -18,6 +18,15 @@
 
 enum tls_state { TLS_SHAKING, TLS_OPEN, TLS_ENDED, TLS_BROKEN };
 
+/* The certificate that the client showed, and whose key it has. */
+#define TLS_SHOWN_NAME_BYTES_MAX 255
+struct tls_shown {
+    uint64_t authorities; /* tls_authorities() of those whom it was verified by */
+    uint64_t end_us;      /* its time is over then, by the wall clock */
+    uint8_t  name_bytes;
+    char     name[TLS_SHOWN_NAME_BYTES_MAX]; /* its common name, or the first DNS name where it has none; any bytes */
+};
+
 struct tls_session {
     struct WOLFSSL   *ssl;
     const struct tls *tls; /* the version in force, while a call shakes hands */
@@ -30,10 +39,13 @@ struct tls_session {
     uint32_t          unsent_at, unsent_bytes;
     uint32_t          answers_bytes; /* written on the library's own account since all was sent last */
     uint32_t          awaited_bytes; /* of a record that has not come whole: the library holds room for it */
+    uint64_t          authorities;   /* of the version that it began by */
+    struct tls_shown *shown;         /* noted in the handshake, owned; or NULL: see tls_session_shown() */
     int               error;         /* the library's, where BROKEN */
     uint8_t           state;         /* enum tls_state */
     bool              closed;        /* our close_notify, or an alert, was written */
     bool              resumed;
+    bool              refused; /* a certificate that it showed was not right */
 };
 
 /* Whether the first record of a connection is here, so that the name which it asks for can be read.
@@ -46,6 +58,9 @@ void tls_session_deinit(struct tls_session *session);
 
 /* Shakes hands. *in is moved over what was taken; what comes behind the handshake stays. Returns the state: SHAKING: more must come. */
 enum tls_state tls_session_shake(struct tls_session *session, const struct tls *tls, struct span *in);
+
+/* NULL: no certificate was shown by its own handshake; nor is one known of who came back by a ticket. Borrowed. */
+const struct tls_shown *tls_session_shown(const struct tls_session *session);
 
 /* Opens records, as many as there are and fit. *in is moved over what was taken: all of it, but where the room is full.
  *   returns  bytes of plaintext; 0: more must come, or the state says that nothing will */

@@ -30,6 +30,17 @@ static int seal_ticket(const struct tls_tickets *tickets, unsigned char *name, u
     return error ? WOLFSSL_TICKET_RET_FATAL : WOLFSSL_TICKET_RET_OK;
 }
 
+/* By a key that nobody keeps: who showed a certificate shows it again, in full, since a ticket would not tell of it. (To give none at all
+ * would break a promise of TLS 1.2, made before the certificate came.) */
+static int seal_for_nobody(unsigned char *name, unsigned char *iv, unsigned char *mac, unsigned char *ticket, int bytes)
+{
+    struct tls_tickets tickets = { .count = 0 };
+    tls_tickets_turn(&tickets);
+    int result = seal_ticket(&tickets, name, iv, mac, ticket, bytes);
+    explicit_bzero(&tickets, sizeof tickets);
+    return result;
+}
+
 static int open_ticket(const struct tls_tickets *tickets, const unsigned char *name, const unsigned char *iv, const unsigned char *mac, unsigned char *ticket, int bytes)
 {
     for (uint32_t i = 0; i < tickets->count; i++) {
@@ -45,5 +56,6 @@ int tls_ticket_crypt(WOLFSSL *ssl, unsigned char *name, unsigned char *iv, unsig
     const struct tls_session *session = wolfSSL_GetIOReadCtx(ssl);
     const struct tls_tickets *tickets = &session->tls->tickets;
     *out_bytes = ticket_bytes;
+    if (seal && session->shown) return seal_for_nobody(name, iv, mac, ticket, ticket_bytes);
     return seal ? seal_ticket(tickets, name, iv, mac, ticket, ticket_bytes) : open_ticket(tickets, name, iv, mac, ticket, ticket_bytes);
 }

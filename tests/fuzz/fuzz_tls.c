@@ -55,7 +55,7 @@ static void begin(void)
     snprintf(path, sizeof path, "/proc/self/fd/%d", file);
     setenv(TLS_AUTHORITIES_VARIABLE, path, 1);
     CHECK(tls_start());
-    tls = tls_make(&pair, 1, &at, why, sizeof why);
+    tls = tls_make(&pair, 1, SPAN_NONE, &at, why, sizeof why);
     trust = tls_trust_make(why, sizeof why);
     CHECK(tls && trust);
     close(file);

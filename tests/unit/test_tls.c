@@ -53,7 +53,7 @@ static int begin(void **state)
     snprintf(path, sizeof path, "/proc/self/fd/%d", file);
     setenv(TLS_AUTHORITIES_VARIABLE, path, 1);
     assert_true(tls_start());
-    tls = tls_make(&pair, 1, &at, why, sizeof why);
+    tls = tls_make(&pair, 1, SPAN_NONE, &at, why, sizeof why);
     trust = tls_trust_make(why, sizeof why);
     close(file);
     tls_session_arena(arena, sizeof arena);
