@@ -297,7 +297,7 @@ class Configuring(unittest.TestCase):
     def test_only_certificates_turn_publishing_on(self):
         with Authority() as authority:
             with AskingGateway(authority, authority.issue("server"), "--client-ca", authority.certificate) as gateway:
-                self.assertIn("publishing=on", gateway.logged())
+                gateway.await_logged("publishing=on")
                 certificate = authority.issue("feed", ["feed"], addresses=())
                 self.assertEqual(fetch(gateway.secure(certificate=certificate), "POST", path_of("a"), [], b"1").status, 200)
 
