@@ -111,6 +111,7 @@ static void on_message(struct shard *shard, struct conn *conn, uint8_t opcode, s
         conn->message_ms = shard_now_ms(shard);
         return;
     }
+    if (payload.size == 0) return; /* no line, no request: and of empty fragments alone there are no bytes to point to */
     uint32_t line;
     size_t served = session_on_message(shard, conn, payload, &line);
     if (served == payload.size || conn->state != CONN_OPEN) return;

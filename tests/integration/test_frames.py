@@ -55,6 +55,13 @@ class EchoTest(GatewayTest):
                     ws.send_frame(CONTINUATION if at else kind, part, fin=at == len(parts) - 1)
                 self.assertEqual(ws.read_message(), (kind, b"".join(parts)))
 
+    def test_a_session_takes_a_message_of_empty_fragments_as_none(self):
+        ws = self.ws()
+        for parts in (1, 2, 3):
+            for at in range(parts):
+                ws.send_frame(CONTINUATION if at else TEXT, b"", fin=at == parts - 1)
+        self.assertEqual(ws.ask("ping")["op"], "pong")
+
     def test_control_frames_may_stand_between_fragments(self):
         ws = self.echo()
         ws.send_frame(TEXT, b"one ", fin=False)
