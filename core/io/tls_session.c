@@ -210,8 +210,3 @@ const char *tls_session_why(const struct tls_session *session)
 {
     return wolfSSL_ERR_reason_error_string((unsigned long)session->error);
 }
-
-const char *tls_session_version(const struct tls_session *session)
-{
-    return session->state == TLS_SHAKING ? "" : wolfSSL_get_version(session->ssl);
-}

@@ -94,7 +94,5 @@ void tls_session_keep(struct tls_session *session, struct span bytes);
 size_t tls_session_weight(const struct tls_session *session);
 /* What broke it, in words. */
 const char *tls_session_why(const struct tls_session *session);
-/* "TLSv1.3" and the like, and the cipher; "" before the handshake is over. */
-const char *tls_session_version(const struct tls_session *session);
 
 #endif
