@@ -221,7 +221,7 @@ void message_add(enum wire_format format, struct span message, struct text *out)
 static void receive_events(struct reader *reader)
 {
     size_t at = 0;
-    while (!fault_found(reader->fault)) {
+    while (!fault_found(reader->fault) && at < reader->bytes.size) {
         struct span rest = span_skip(text_span(&reader->bytes), at);
         const char *end = memchr(rest.bytes, '\n', rest.size);
         if (!end || (size_t)(end - rest.bytes) + event_end.size > rest.size) break;
