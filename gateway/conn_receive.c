@@ -93,6 +93,7 @@ void conn_on_recv(struct shard *shard, struct conn *conn, const struct completio
         return;
     }
     conn->buffer = completion_buffer(completion);
+    if (shard->tracing) shard->tracing->came_ns[conn->buffer] = clock_mono_ns();
     if (conn->tls) {
         conn->tls->in_at = 0;
         conn->tls->in_size = (uint32_t)result;
@@ -171,6 +172,7 @@ static size_t consume(struct shard *shard, struct conn *conn)
     size_t weight = 0;
     shard->compression.inflated_bytes = 0;
     shard->toil = 0;
+    if (shard->tracing) shard->tracing->received_ns = conn->buffer != NO_BUFFER ? shard->tracing->came_ns[conn->buffer] : 0;
     bool was_full = (conn->tls ? conn->tls->in_size : conn->input_size) >= RECV_BUFFER_BYTES / 2;
     while (conn->state != CONN_JOINING && !conn_must_wait(conn) && weight < VISIT_MOST && shard->toil < VISIT_MOST && shard->compression.inflated_bytes < INFLATED_BYTES_MAX) {
         size_t eaten = 0;

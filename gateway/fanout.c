@@ -64,6 +64,7 @@ static uint32_t take_ranges(struct shard *shard, struct conn *conn, uint64_t byt
         staged->subscription = index;
         cursor_cut(local, subscription, &staged->range);
         if (subscription->fresh) staged->range.oldest_us = 0; /* a snapshot's age is no delay */
+        if (shard->tracing) trace_staged(shard->tracing->trace, local_topic_name(local), staged->range.from.seq, staged->range.to.seq);
         bytes += staged->range.bytes;
     }
     return fanout->ranges_count - first;
@@ -273,7 +274,9 @@ static void submit_and_settle(struct shard *shard)
 {
     struct send_batch *batch = shard->batch;
     if (batch->count == 0) return;
+    if (shard->tracing) trace_submitted(shard->tracing->trace);
     send_batch_submit(batch);
+    if (shard->tracing) trace_settled(shard->tracing->trace);
     uint64_t bytes_sent = 0, now_us = clock_wall_us();
     for (uint32_t i = 0; i < batch->count; i++) {
         const struct send_entry *entry = &batch->entries[i];
@@ -343,5 +346,6 @@ bool fanout_flush(struct shard *shard)
         if (start > 0) pass(shard, 0, start);
     }
     deflated_lines_forget(shard->compression.lines, DEFLATED_LINES_AT_REST);
+    if (shard->tracing && shard->ready.members == 0) trace_close(shard->tracing->trace);
     return shard->ready.members > 0;
 }

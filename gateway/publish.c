@@ -50,6 +50,7 @@ void publish_judge(struct shard *shard, struct publish_outcome *outcome)
 static void append(struct shard *shard, struct span data, bool line_break, bool key, uint32_t ticket, struct publish_outcome *outcome)
 {
     struct publish_ask ask = { .topic = outcome->topic, .data = data, .line_break = line_break, .key = key };
+    if (shard->tracing) trace_read(shard->tracing->trace, shard->tracing->received_ns);
     enum link_result result = ticket == TICKET_NONE ? LINK_FULL : engine_publish(&shard->engine, &ask, ticket, &outcome->reply);
     outcome->full = result == LINK_FULL;
     outcome->sent = result == LINK_SENT;

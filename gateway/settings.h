@@ -38,6 +38,7 @@ enum { AT_START = 0, UP_TO_START = 1, UP_TO_TWICE = 2, ANY_TIME = 255 };
     X(COUNT, shards, "shards", "0", 0, 64, AT_START, "shard threads; 0: as many as CPUs may be used") \
     X(FLAG, demo, "demo", "false", 0, 0, AT_START, "publish a synthetic demo feed") \
     X(FLAG, echo, "echo", "false", 0, 0, AT_START, "serve /v1/echo, for conformance tests") \
+    X(COUNT, trace, "trace", "0", 0, 1000000000, AT_START, "for measuring: of each topic every so many updates one is given a time stamp wherever it passes, told once a second in $sys.trace.0 and so on, one topic a shard; 0: none") \
     X(FLAG, compression, "compression", "true", 0, 0, ANY_TIME, "agree to permessage-deflate where a WebSocket client offers it") \
     X(LIST, origins, "origins", "", 0, 1023, ANY_TIME, "foreign origins whose pages may connect, separated by commas") \
     X(TIME, heartbeat_ms, "heartbeat-ms", "25s", 1000, 60000, ANY_TIME, "silence after which a heartbeat is sent, unless the client names its own") \

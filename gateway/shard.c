@@ -74,8 +74,10 @@ int shard_init(struct shard *shard, uint32_t index, struct gateway *gateway, con
     logger_adopt(&shard->logger, settings);
     random_fill(&shard->random_state, sizeof shard->random_state);
     wheel_init(&shard->wheel, shard_now_ms(shard));
-    int error = pool_init(&shard->conns, sizeof(struct conn), files_max);
-    if (error) goto undo_listener;
+    int error = -ENOMEM;
+    if (settings->trace > 0 && !(shard->tracing = tracing_make(settings->trace))) goto undo_listener;
+    error = pool_init(&shard->conns, sizeof(struct conn), files_max);
+    if (error) goto undo_tracing;
     error = admission_init(shard, files_max);
     if (error) goto undo_conns;
     error = bitset_init(&shard->ready, files_max);
@@ -116,6 +118,7 @@ undo_live:     bitset_deinit(&shard->live);
 undo_ready:    bitset_deinit(&shard->ready);
 undo_admission: admission_deinit(shard);
 undo_conns:    pool_deinit(&shard->conns);
+undo_tracing:  tracing_free(shard->tracing);
 undo_listener:
     snprintf(why, (size_t)why_size, "can't set up a shard: %s%s", strerror(-error), error == -ENOMEM ? " (address ranges are reserved for limits.topics and limits.connections: see vm.overcommit_memory and RLIMIT_AS)" : "");
 undo_listener_said:
@@ -139,6 +142,7 @@ void shard_deinit(struct shard *shard)
     bitset_deinit(&shard->ready);
     admission_deinit(shard);
     pool_deinit(&shard->conns);
+    tracing_free(shard->tracing);
     close_listeners(shard);
     text_free(&shard->scratch);
     text_free(&shard->query);
@@ -311,6 +315,7 @@ static int64_t sleep_ms(struct shard *shard, bool busy)
     uint64_t due_us = engine_due_us(&shard->engine), log_us = logger_due_us(&shard->logger), system_us = system_due_us(shard);
     if (log_us < due_us) due_us = log_us;
     if (system_us < due_us) due_us = system_us;
+    if (shard->tracing && tracing_due_us(shard->tracing) < due_us) due_us = tracing_due_us(shard->tracing);
     int64_t engine_ms = due_us == UINT64_MAX ? -1 : due_us > shard->clock.mono_us ? (int64_t)((due_us - shard->clock.mono_us) / 1000 + 1) : 0;
     if (shard->stalled.members > 0 && (engine_ms < 0 || engine_ms > STALLED_LOOK_MS)) engine_ms = STALLED_LOOK_MS;
     if (engine_ms >= 0 && (timer_ms < 0 || engine_ms < timer_ms)) timer_ms = engine_ms;
@@ -349,6 +354,7 @@ static bool turn(struct shard *shard, bool busy)
     engine_tell(&shard->engine);
     bool sheds = memory_look(shard);
     busy = fanout_flush(shard) || sheds;
+    if (shard->tracing) busy = tracing_tell(shard) || busy;
     engine_trim(&shard->engine);
     system_tell(shard);
     metrics_look(shard);

@@ -28,6 +28,7 @@
 #include "gateway/reports.h"
 #include "gateway/settings.h"
 #include "gateway/system.h"
+#include "gateway/tracing.h"
 
 struct gateway;
 struct tls;
@@ -71,6 +72,7 @@ struct shard {
     struct gateway        *gateway;  /* the others: for waking them, and for totals of their counters */
     uint32_t               connections_max; /* those beyond it are told so: limits.connections, or what the limit of open files allows */
     const struct settings *settings; /* the version in force here; changed by shard_adopt() alone */
+    struct tracing        *tracing;  /* NULL: nothing is traced */
     struct logger          logger;
     struct reports         reports;
     struct clock           clock;

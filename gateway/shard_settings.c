@@ -67,6 +67,7 @@ struct engine_settings shard_engine_settings(const struct shard *shard, const ui
         .locals_max = (uint32_t)settings->limits_topics, /* those of all homes may be followed here */
         .subscriptions_each_max = (uint32_t)settings->limits_subscriptions,
         .patterns_max = PATTERNS_MAX,
+        .trace = shard->tracing ? shard->tracing->trace : NULL,
         .home = {
             .topics_max = (uint32_t)topics_of(settings),
             .patterns_max = PATTERNS_MAX,

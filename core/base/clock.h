@@ -17,6 +17,8 @@ void clock_tick(struct clock *clock);
 
 /* The monotonic clock now, for measuring and for what has no turn. Any thread. */
 uint64_t clock_mono_us(void);
+/* The same in nanoseconds. */
+uint64_t clock_mono_ns(void);
 /* The wall clock now, likewise. */
 uint64_t clock_wall_us(void);
 

@@ -23,6 +23,7 @@ int engine_init(struct engine *engine, const struct engine_settings *settings, s
     uint32_t locals_max = settings->locals_max ? settings->locals_max : settings->home.topics_max;
     error = locals_init(&engine->locals, (locals_max + SYSTEM_TOPICS_MAX) * FORMATS_COUNT, settings->subscriptions_max, subscribers, ready, counters);
     if (error) goto undo_home;
+    engine->home.trace = engine->locals.trace = settings->trace;
     error = pairs_init(&engine->by_pair, &engine->locals.subscriptions, settings->subscriptions_max);
     if (error) goto undo_locals;
     error = patterns_init(&engine->patterns, settings);

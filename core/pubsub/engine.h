@@ -27,6 +27,7 @@ struct engine_settings {
     uint32_t             subscriptions_max;
     uint32_t             subscriptions_each_max; /* of one subscriber: a birth beyond it is not covered */
     uint32_t             patterns_max;
+    struct trace        *trace;      /* borrowed; NULL: nothing is traced */
     uint32_t             locals_max; /* topics followed or prepared in this shard, of all homes, in one format; 0: home.topics_max */
 };
 

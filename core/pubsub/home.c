@@ -310,6 +310,7 @@ void home_publish(struct home *home, const struct publish_ask *ask, struct publi
     if (!is_system(topic)) counter_add(home->counters, COUNTER_UPDATES_IN, 1);
     else if (first) count_own(home, true);
 
+    if (home->trace) trace_appended(home->trace, topic_name(topic), log_newest_seq(&topic->log));
     reply->verdict = PUBLISH_DONE;
     reply->seq = log_newest_seq(&topic->log);
     memcpy(reply->epoch, topic->epoch, EPOCH_BYTES);

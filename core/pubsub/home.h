@@ -13,12 +13,13 @@
 #include "core/pubsub/names.h"
 #include "core/pubsub/pattern_index.h"
 #include "core/pubsub/top.h"
+#include "core/pubsub/trace.h"
 
 #define SHARDS_MAX 64
 
 /* Topics of the gateway's own, whose names begin with `$`: so many at most, beside limits.topics. They are no updates that anyone has
  * published, and counted as none; their windows are small, whatever the settings. */
-#define SYSTEM_TOPICS_MAX (SHARDS_MAX + 1)
+#define SYSTEM_TOPICS_MAX (2 * SHARDS_MAX + 1)
 
 struct home_settings {
     uint32_t      topics_max;
@@ -50,6 +51,7 @@ struct home {
     struct segment_store store;
     const struct clock  *clock;
     struct counters     *counters;
+    struct trace        *trace;  /* borrowed; NULL: nothing is traced */
     struct link         *links;  /* to each shard, for telling; shards_count long */
     uint32_t             shard, shards_count; /* this one; all */
     struct topic_list    to_tell[SHARDS_MAX]; /* topics with news for each shard */

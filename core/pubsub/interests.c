@@ -156,6 +156,7 @@ static bool tell(struct home *home, struct topic *topic, uint32_t index, uint32_
     if (!peer_has_room(link)) return false;
     fill_notice(topic, index, interest, &notice);
     peer_notice(link, &notice, &interest->held_from);
+    if (home->trace && !link->self) trace_told(home->trace, topic_name(topic), log_newest_seq(&topic->log));
     if (notice.segments_count > 0) interest->told_segment = topic->log.ends.head.segment;
     return true;
 }

@@ -68,6 +68,7 @@ enum link_result link_publish(struct link *link, const struct publish_ask *publi
     struct ask ask = {
         .kind = ASK_PUBLISH, .quiet = publish->quiet, .line_break = publish->line_break, .key = publish->key, .ticket = ticket, .hash = publish->hash,
     };
+    if (link->engine->home.trace) trace_ask(link->engine->home.trace, &ask.received_ns, &ask.read_ns);
     return send(link, &ask, publish->topic, publish->data);
 }
 

@@ -198,10 +198,13 @@ void locals_told(struct locals *locals, const struct notice *notice)
     }
     take_segments(locals, local, notice);
     bool news = new_life || notice->ends.last.seq != local->ends.last.seq;
+    if (locals->trace && news && local->remote && local->state == LOCAL_LIVE) /* the first notice of an interest is no news */
+        trace_heard(locals->trace, local_topic_name(local), new_life ? 0 : local->ends.last.seq, notice->ends.last.seq);
     local->ends = notice->ends;
     CHECK(chain_holds(&local->chain, local->ends.tail.at.segment) && chain_holds(&local->chain, local->ends.head.segment));
     drop_segments(locals, local, local->ends.tail.at.segment - local->chain.number);
     local->memo_bytes = 0;
     if (news && locals->top_looks > 0) look_for_top(locals, local);
     if (news) wake(locals, local);
+    if (locals->trace && news) trace_woken(locals->trace, local_topic_name(local), local->ends.last.seq);
 }

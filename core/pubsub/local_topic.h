@@ -14,6 +14,7 @@
 #include "core/pubsub/names.h"
 #include "core/pubsub/subscription.h"
 #include "core/pubsub/top.h"
+#include "core/pubsub/trace.h"
 
 /* How its home sees our interest. */
 enum local_state {
@@ -66,6 +67,7 @@ struct locals {
     struct pool       *subscribers; /* the caller's; each item begins with a struct subscriber */
     struct bitset     *ready;       /* the caller's: subscribers with something to send that are not blocked, by index */
     struct counters   *counters;
+    struct trace      *trace;     /* borrowed; NULL: nothing is traced */
     struct top         top;       /* topics by updates sent from here */
     uint32_t           top_looks; /* how many more of them may be looked at for that now */
 };

@@ -91,6 +91,7 @@ static void serve_publish(struct link *link, const struct ask *ask, struct span 
 {
     struct publish_ask publish = { .topic = name, .hash = ask->hash, .data = data, .line_break = ask->line_break, .key = ask->key };
     struct publish_reply reply = { 0 };
+    if (link->engine->home.trace) trace_asked(link->engine->home.trace, ask->received_ns, ask->read_ns);
     home_publish(&link->engine->home, &publish, &reply);
     if (ask->quiet && reply.verdict == PUBLISH_DONE) {
         link->credits_back++;

@@ -57,8 +57,10 @@ struct ask {
     uint32_t generation; /* of the interest or of the pattern */
     uint32_t held_from;
     uint32_t limit;
-    uint64_t after_seq;
-    uint64_t bytes_max;
+    union {
+        struct { uint64_t after_seq, bytes_max; };    /* QUERY */
+        struct { uint64_t received_ns, read_ns; };    /* PUBLISH: as trace_ask() took them; 0: nobody traces */
+    };
 };
 
 enum tell_kind {
