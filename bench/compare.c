@@ -21,7 +21,7 @@
 
 enum fact {
     WINDOW_PER_S, SATURATED_PER_S, SATURATED_LEAST, SATURATED_MIB, SATURATED_SOCKETS, DELAY_P50, DELAY_P99, LAST_P50, LAST_P99, LAST_MAX, RESIDENT_EACH,
-    COUNTED, /* runs of the window, of the unbounded and of the delays that count */
+    COUNTED, /* runs of each scenario that count */
     FACTS = COUNTED + CONTEST_SCENARIOS
 };
 
@@ -40,15 +40,19 @@ static const struct report_column columns[FACTS] = {
     [COUNTED + CONTEST_WINDOW] = { "window_counted", "runs: window", 0 },
     [COUNTED + CONTEST_SATURATED] = { "saturated_counted", "unbounded", 0 },
     [COUNTED + CONTEST_DELAY] = { "delay_counted", "delays", 0 },
+    [COUNTED + CONTEST_MEMORY] = { "memory_counted", "memory", 0 },
 };
 
 struct compare {
     struct contest_plan plan;
-    const char *gateway, *confs, *only;
+    const char *gateway, *confs, *only, *peer;
+    char        peer_name[24];
+    struct peer_kind peer_kind; /* of --peer */
     int         scenario; /* enum contest_scenario; CONTEST_SCENARIOS: all */
     uint64_t rounds, bytes, server_cpu, load_cpu;
     bool json;
     struct peer peers[PEERS_MAX];
+    int  peers_count;
     bool there[PEERS_MAX];
     /* What the runs found: those that count, and apart from them those whose load was too busy. */
     struct found {
@@ -79,6 +83,7 @@ static void keep_all(struct found *found, enum contest_scenario scenario, const 
 {
     if (scenario == CONTEST_WINDOW) {
         keep(&found[WINDOW_PER_S], result->delivered_per_s);
+    } else if (scenario == CONTEST_MEMORY) {
         keep(&found[RESIDENT_EACH], result->resident_each);
     } else if (scenario == CONTEST_SATURATED) {
         keep(&found[SATURATED_PER_S], result->delivered_per_s);
@@ -91,7 +96,17 @@ static void keep_all(struct found *found, enum contest_scenario scenario, const 
     }
 }
 
-static const char *const scenarios[] = { "window", "unbounded", "delay" };
+static const char *const scenarios[] = { "window", "unbounded", "delay", "memory" };
+
+static void tell_run(const char *title, enum contest_scenario scenario, const struct contest_result *result)
+{
+    fprintf(stderr, "%-16s %-9s ", title, scenarios[scenario]);
+    if (scenario == CONTEST_MEMORY) fprintf(stderr, "%11.0f bytes for each further connection", result->resident_each);
+    else
+        fprintf(stderr, "%11.0f delivered/s, %9.0f published/s, server %3.0f %%, load %3.0f %% (own %3.0f %%), last p50 %.2f ms", result->delivered_per_s, result->published_per_s,
+                100 * result->peer_busy, 100 * result->load_busy, 100 * result->load_own, (double)result->last_p50_ns * 1e-6);
+    fprintf(stderr, "%s%s\n", result->why[0] ? ": " : "", result->why);
+}
 
 static void run_one(struct compare *self, int peer, enum contest_scenario scenario)
 {
@@ -106,9 +121,7 @@ static void run_one(struct compare *self, int peer, enum contest_scenario scenar
     contest_run(&self->plan, one, scenario, &result);
     peer_stop(one);
     const char *what = scenarios[scenario];
-    fprintf(stderr, "%-16s %-9s %11.0f delivered/s, %9.0f published/s, server %3.0f %%, load %3.0f %% (own %3.0f %%), last p50 %.2f ms%s%s\n", one->kind->title, what,
-            result.delivered_per_s, result.published_per_s, 100 * result.peer_busy, 100 * result.load_busy, 100 * result.load_own,
-            (double)result.last_p50_ns * 1e-6, result.why[0] ? ": " : "", result.why);
+    tell_run(one->kind->title, scenario, &result);
     if (!result.done) return warn(self, "%s, %s: %s", one->kind->title, what, result.why);
     if (result.closed) warn(self, "%s, %s: it closed %u of the connections (%s)", one->kind->title, what, result.closed, result.why);
     if (result.stuck) return warn(self, "%s, %s: updates were lost and its window never emptied: this run does not count", one->kind->title, what);
@@ -134,13 +147,13 @@ static int tell(struct compare *self)
     report_begin(&report, "compare");
     report_count(&report, "connections", "connections", self->plan.connections, "");
     report_count(&report, "frame_bytes", "bytes of a frame", self->bytes, "");
+    report_count(&report, "growth", "further connections, for memory", self->plan.growth, "");
     report_count(&report, "window", "window", self->plan.window, "updates");
     report_real(&report, "rate", "rate of the delays", self->plan.rate, 1, "updates/s");
     report_count(&report, "rounds", "rounds", self->rounds, "");
     report_real(&report, "seconds", "seconds of each run", self->plan.seconds, 1, "");
-    for (int p = 0; p < peer_kinds_count; p++) {
+    for (int p = 0; p < self->peers_count; p++) {
         const struct peer *peer = &self->peers[p];
-        if (!peer->kind) continue;
         char name[32];
         snprintf(name, sizeof name, "peer_%s", peer->kind->name);
         report_text(&report, name, peer->kind->title, peer->version[0] && !peer->why[0] ? peer->version : peer->why);
@@ -160,12 +173,13 @@ static int tell(struct compare *self)
 
 static void warn_of_busy_loads(struct compare *self)
 {
-    for (int p = 0; p < peer_kinds_count; p++)
+    static const enum fact first[] = { WINDOW_PER_S, SATURATED_PER_S, DELAY_P50, RESIDENT_EACH };
+    for (int p = 0; p < self->peers_count; p++)
         for (int s = 0; s < CONTEST_SCENARIOS; s++) {
-            uint32_t fact = s == CONTEST_WINDOW ? WINDOW_PER_S : s == CONTEST_SATURATED ? SATURATED_PER_S : DELAY_P50, busy = self->busy[p][fact].count;
+            uint32_t busy = self->busy[p][first[s]].count;
             if (busy)
                 warn(self, "%s, %s: in %u of %llu runs THE LOAD'S CPU WAS OVER 90 %% BUSY (at most %.0f %% by the load itself): they do not count, the server may do more",
-                     peer_kinds[p].title, scenarios[s], busy, (unsigned long long)self->rounds, 100 * self->busiest_own[p][s]);
+                     self->peers[p].kind->title, scenarios[s], busy, (unsigned long long)self->rounds, 100 * self->busiest_own[p][s]);
         }
 }
 
@@ -180,21 +194,26 @@ static bool asked_for(const struct compare *self, const char *name)
 /* The bare loop has no rule for who does not keep up: it is there for delays alone. */
 static bool is_asked(const struct compare *self, int peer, enum contest_scenario scenario)
 {
-    if (peer_kinds[peer].dialect == PEER_BARE && scenario != CONTEST_DELAY) return false;
+    if (self->peers[peer].kind->dialect == PEER_BARE && scenario != CONTEST_DELAY) return false;
     return self->scenario == CONTEST_SCENARIOS || self->scenario == (int)scenario;
+}
+
+static void find(struct compare *self, const struct peer_kind *kind)
+{
+    int p = self->peers_count++;
+    self->there[p] = peer_find(&self->peers[p], kind, self->gateway);
+    if (!self->there[p]) fprintf(stderr, "skipped: %s, %s\n", kind->title, self->peers[p].why);
 }
 
 static int run(struct compare *self)
 {
-    for (int p = 0; p < peer_kinds_count; p++) {
-        if (!asked_for(self, peer_kinds[p].name)) continue;
-        self->there[p] = peer_find(&self->peers[p], &peer_kinds[p], self->gateway);
-        if (!self->there[p]) fprintf(stderr, "skipped: %s, %s\n", peer_kinds[p].title, self->peers[p].why);
-    }
+    for (int k = 0; k < peer_kinds_count; k++)
+        if (asked_for(self, peer_kinds[k].name)) find(self, &peer_kinds[k]);
+    if (self->peer) find(self, &self->peer_kind);
     if (!machine_pin((int64_t)self->load_cpu)) return 2;
     for (uint64_t round = 0; round < self->rounds; round++)
         for (int scenario = 0; scenario < CONTEST_SCENARIOS; scenario++)
-            for (int p = 0; p < peer_kinds_count; p++)
+            for (int p = 0; p < self->peers_count; p++)
                 if (self->there[p] && is_asked(self, p, (enum contest_scenario)scenario)) run_one(self, p, (enum contest_scenario)scenario);
     warn_of_busy_loads(self);
     return tell(self);
@@ -206,16 +225,30 @@ static int refuse(const char *sentence)
     return 2;
 }
 
+/* A server of the user's own, `NAME=COMMAND`. */
+static bool read_peer(struct compare *self)
+{
+    size_t name_size = strcspn(self->peer, "=");
+    if (name_size == 0 || name_size >= sizeof self->peer_name || !strstr(self->peer + name_size, "@PORT@")) return false;
+    if (strspn(self->peer, "abcdefghijklmnopqrstuvwxyz0123456789_-") < name_size) return false;
+    memcpy(self->peer_name, self->peer, name_size);
+    self->peer_kind = (struct peer_kind){ .name = self->peer_name, .title = self->peer_name, .dialect = PEER_WS, .command = self->peer + name_size + 1,
+                                          .target = "/sub", .complaint = "error" };
+    return true;
+}
+
 int compare_main(int argc, char **argv)
 {
-    static struct compare self = { .plan = { .connections = 1000, .window = 128, .rate = 50, .seconds = 3, .warmup = 1 },
+    static struct compare self = { .plan = { .connections = 1000, .growth = 4000, .window = 128, .rate = 50, .seconds = 3, .warmup = 1 },
                                    .gateway = "build/release/ringcast", .confs = "bench/peers", .scenario = CONTEST_SCENARIOS, .rounds = 1, .bytes = 100, .load_cpu = 1 };
     const struct flag flags[] = {
         { "gateway", FLAG_TEXT, &self.gateway, "PROGRAM", "ours (build/release/ringcast)", 0, 0 },
         { "peers", FLAG_TEXT, &self.confs, "FOLDER", "how the others are set up (bench/peers)", 0, 0 },
         { "only", FLAG_TEXT, &self.only, "NAME,...", "of ringcast, nginx, nats, bare (a loop of sends, delays alone), ws (all)", 0, 0 },
-        { "scenario", FLAG_CHOICE, &self.scenario, "window|unbounded|delay|all", "(all)", 0, 0 },
+        { "peer", FLAG_TEXT, &self.peer, "NAME=COMMAND", "and a server of your own: a shell command with @PORT@; what comes at /pub goes to all at /sub", 0, 0 },
+        { "scenario", FLAG_CHOICE, &self.scenario, "window|unbounded|delay|memory|all", "(all)", 0, 0 },
         { "connections", FLAG_COUNT, &self.plan.connections, "N", "subscribers of the one topic (1000)", 1, 100000 },
+        { "growth", FLAG_COUNT, &self.plan.growth, "N", "memory: what so many further connections add (4000)", 1, 100000 },
         { "bytes", FLAG_COUNT, &self.bytes, "B", "size of an update's WebSocket frame (100)", 100, 2000 },
         { "window", FLAG_COUNT, &self.plan.window, "W", "updates not yet with the slowest reader, at most (128)", 1, 1e6 },
         { "rate", FLAG_REAL, &self.plan.rate, "R", "updates a second for the delays (50)", 0.1, 1e6 },
@@ -233,7 +266,9 @@ int compare_main(int argc, char **argv)
         flags_help(flags);
     }
     if (read != FLAGS_OK) return read == FLAGS_HELP ? 0 : 2;
-    if (self.plan.connections + 64 > machine_files()) return refuse("--connections is more than the limit of open files allows");
+    uint64_t growth = self.scenario == CONTEST_SCENARIOS || self.scenario == CONTEST_MEMORY ? self.plan.growth : 0;
+    if (self.plan.connections + growth + 64 > machine_files()) return refuse("--connections, and --growth for memory, are more than the limit of open files allows");
+    if (self.peer && !read_peer(&self)) return refuse("--peer takes NAME=COMMAND: a name of a-z, 0-9, _ and -, and a command with @PORT@ in it, such as 'mine=node server.js @PORT@'");
     if (self.bytes == 128 || self.bytes == 129) return refuse("--bytes: no frame has 128 or 129");
     self.plan.message_bytes = self.bytes - (self.bytes < 128 ? 2 : 4);
     self.plan.cpu = (int64_t)self.load_cpu;

@@ -83,12 +83,12 @@ static bool failed(struct contest *self, const char *why)
 
 /* ---- the start --------------------------------------------------------------------------------------------------- */
 
-/* One update after the other until each connection has seen one: then all subscriptions stand. */
-static bool prime(struct contest *self)
+/* One update after the other until each of so many new connections has seen one: then all subscriptions stand. */
+static bool prime(struct contest *self, uint32_t newcomers)
 {
     int64_t until_ns = now_ns() + START_NS, next_ns = 0;
     self->reading = true;
-    self->waiting_for_first = self->subscribers.count;
+    self->waiting_for_first = newcomers;
     while (self->waiting_for_first) {
         int64_t at_ns = now_ns();
         if (at_ns > until_ns) return failed(self, "the first update did not reach everyone");
@@ -104,10 +104,17 @@ static bool prime(struct contest *self)
     return true;
 }
 
-static bool start(struct contest *self, const struct peer *peer)
+static bool connect_and_prime(struct contest *self, uint32_t newcomers)
 {
     char url[64];
-    uint32_t count = (uint32_t)self->plan->connections;
+    struct subscribers *all = &self->subscribers;
+    snprintf(url, sizeof url, "ws://127.0.0.1:%u", self->publisher.peer->port);
+    return subscribers_connect_some(all, url, NULL, all->opened + newcomers) ? prime(self, newcomers) : failed(self, all->why);
+}
+
+static bool start(struct contest *self, const struct peer *peer, uint32_t growth)
+{
+    uint32_t first = (uint32_t)self->plan->connections, count = first + growth;
     self->stamps = calloc(count, sizeof *self->stamps);
     self->bytes = calloc(count, sizeof *self->bytes);
     self->before = calloc(count, sizeof *self->before);
@@ -119,14 +126,18 @@ static bool start(struct contest *self, const struct peer *peer)
     self->subscribers.write_target = write_target;
     self->subscribers.on_open = on_open;
     self->subscribers.on_piece = on_piece;
-    int64_t resident = process_resident(&peer->process);
-    snprintf(url, sizeof url, "ws://127.0.0.1:%u", peer->port);
     if (peer_publisher_begin(&self->publisher, peer, (uint32_t)self->plan->message_bytes) < 0) return failed(self, self->publisher.why);
-    if (!subscribers_connect(&self->subscribers, url, NULL)) return failed(self, self->subscribers.why);
     struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLET, .data.u64 = SUBSCRIBERS_FOREIGN };
     epoll_ctl(self->subscribers.poll, EPOLL_CTL_ADD, self->publisher.client.fd, &event);
-    if (!prime(self)) return false;
-    self->result->resident_each = (double)(process_resident(&peer->process) - resident) / count;
+    return connect_and_prime(self, first);
+}
+
+/* What is there once, however many connect, was there before: with few connections it would count for more than they. */
+static bool grow(struct contest *self, const struct peer *peer, uint32_t growth)
+{
+    int64_t resident = process_resident(&peer->process);
+    if (!connect_and_prime(self, growth)) return false;
+    self->result->resident_each = (double)(process_resident(&peer->process) - resident) / growth;
     return true;
 }
 
@@ -238,7 +249,11 @@ void contest_run(const struct contest_plan *plan, struct peer *peer, enum contes
     struct contest *self = &contest;
     *result = (struct contest_result){ .resident_most = -1, .sockets_most = -1 };
     *self = (struct contest){ .plan = plan, .result = result };
-    if (start(self, peer)) {
+    uint32_t growth = scenario == CONTEST_MEMORY ? (uint32_t)plan->growth : 0;
+    bool stands = start(self, peer, growth);
+    if (stands && growth) {
+        result->done = grow(self, peer, growth);
+    } else if (stands) {
         self->reading = scenario == CONTEST_DELAY;
         for (uint32_t i = 0; i < self->subscribers.count; i++) self->stamps[i] = (struct stamp){ 0 };
         if (run(self, scenario, plan->warmup)) measure(self, peer, scenario);

@@ -11,13 +11,13 @@
 #define STAMP_DIGITS 16 /* microseconds since the Unix epoch */
 
 const struct peer_kind peer_kinds[] = {
-    { "ringcast", "ringcast", PEER_RINGCAST, NULL, NULL, "version", "/v1/ws?topics=bench&mode=every&snapshot=false&heartbeat_ms=60000", NULL,
+    { "ringcast", "ringcast", PEER_RINGCAST, NULL, NULL, NULL, "version", "/v1/ws?topics=bench&mode=every&snapshot=false&heartbeat_ms=60000", NULL,
       "\"op\":\"error\"" },
-    { "nginx", "nginx with nchan", PEER_HTTP, "nginx", "nginx libnginx-mod-nchan", "-v", "/sub", NULL, "HTTP/1.1 4" },
-    { "nats", "nats-server", PEER_NATS, "nats-server", "nats-server", "--version", "/",
+    { "nginx", "nginx with nchan", PEER_HTTP, "nginx", NULL, "nginx libnginx-mod-nchan", "-v", "/sub", NULL, "HTTP/1.1 4" },
+    { "nats", "nats-server", PEER_NATS, "nats-server", NULL, "nats-server", "--version", "/",
       "CONNECT {\"verbose\":false,\"pedantic\":false}\r\nSUB bench 1\r\n", "-ERR" },
-    { "bare", "a bare loop", PEER_BARE, "/proc/self/exe", NULL, "version", "/sub", NULL, "error" },
-    { "ws", "Node ws", PEER_WS, "node", "nodejs node-ws", "--version", "/sub", NULL, "error" },
+    { "bare", "a bare loop", PEER_BARE, "/proc/self/exe", NULL, NULL, "version", "/sub", NULL, "error" },
+    { "ws", "Node ws", PEER_WS, "node", NULL, "nodejs node-ws", "--version", "/sub", NULL, "error" },
 };
 const int peer_kinds_count = sizeof peer_kinds / sizeof *peer_kinds;
 
@@ -45,6 +45,11 @@ static bool says(const char *program, const char *flag, const char *argument, ch
 bool peer_find(struct peer *self, const struct peer_kind *kind, const char *gateway)
 {
     *self = (struct peer){ .kind = kind };
+    if (kind->command) {
+        snprintf(self->program, sizeof self->program, "/bin/sh");
+        snprintf(self->version, sizeof self->version, "%s", kind->command);
+        return true;
+    }
     const char *program = kind->program ? kind->program : gateway;
     bool found = process_find(program, self->program) && says(self->program, kind->version_flag, NULL, self->version, sizeof self->version);
     if (found && kind->dialect == PEER_HTTP) found = nchan_module() != NULL;
@@ -60,29 +65,46 @@ bool peer_find(struct peer *self, const struct peer_kind *kind, const char *gate
 
 /* ---- starting ---------------------------------------------------------------------------------------------------- */
 
-/* Copies a text, filling in @NAME@s. False: a file can't be read or written. */
-static bool fill_in(struct peer *self, const char *from, const char *to)
+/* Writes a text, filling in @NAME@s. */
+static void write_filled_in(const struct peer *self, const char *text, FILE *out)
 {
-    char line[512], port[8], port_publish[8];
+    char port[8], port_publish[8];
     snprintf(port, sizeof port, "%u", self->port);
     snprintf(port_publish, sizeof port_publish, "%u", self->port_publish);
     const char *const words[][2] = { { "@PORT@", port }, { "@PORT2@", port_publish }, { "@DIR@", self->dir },
                                      { "@MODULE@", nchan_module() ? nchan_module() : "" } };
-    FILE *in = fopen(from, "re"), *out = fopen(to, "we");
-    while (in && out && fgets(line, sizeof line, in)) {
-        for (char *at = line; *at;) {
-            size_t word = 0, words_count = sizeof words / sizeof *words;
-            while (word < words_count && strncmp(at, words[word][0], strlen(words[word][0])) != 0) word++;
-            if (word < words_count) fputs(words[word][1], out);
-            else fputc(*at, out);
-            at += word < words_count ? strlen(words[word][0]) : 1;
-        }
+    for (const char *at = text; *at;) {
+        size_t word = 0, words_count = sizeof words / sizeof *words;
+        while (word < words_count && strncmp(at, words[word][0], strlen(words[word][0])) != 0) word++;
+        if (word < words_count) fputs(words[word][1], out);
+        else fputc(*at, out);
+        at += word < words_count ? strlen(words[word][0]) : 1;
     }
+}
+
+/* Copies a file so. False: it can't be read or written. */
+static bool fill_in(struct peer *self, const char *from, const char *to)
+{
+    char line[512];
+    FILE *in = fopen(from, "re"), *out = fopen(to, "we");
+    while (in && out && fgets(line, sizeof line, in)) write_filled_in(self, line, out);
     bool fine = in && out;
     if (in) fclose(in);
     if (out) fclose(out);
     if (!fine) snprintf(self->why, sizeof self->why, "%.150s can't be copied to %.100s: --peers names the folder bench/peers", from, to);
     return fine;
+}
+
+/* What the shell is to become. The caller's to free; NULL: no memory. */
+static char *command_of(const struct peer *self)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    if (!out) return NULL;
+    fputs("exec ", out);
+    write_filled_in(self, self->kind->command, out);
+    return fclose(out) == 0 ? text : (free(text), NULL);
 }
 
 static int remove_entry(const char *path, const struct stat *status, int flag, struct FTW *walk)
@@ -103,7 +125,8 @@ bool peer_start(struct peer *self, const char *confs, int64_t cpu)
     snprintf(log, sizeof log, "%s/log", self->dir);
     snprintf(port, sizeof port, "%u", self->port);
     snprintf(listen, sizeof listen, "127.0.0.1:%u", self->port);
-    if (files[dialect]) {
+    char *command = self->kind->command ? command_of(self) : NULL;
+    if (!self->kind->command && files[dialect]) {
         snprintf(from, sizeof from, "%s/%s", confs, files[dialect]);
         snprintf(conf, sizeof conf, "%s/%s", self->dir, files[dialect]);
         if (!fill_in(self, from, conf)) return false;
@@ -113,10 +136,11 @@ bool peer_start(struct peer *self, const char *confs, int64_t cpu)
     const char *const nats[] = { self->program, "-c", conf, NULL };
     const char *const ws[] = { self->program, conf, port, NULL };
     const char *const bare[] = { self->program, "bare", "--port", port, NULL };
+    const char *const shell[] = { self->program, "-c", command, NULL };
     const char *const *const all[] = { [PEER_RINGCAST] = ringcast, [PEER_BARE] = bare, [PEER_HTTP] = http, [PEER_NATS] = nats, [PEER_WS] = ws };
-    if (process_start(&self->process, all[dialect], cpu, log) && process_await(&self->process, self->port, START_NS) &&
-        process_await(&self->process, self->port_publish, START_NS))
-        return true;
+    bool started = process_start(&self->process, self->kind->command ? shell : all[dialect], cpu, log);
+    free(command);
+    if (started && process_await(&self->process, self->port, START_NS) && process_await(&self->process, self->port_publish, START_NS)) return true;
     snprintf(self->why, sizeof self->why, "%s", self->process.why);
     return false;
 }

@@ -13,7 +13,7 @@
 
 enum peer_dialect {
     PEER_RINGCAST, /* requests as lines of a WebSocket message */
-    PEER_WS,       /* each WebSocket message is an update */
+    PEER_WS,       /* each WebSocket message to /pub is an update, which comes as it is to all who are at /sub */
     PEER_NATS,     /* PUB over TCP */
     PEER_BARE,     /* our own bare loop of sends: as PEER_WS */
     PEER_HTTP,     /* POST over a kept connection, some in flight */
@@ -23,6 +23,7 @@ struct peer_kind {
     const char       *name, *title;
     enum peer_dialect dialect;
     const char       *program;    /* found in PATH */
+    const char       *command;    /* or what the shell is to run, @PORT@ in it; NULL: the program */
     const char       *package;    /* Debian's, for who has it not */
     const char       *version_flag;
     const char       *target;     /* of subscribers' handshakes */

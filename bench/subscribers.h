@@ -72,6 +72,9 @@ void subscribers_deinit(struct subscribers *subscribers);
  * the handshakes is handed out already. */
 bool subscribers_connect(struct subscribers *subscribers, const char *url, const char *key);
 
+/* The same until so many of them are open; the others stay for a later call. */
+bool subscribers_connect_some(struct subscribers *subscribers, const char *url, const char *key, uint32_t count);
+
 /* Waits at most this long for something to read, and reads it: one receive for each of some ready connections. */
 void subscribers_turn(struct subscribers *subscribers, int64_t wait_ns);
 

@@ -125,19 +125,23 @@ static bool look_up(struct subscribers *self, const char *url, const char *key)
 
 bool subscribers_connect(struct subscribers *self, const char *url, const char *key)
 {
+    return subscribers_connect_some(self, url, key, self->count);
+}
+
+bool subscribers_connect_some(struct subscribers *self, const char *url, const char *key, uint32_t count)
+{
     if (!look_up(self, url, key)) return false;
     ws_accept(SPAN_LITERAL(KEY), self->accept);
     if (self->deflate && !self->inflated && !(self->inflated = inflated_make())) return snprintf(self->why, sizeof self->why, "no memory"), false;
-    uint32_t begun = 0, settled = 0;
+    uint32_t begun = self->opened, settled = begun;
     int64_t progress_ns = now_ns();
-    while (self->opened < self->count && self->ended == 0) {
-        while (begun < self->count && begun - self->opened < AT_ONCE && self->ended == 0) subscriber_begin(self, begun++);
+    while (self->opened < count && self->ended == 0) {
+        while (begun < count && begun - self->opened < AT_ONCE && self->ended == 0) subscriber_begin(self, begun++);
         subscribers_turn(self, 100000000);
         if (self->opened > settled) progress_ns = now_ns();
         settled = self->opened;
         if (now_ns() - progress_ns > PATIENCE_NS) {
-            snprintf(self->why, sizeof self->why, "after %u of %u connections the gateway takes no more", settled,
-                     self->count);
+            snprintf(self->why, sizeof self->why, "after %u of %u connections the gateway takes no more", settled, count);
             return false;
         }
     }

@@ -102,25 +102,39 @@ class OwnServers(unittest.TestCase):
     """Commands that start what they measure."""
 
     def test_compare_counts_what_each_server_delivers(self):
-        said = say("compare", "--gateway", RINGCAST, "--seconds", 0.3, "--warmup", 0.1, "--connections", 20)
+        said = say("compare", "--gateway", RINGCAST, "--seconds", 0.3, "--warmup", 0.1, "--connections", 20, "--growth", 400)
         peers = {row["name"]: row for row in said["peers"]}
         self.assertIn("ringcast", peers)
         for name, row in peers.items():
             with self.subTest(name):
                 if name != "a bare loop":
                     self.assertGreater(row["window_delivered_per_s"], 0, said["warnings"])
+                    self.assertGreater(row["resident_bytes_each"], 0, said["warnings"])
                 self.assertGreater(row["last_max_ms"], 0, said["warnings"])
         for name, title in (("nginx", "nginx with nchan"), ("nats", "nats-server"), ("ws", "Node ws")):  # there, or skipped by name
             self.assertEqual(title in peers, "not installed" not in said[f"peer_{name}"], said)
 
     def test_compare_tells_delays_of_a_bare_loop_too(self):
-        said = say("compare", "--gateway", RINGCAST, "--only", "ringcast,bare", "--scenario", "delay", "--connections", 50, "--seconds", 0.3, "--warmup", 0.1)
+        said = say("compare", "--gateway", RINGCAST, "--only", "ringcast,bare", "--scenario", "delay", "--connections", 50, "--seconds", 0.3, "--warmup", 0.1, "--rounds", 3)  # one may be disturbed
         rows = {row["name"]: row for row in said["peers"]}
         self.assertEqual(set(rows), {"ringcast", "a bare loop"})
         for name, row in rows.items():
             with self.subTest(name):
                 self.assertGreater(row["last_p50_ms"], 0)
                 self.assertIsNone(row["window_delivered_per_s"])
+
+    def test_compare_takes_a_server_of_the_user_s_own(self):
+        own = f"own={RINGCAST_BENCH} bare --port @PORT@"
+        said = say("compare", "--only", "ringcast", "--gateway", RINGCAST, "--peer", own, "--scenario", "delay", "--connections", 50, "--seconds", 0.3, "--warmup", 0.1, "--rounds", 3)
+        rows = {row["name"]: row for row in said["peers"]}
+        self.assertEqual(set(rows), {"ringcast", "own"})
+        self.assertGreater(rows["own"]["last_p50_ms"], 0)
+        self.assertEqual(said["peer_own"], own.partition("=")[2][:79])
+        for wrong in ("own", "=node @PORT@", "own=node server.js", "Own Server=node @PORT@"):
+            with self.subTest(wrong):
+                self.assertIn("--peer takes NAME=COMMAND", say("compare", "--peer", wrong, status=2))
+        ended = say("compare", "--only", "nobody", "--peer", "own=sh -c 'echo no port @PORT@ for me; exit 1'", "--scenario", "delay", status=1)
+        self.assertRegex(" ".join(ended["warnings"]), r"own does not start: it ended: no port \d+ for me")
 
     def test_many_connections_get_a_tick(self):
         told = subprocess.run([os.path.join(BENCH, "many"), "--connections", "300", "--shards", "2", "--json", "--bench", RINGCAST_BENCH, "--gateway", RINGCAST], capture_output=True,
