@@ -95,7 +95,7 @@ def compare_table(data):
         lines.append([name, at_least(row, "window_delivered_per_s", "window_counted"), at_least(row, "saturated_delivered_per_s", "saturated_counted"),
                       at_least(row, "last_p50_ms", "delay_counted", 1), at_least(row, "last_p99_ms", "delay_counted", 1),
                       number(row["resident_bytes_each"]), number(row["saturated_resident_mib"]), number(row["saturated_sockets_mib"])])
-    head = ["server", "delivered/s, window", "delivered/s, unbounded", "last of all, p50 ms", "p99 ms", "bytes a connection", "MiB, unbounded", "sockets MiB"]
+    head = ["server", "delivered/s, window", "delivered/s, unbounded", "last of all, p50 ms", "p99 ms", "bytes a further connection", "MiB, unbounded", "sockets MiB"]
     return table(head, lines)
 
 

@@ -21,7 +21,7 @@ class Sizes:
     def __init__(self, quick):
         self.quick = quick
         self.seconds, self.pairs, self.rounds = (0.3, 2, 1) if quick else (2, 7, 2)
-        self.subscribers = 50 if quick else 1000
+        self.subscribers, self.growth = (50, 200) if quick else (1000, 4000)
         self.rates = [20, 200] if quick else [10, 50, 200, 1000, 5000, 20000]
         self.crowds = [10, 50] if quick else [10, 100, 1000, 5000, 10000]
         self.idles = [100, 200] if quick else [1000, 5000, 10000, 15000]
@@ -120,7 +120,7 @@ class Runs:
         found["bare"] = self.say("compare", "--gateway", self.gateway, "--peers", self.peers, "--only", "ringcast,bare", "--scenario", "delay", "--rounds", 3 * sizes.pairs // 2,
                                  "--seconds", sizes.seconds / 2, "--warmup", sizes.seconds / 8, *crowd, *pinned)
         found["compare"] = self.say("compare", "--gateway", self.gateway, "--peers", self.peers, "--rounds", sizes.rounds, "--seconds", sizes.seconds,
-                                    "--warmup", sizes.seconds / 2, *crowd, *pinned)
+                                    "--warmup", sizes.seconds / 2, "--growth", sizes.growth, *crowd, *pinned)
         with Gateway(self.gateway, self.server_cpu) as gateway:
             found["rates"] = self.rates(gateway)
         found["crowds"] = self.crowds()
