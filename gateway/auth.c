@@ -72,6 +72,7 @@ static bool add_settings(struct auth *auth, const struct settings *settings, con
     snprintf(auth->audience, sizeof auth->audience, "%s", settings->jwt_audience);
     auth->skew_s = (double)settings->jwt_skew_ms / 1000;
     auth->certificates = settings->client_ca[0] && settings->tls_listen[0];
+    auth->has_lines = settings->auth_keys[0] != '\0';
     return true;
 }
 
@@ -93,7 +94,7 @@ static bool add_files(struct auth *auth, const struct settings *settings, struct
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         struct text text = { 0 };
         char detail[512];
-        text_print(seen, "\n%s\n", files[i].name);
+        text_print(seen, "\n%s%s\n", files[i].name, files[i].path[0] ? " is set" : ""); /* an empty file is not none: it takes from certificates what they had */
         if (!files[i].path[0]) continue;
         bool fine = auth_file_read(files[i].path, &text, detail, sizeof detail);
         if (fine) {
@@ -281,7 +282,7 @@ struct credential *auth_judge(const struct auth *auth, struct span token, uint64
     return auth->token_keys_count > 0 && jwt_has_form(token) ? judge_token(auth, token, wall_us, why) : NULL;
 }
 
-/* What a certificate of this name may do, whose own line says so or all of whom may publish. */
+/* What a certificate of this name may do: its own line says so. Where there are lines and none is its, nothing: a line that is taken away must not widen it. */
 static void give_rights(const struct auth *auth, struct credential *credential)
 {
     struct span name = text_span(&credential->claims);
@@ -290,7 +291,7 @@ static void give_rights(const struct auth *auth, struct credential *credential)
         if (auth->keys[i].name_bytes > 0 && span_equals(span_of(auth->keys[i].name, auth->keys[i].name_bytes), name)) line = &auth->keys[i];
     rights_free(&credential->rights);
     if (line) rights_copy(&credential->rights, &line->rights);
-    else CHECK(!rights_read_words(&credential->rights, SPAN_LITERAL("pub=>")));
+    else if (!auth->has_lines) CHECK(!rights_read_words(&credential->rights, SPAN_LITERAL("pub=>")));
 }
 
 struct credential *auth_judge_certificate(const struct auth *auth, struct span name, uint64_t authorities, uint64_t end_us, uint64_t wall_us)

@@ -39,6 +39,7 @@ struct auth {
     char              issuer[256], audience[256]; /* "": none is asked for */
     double            skew_s;
     bool              certificates; /* those of clients count: client-ca is set */
+    bool              has_lines; /* auth.keys is set, be it empty: a certificate without a line there has no rights */
     bool              is_set; /* a key was set by somebody: not the demo feed's own alone */
     uint8_t           digest[SHA256_BYTES]; /* of all that it was made from */
 };
@@ -73,8 +74,8 @@ struct credential {
 
 /* Owned by the caller; NULL: it is not right, and *why, a literal, says why. */
 struct credential *auth_judge(const struct auth *auth, struct span token, uint64_t wall_us, const char **why);
-/* The same for a certificate that was verified. Its rights are those of the line of its name in auth.keys; where there is none, it may publish
- * everywhere. NULL: its time is over, or none counts.
+/* The same for a certificate that was verified. Its rights are those of the line of its name in auth.keys, and none where there is no such line;
+ * without auth.keys it may publish everywhere. NULL: its time is over, or none counts.
  *   end_us   of its time, by the wall clock */
 struct credential *auth_judge_certificate(const struct auth *auth, struct span name, uint64_t authorities, uint64_t end_us, uint64_t wall_us);
 /* The same for one that was right by another version: its rights may be others now. False: it is over. Its time is not looked at. */

@@ -32,7 +32,7 @@ enum { AT_START = 0, UP_TO_START = 1, UP_TO_TWICE = 2, ANY_TIME = 255 };
     X(ADDRESS, tls_listen, "tls-listen", "", 0, 127, AT_START, "address and port for https and wss; none: TLS is not served") \
     X(LIST, cert, "cert", "", 0, 1023, ANY_TIME, "files of certificates in PEM, each with those between it and its authority; of several the name that is asked for chooses, the first serves all others") \
     X(LIST, key, "key", "", 0, 1023, ANY_TIME, "files of their keys in PEM, in the same order") \
-    X(TEXT, client_ca, "client-ca", "", 0, 1023, ANY_TIME, "file of authorities in PEM: clients of tls-listen are asked for a certificate by one of them, which counts as a key that may publish; none: nobody is asked") \
+    X(TEXT, client_ca, "client-ca", "", 0, 1023, ANY_TIME, "file of authorities in PEM: clients of tls-listen are asked for a certificate by one, which may do what its name's line in auth.keys says, or publish where that is not set; none: nobody is asked") \
     X(TEXT, state, "state", "", 0, 1023, AT_START, "file that keeps each topic's newest update, seq and epoch across a restart: written at the end, read at the start; none: topics begin anew") \
     X(TEXT, handover, "handover", "", 0, 107, AT_START, "Unix socket by which the next gateway takes over the listening sockets of this one, which then drains and ends; none: it is not offered") \
     X(COUNT, shards, "shards", "0", 0, 64, AT_START, "shard threads; 0: as many as CPUs may be used") \
@@ -50,7 +50,7 @@ enum { AT_START = 0, UP_TO_START = 1, UP_TO_TWICE = 2, ANY_TIME = 255 };
     X(SECRET, publish_key, "auth.publish-key", "", 0, 255, ANY_TIME, "the API key that may publish; none: publishing is off") \
     X(SECRET, admin_key, "auth.admin-key", "", 0, 255, ANY_TIME, "the API key that may do all, /metrics included") \
     X(FLAG, auth_required, "auth.required", "false", 0, 0, ANY_TIME, "reading needs a right too, and a connection must show a key or token within deadline.auth-ms") \
-    X(TEXT, auth_keys, "auth.keys", "", 0, 1023, ANY_TIME, "file of further API keys, a line each: name:sha256:rights, as in feed:9f86…:sub=AAPL,crypto.* pub=chat.> max_hz=10, or admin") \
+    X(TEXT, auth_keys, "auth.keys", "", 0, 1023, ANY_TIME, "file of further API keys, a line each: name:sha256:rights, as in feed:9f86…:sub=AAPL,crypto.* pub=chat.> max_hz=10, or admin; certificates of clients have their name's") \
     X(SECRET, jwt_secret, "auth.jwt-secret", "", 0, 511, ANY_TIME, "the secret of tokens (JWT) by HS256, of 32 bytes at least") \
     X(TEXT, jwt_key, "auth.jwt-key", "", 0, 1023, ANY_TIME, "file of a public key in PEM, for tokens by RS256, ES256 or EdDSA") \
     X(TEXT, jwks, "auth.jwks", "", 0, 1023, ANY_TIME, "file of public keys as a JSON Web Key Set, told apart by kid") \

@@ -35,7 +35,9 @@ class AskingGateway(Gateway):
 
 
 class CertificateTest(TlsTest):
-    """One gateway with no key but the admin's; clients' certificates by an authority of their own."""
+    """One gateway with no key but the admin's; clients' certificates by an authority of their own: feed publishes everywhere by its line, desk a little."""
+
+    RIGHTS = ("feed", "pub=>"), ("desk", "pub=desk.> max_hz=5")
 
     @classmethod
     def setUpClass(cls):
@@ -48,7 +50,7 @@ class CertificateTest(TlsTest):
         cls.ca = cls.authority.path("clients.pem")
         shutil.copy(cls.clients.certificate, cls.ca)
         cls.lines = cls.authority.path("keys")
-        cls.write_lines("pub=desk.> max_hz=5")
+        cls.write_lines(*cls.RIGHTS)
         cls.gateway = AskingGateway(cls.authority, cls.authority.issue("server"), "--auth.admin-key", ADMIN_KEY, "--client-ca", cls.ca, "--auth.keys", cls.lines, "--log.level", "debug").start()
         cls.port = cls.gateway.port
         cls.secure = cls.gateway.secure()
@@ -58,9 +60,10 @@ class CertificateTest(TlsTest):
         cls.gateway.stop()
 
     @classmethod
-    def write_lines(cls, rights):
+    def write_lines(cls, *rights):
+        keys = {"desk": DESK_KEY}
         with open(cls.lines, "w", encoding="ascii") as file:
-            file.write(f"desk:{hashlib.sha256(DESK_KEY.encode()).hexdigest()}:{rights}\n")
+            file.writelines(f"{name}:{hashlib.sha256(keys.get(name, name).encode()).hexdigest()}:{words}\n" for name, words in rights)
 
     def reload(self):
         before = len(self.gateway.await_logged("settings were read again", 0))
@@ -98,7 +101,7 @@ class Showing(CertificateTest):
         between = self.clients.issue("between", ["between"], authority=True)
         for kind in ("rsa", "ecdsa", "ed25519"):
             for version in VERSIONS:
-                shown = self.clients.issue(f"of-{kind}", [f"of-{kind}"], kind=kind, by=between, addresses=())
+                shown = self.clients.issue(f"of-{kind}", ["feed"], kind=kind, by=between, addresses=())
                 self.assertEqual(self.post(self.by(shown, version=version), self.topic()).status, 200, (kind, version))
 
     def test_curl_publishes(self):
@@ -186,12 +189,34 @@ class Rights(CertificateTest):
     def test_a_foreign_page_can_not_publish_by_it(self):
         self.assertError(self.post(self.by(self.feed), self.topic(), [("Origin", "https://elsewhere.example")]), 401, "unauthorized")
 
+    def take_lines(self, *rights):
+        self.addCleanup(self.reload)
+        self.addCleanup(self.write_lines, *self.RIGHTS)
+        self.write_lines(*rights)
+        self.reload()
+
+    def test_a_line_that_was_removed_widens_no_certificate(self):
+        """It published everywhere then, because no line spoke of it any more."""
+        port = self.by(self.desk)
+        ws = self.session(port)
+        for rights in ([("feed", "pub=>")], []):
+            self.take_lines(*rights)
+            for topic in (self.topic("desk"), self.topic("other")):
+                self.assertRefusal(self.put(ws, topic), "forbidden")
+                self.assertRefusal(self.put(self.session(port), topic), "forbidden")
+                self.assertError(self.post(port, topic), 403, "forbidden")
+
+    def test_one_without_a_line_reads_what_is_open_and_publishes_nothing(self):
+        for version in VERSIONS:
+            port = self.by(self.clients.issue("nobody", ["nobody"], addresses=()), version=version)
+            self.assertError(self.post(port, self.topic()), 403, "forbidden")
+            ws = self.session(port)
+            self.assertRefusal(self.put(ws, self.topic()), "forbidden")
+            self.assertEqual(ws.ask("subscribe", topics=[self.topic()])["op"], "subscribed")
+
     def test_a_reload_judges_its_rights_again(self):
         ws = self.session(self.by(self.desk))
-        self.write_lines("pub=other.>")
-        self.addCleanup(self.reload)
-        self.addCleanup(self.write_lines, "pub=desk.> max_hz=5")
-        self.reload()
+        self.take_lines(("desk", "pub=other.>"))
         self.assertRefusal(self.put(ws, self.topic("desk")), "forbidden")
         self.assertEqual(self.put(ws, self.topic("other"))["op"], "published")
 
@@ -300,6 +325,22 @@ class Configuring(unittest.TestCase):
                 gateway.await_logged("publishing=on")
                 certificate = authority.issue("feed", ["feed"], addresses=())
                 self.assertEqual(fetch(gateway.secure(certificate=certificate), "POST", path_of("a"), [], b"1").status, 200)
+
+    def test_a_first_empty_file_of_lines_takes_what_all_had(self):
+        with Authority() as authority:
+            settings = authority.path("settings.ini")
+            with open(authority.path("keys"), "w", encoding="ascii"), open(settings, "w", encoding="ascii"):
+                pass
+            with AskingGateway(authority, authority.issue("server"), "--client-ca", authority.certificate, "--config", settings) as gateway:
+                port = gateway.secure(certificate=authority.issue("feed", ["feed"], addresses=()))
+                with Ws(port) as ws:
+                    self.assertEqual(ws.read()["op"], "hello")
+                    self.assertEqual(ws.ask("publish", topic="a", data=1)["op"], "published")
+                    with open(settings, "w", encoding="ascii") as file:
+                        file.write(f"[auth]\nkeys = {authority.path('keys')}\n")
+                    gateway.signal(signal.SIGHUP)
+                    gateway.await_logged("settings were read again")
+                    self.assertEqual(ws.ask("publish", topic="a", data=1)["code"], "forbidden")
 
     def check(self, *flags):
         return subprocess.run([RINGCAST, "check", *flags], capture_output=True, text=True, env=environment(), timeout=60)
