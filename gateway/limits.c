@@ -49,7 +49,8 @@ enum request_verdict limit_request(struct shard *shard, struct conn *conn, uint6
     if (conn->requests.due_us <= now_us) conn->excess = 0;
     if (rate_take(&conn->requests, now_us, per_second, REQUESTS_BURST_US, count)) return REQUEST_FINE;
     limit_hit(shard, conn, LIMIT_REQUESTS_PER_SECOND);
-    return ++conn->excess > per_second ? REQUEST_ABUSE : REQUEST_EXCESS;
+    conn->excess += (uint32_t)count;
+    return conn->excess > per_second ? REQUEST_ABUSE : REQUEST_EXCESS;
 }
 
 void limit_request_back(const struct shard *shard, struct conn *conn, uint64_t count)

@@ -66,7 +66,7 @@ enum { AT_START = 0, UP_TO_START = 1, UP_TO_TWICE = 2, ANY_TIME = 255 };
     X(COUNT, limits_connections_per_address, "limits.connections-per-address", "1000", 0, 1000000, ANY_TIME, "connections of one address but loopback and trusted proxies; 0: no limit") \
     X(COUNT, limits_ipv6_prefix, "limits.ipv6-prefix", "64", 1, 128, ANY_TIME, "bits of an IPv6 address that make one address for that limit") \
     X(COUNT, limits_accepts_per_second, "limits.accepts-per-second", "20000", 0, 1000000, ANY_TIME, "new connections a second, the others wait; 0: no limit") \
-    X(COUNT, limits_requests_per_second, "limits.requests-per-second", "1000", 0, 1000000, ANY_TIME, "requests of one connection but publishing, with bursts of ten seconds' worth; 0: no limit") \
+    X(COUNT, limits_requests_per_second, "limits.requests-per-second", "1000", 0, 1000000, ANY_TIME, "requests of one connection but publishing, with bursts of ten seconds' worth; a compressed message counts one more for each 16 KiB begun; 0: no limit") \
     X(COUNT, limits_handshakes_per_turn, "limits.handshakes-per-turn", "8", 1, 10000, ANY_TIME, "steps of TLS handshakes that a shard takes before it serves those who are in again; the others wait") \
     X(BYTES, limits_memory, "limits.memory", "256M", MIB, 1024 * KIB * MIB, ANY_TIME, "memory for what clients have not sent or taken whole: messages, bodies, replies") \
     X(COUNT, limits_topics, "limits.topics", "1000000", 1, 10000000, AT_START, "topics in all") \

@@ -6,6 +6,7 @@
 #include "core/base/reserve.h"
 #include "core/proto/mask.h"
 #include "core/proto/utf8.h"
+#include "gateway/access.h"
 #include "gateway/compression.h"
 #include "gateway/limits.h"
 #include "gateway/session.h"
@@ -178,6 +179,19 @@ static bool decode_header(struct shard *shard, struct conn *conn, struct span by
     return false;
 }
 
+/* A message that came compressed: 1 KB may have become 1 MiB, 2 to 3 ms of work, and may hold no request at all, so that it counts by its
+ * own size beside them. Publishing with a right is not measured. */
+static void on_inflated(struct shard *shard, struct conn *conn, uint8_t opcode, struct span message)
+{
+    enum { INFLATED_AT_ONCE = 16384 };
+    char why[ACCESS_WHY_BYTES];
+    if (conn->kind == CONN_KIND_SESSION && message.size > 0 && access_publish_fault(shard, conn->credential, SPAN_NONE, why)) {
+        if (limit_request(shard, conn, (message.size + INFLATED_AT_ONCE - 1) / INFLATED_AT_ONCE) == REQUEST_ABUSE)
+            conn_close(shard, conn, WS_CLOSE_RATE_LIMITED, limit_why(LIMIT_REQUESTS_PER_SECOND)); /* before that its requests are refused, each by itself */
+    }
+    on_message(shard, conn, opcode, message);
+}
+
 /* A message in one frame that lies whole in the buffer, compressed. */
 static void on_compressed(struct shard *shard, struct conn *conn, uint8_t opcode, struct span payload)
 {
@@ -185,7 +199,7 @@ static void on_compressed(struct shard *shard, struct conn *conn, uint8_t opcode
     if (conn->state != CONN_OPEN) return;
     struct inflater *inflater = compression_lend(shard);
     inflate_begin(inflater, message_bytes_max(shard, conn), opcode == WS_TEXT);
-    if (compression_feed(shard, conn, inflater, payload) && compression_end(shard, conn, inflater, &message)) on_message(shard, conn, opcode, message);
+    if (compression_feed(shard, conn, inflater, payload) && compression_end(shard, conn, inflater, &message)) on_inflated(shard, conn, opcode, message);
     compression_take_back(shard, inflater);
 }
 
@@ -248,7 +262,7 @@ static void end_compressed(struct shard *shard, struct conn *conn)
     reader->inflater = NULL;
     reader->in_message = false;
     uint8_t opcode = reader->opcode;
-    if (conn->state == CONN_OPEN && compression_end(shard, conn, inflater, &message)) on_message(shard, conn, opcode, message);
+    if (conn->state == CONN_OPEN && compression_end(shard, conn, inflater, &message)) on_inflated(shard, conn, opcode, message);
     compression_take_back(shard, inflater);
 }
 

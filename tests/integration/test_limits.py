@@ -1,4 +1,5 @@
 """Each limit by its name: what is answered, counted and logged when it is reached, and that the others are served all the same."""
+import json
 import re
 import socket
 import struct
@@ -6,7 +7,7 @@ import threading
 import time
 import unittest
 
-from client import BINARY, PATIENCE, PING, TEXT, Ended, Http, Refused, Tcp, TooLate, Ws, frame, handshake, http_request, path_of
+from client import BINARY, CONTINUATION, PATIENCE, PING, TEXT, Ended, Http, Refused, Tcp, TooLate, Ws, deflated, frame, handshake, http_request, path_of
 from gateway import API_KEY, KEY, Gateway, GatewayTest
 
 ADMIN = "limits-admin-key-51c07be2a99d"
@@ -183,6 +184,33 @@ class RateTest(unittest.TestCase):
                 ws.read()
                 ws.send_json(*[{"op": "publish", "topic": "a", "data": n} for n in range(100)])
                 ws.expect_close(4429)
+
+    def test_little_that_inflates_to_much_counts_by_its_size(self):
+        """A message of 1 KB held a shard for 2 to 3 ms and counted as one request, or as none."""
+        offer = ("Sec-WebSocket-Extensions", "permessage-deflate")
+        large, pinging = deflated(b"\n" * (1 << 20)), deflated(json.dumps({"op": "ping", "id": 1}).encode())
+        flags = ("--limits.requests-per-second", "5")
+        for pieces in (1, 3):
+            with self.subTest(pieces=pieces), Limited(*flags) as gateway, Ws(gateway.port, add=[offer]) as ws, Ws(gateway.port, add=[offer, API_KEY]) as publisher:
+                ws.read(), publisher.read()
+
+                def send(one, data):
+                    step = -(-len(data) // pieces)
+                    parts = [data[at : at + step] for at in range(0, len(data), step)]
+                    for number, part in enumerate(parts):
+                        one.send_frame(TEXT if number == 0 else CONTINUATION, part, rsv=4 if number == 0 else 0, fin=number == len(parts) - 1)
+
+                for _ in range(10):  # of a burst of 50: two for each, the message and its request
+                    send(ws, pinging)
+                    self.assertEqual(ws.read()["op"], "pong")
+                send(ws, large)  # 64, and what is beyond the burst is owed
+                send(ws, pinging)
+                self.assertEqual(ws.read()["code"], "rate_limited")
+                send(ws, large)
+                ws.expect_close(4429)
+                for _ in range(20):
+                    send(publisher, large)
+                self.assertEqual(publisher.ask("publish", topic="a", data=1)["op"], "published", "publishing with a right is not measured")
 
     def test_floods_of_ping_frames_and_of_nonsense_end(self):
         for data in (frame(PING, b"x"), frame(TEXT, b"{"), frame(TEXT, b"[]"), frame(TEXT, b'{"op":"x"}'), frame(TEXT, b'{"op":"auth","token":"guess"}')):
