@@ -62,6 +62,7 @@ struct conn {
     bool              moved;      /* a stream: it was sent updates since its position was told */
     bool              shut;       /* our side was shut down */
     uint8_t           refusal;    /* a limit was reached when it came, which it is told after its handshake: enum limit, from 1 */
+    bool              end_later;  /* LINGER: our close frame failed the connection, and its end is to follow it at a distance (conn_fail()) */
     bool              end_at_rest; /* LINGER: the peer has ended too (both close frames were exchanged, or its end came), so that it ends when the last byte is out */
     uint16_t          buffer;     /* the receive buffer it holds, NO_BUFFER */
     uint16_t          origin;     /* an HTTP request's: its place in the setting `origins`, from 1; 0: it does not stand there */

@@ -87,6 +87,7 @@ void conn_fail(struct shard *shard, struct conn *conn, uint16_t code, const char
         add_close(shard, conn, code, reason);
         conn_set_state(conn, CONN_CLOSING);
     }
+    conn->end_later = true;
     conn_linger(shard, conn); /* where frames begin is not to be trusted any more: no close frame of its is awaited */
 }
 

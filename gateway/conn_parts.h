@@ -24,6 +24,11 @@ bool conn_must_wait(const struct conn *conn);
 void conn_resume_receiving(struct shard *shard, struct conn *conn);
 /* The last byte is out. */
 void conn_end_sending(struct shard *shard, struct conn *conn);
+/* All was said, and its end is not told yet: it follows a close frame later. */
+static inline bool conn_end_waits(const struct conn *conn)
+{
+    return conn->state == CONN_LINGER && !conn->shut && conn_unsent(conn) == 0;
+}
 /* Its socket may have room again. */
 void conn_unblock(struct shard *shard, struct conn *conn);
 /* To the log, at level debug; a code of 0 is left out. */

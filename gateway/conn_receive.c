@@ -78,7 +78,10 @@ void conn_on_recv(struct shard *shard, struct conn *conn, const struct completio
             conn->end_at_rest = true; /* it has asked all, and still reads: its answers go out first */
             conn_linger(shard, conn);
         }
-        else {
+        else if (result == 0 && conn_end_waits(conn)) {
+            conn->end_at_rest = true;
+            conn_end_sending(shard, conn);
+        } else {
             if (result == 0 && conn->tls) conn_tls_cut(shard, conn);
             conn_join(shard, conn, result == 0 ? WHY_PEER_LEFT : WHY_RECV_FAILED);
         }

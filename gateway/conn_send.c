@@ -62,9 +62,19 @@ size_t conn_unsent(const struct conn *conn)
     return conn_out_waiting(conn) + (conn->tls ? tls_session_unsent(&conn->tls->session).size : 0);
 }
 
+/* After a close frame that failed the connection the end stays away for this part of deadline.close-ms, or until the peer's. Right behind it
+ * both reach the client in one read, over TLS above all: libraries that then find their stream closed before they could answer tell 1006
+ * (RFC 6455, 7.1.5) in place of our code: aiohttp and all that stand on Python's asyncio. */
+#define END_LATER_PART 8
+
 /* The last byte is out. */
 void conn_end_sending(struct shard *shard, struct conn *conn)
 {
+    if (conn->end_later && !conn->end_at_rest) {
+        conn->end_later = false;
+        conn_deadline(shard, conn, shard->settings->deadline_close_ms / END_LATER_PART);
+        return; /* the timer calls again, or what the peer's end brings */
+    }
     if (conn->tls && conn_tls_goodbye(shard, conn)) return; /* and is called again when that is out */
     if (conn->end_at_rest) {
         conn_join(shard, conn, WHY_DONE); /* RFC 6455, 7.1.1: the server closes first */

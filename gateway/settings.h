@@ -83,7 +83,7 @@ enum { AT_START = 0, UP_TO_START = 1, UP_TO_TWICE = 2, ANY_TIME = 255 };
     X(TIME, deadline_body_ms, "deadline.body-ms", "1m", 10, HOURS, ANY_TIME, "for a request body to be complete") \
     X(TIME, deadline_auth_ms, "deadline.auth-ms", "10s", 10, HOURS, ANY_TIME, "for a connection to show a key or token, where auth.required") \
     X(TIME, deadline_idle_ms, "deadline.idle-ms", "75s", 10, HOURS, ANY_TIME, "for the next request on a kept connection") \
-    X(TIME, deadline_close_ms, "deadline.close-ms", "3s", 10, HOURS, ANY_TIME, "for the peer's part of a closing handshake") \
+    X(TIME, deadline_close_ms, "deadline.close-ms", "3s", 10, HOURS, ANY_TIME, "for the peer's part of a closing handshake; an eighth of it lies between a close frame that no answer is read to and the end") \
     X(TIME, deadline_write_ms, "deadline.write-ms", "2m", 100, HOURS, ANY_TIME, "for a peer with a full socket to take anything") \
     X(TIME, drain_timeout_ms, "drain.timeout", "10s", 0, HOURS, ANY_TIME, "after SIGTERM, for connections to go") \
     X(BYTES, socket_backlog, "socket.backlog", "16K", 4096, MIB, AT_START, "bytes not yet on the wire that a socket may hold (TCP_NOTSENT_LOWAT)") \

@@ -2,6 +2,7 @@
 
 Promise: everything that plain connections get, those over TLS get too, within the same bounds; nobody is let in by less than TLS 1.2.
 """
+import asyncio
 import json
 import os
 import select
@@ -14,7 +15,7 @@ import time
 import unittest
 
 from certificates import Authority
-from client import PATIENCE, Http, Tcp, TooLate, Ws, deadline_in, fetch, path_of
+from client import BINARY, CLOSE, PATIENCE, TEXT, Closed, Http, Tcp, TooLate, Ws, close_payload, deadline_in, fetch, frame, handshake, path_of
 from gateway import API_KEY, RINGCAST, Gateway, GatewayTest, environment, free_port
 
 
@@ -31,6 +32,46 @@ class TlsGateway(Gateway):
 
     def secure(self, name="localhost", **how):
         return self.authority.port(self.tls_port, name, **how)
+
+
+class Answering(asyncio.Protocol):
+    """A WebSocket client as those on asyncio are: what came wakes a task, which answers the close frame where it still can."""
+
+    @classmethod
+    async def ask(cls, port, data):
+        """Sends this; (the code of the close frame that came, whether it was too late to answer it)."""
+        secure = {"ssl": port.context, "server_hostname": port.name} if hasattr(port, "context") else {}
+        loop = asyncio.get_running_loop()
+        _, client = await loop.create_connection(lambda: cls(loop, handshake(int(port)), data), "127.0.0.1", int(port), **secure)
+        try:
+            return await asyncio.wait_for(client.answered, PATIENCE)
+        finally:
+            client.transport.abort()
+
+    def __init__(self, loop, request, data):
+        self.loop, self.request, self.data = loop, request, data
+        self.answered, self.came, self.open = loop.create_future(), bytearray(), False
+
+    def connection_made(self, transport):
+        self.transport = transport
+        transport.write(self.request)
+
+    def data_received(self, data):
+        self.came += data
+        if not self.open and b"\r\n\r\n" in self.came:
+            del self.came[: self.came.index(b"\r\n\r\n") + 4]
+            self.open = True
+            self.transport.write(self.data)
+        while self.open and len(self.came) >= 2 and len(self.came) >= 2 + self.came[1]:
+            opcode, payload = self.came[0] & 15, bytes(self.came[2 : 2 + self.came[1]])
+            del self.came[: 2 + len(payload)]
+            if opcode == CLOSE:
+                self.loop.call_soon(self.answer, int.from_bytes(payload[:2], "big"))
+
+    def answer(self, code):
+        late = self.transport.is_closing()
+        self.transport.write(frame(CLOSE, close_payload(code)))
+        self.answered.set_result((code, late))
 
 
 class TlsTest(GatewayTest):
@@ -335,6 +376,25 @@ class Ending(TlsTest):
         ws.expect_close(1000, reason=False)
         self.assertEqual(ws.socket.recv(100), b"")
         ws.close()
+
+    def test_close_notify_follows_a_close_frame_that_nobody_answers(self):
+        with TlsGateway(self.authority, self.certificate, self.certificate_key, "--deadline.close-ms", "800ms") as gateway, Ws(gateway.secure()) as ws:
+            ws.socket.suppress_ragged_eofs = False
+            ws.read()
+            ws.send_frame(BINARY, b"x")
+            with self.assertRaises(Closed) as closed:
+                ws.read_message()
+            self.assertEqual(closed.exception.code, 1003)
+            ws.expect_end()
+
+    def test_a_client_of_asyncio_can_answer_the_close_frame_that_fails_its_connection(self):
+        """close_notify came in one read with the close frame: asyncio then closes the transport before anybody has seen the frame, and
+        aiohttp, which could not answer any more, told 1006 in place of 1003."""
+        with TlsGateway(self.authority, self.certificate, self.certificate_key, "--deadline.close-ms", "10m") as gateway:
+            for port in (gateway.port, *(gateway.secure(version=version) for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3))):
+                for wrong, code in ((frame(BINARY, b"x"), 1003), (frame(TEXT, b"\xff"), 1007), (frame(3, b""), 1002), (frame(TEXT, b"1" * (2 << 20)), 1009)):
+                    with self.subTest(port=port, code=code):
+                        self.assertEqual(asyncio.run(Answering.ask(port, wrong)), (code, False))
 
     def test_an_end_without_close_notify_is_counted(self):
         before = self.count("tls_cut_total")
