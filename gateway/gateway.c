@@ -56,16 +56,13 @@ int gateway_start(struct gateway *gateway, char *why, int why_size)
     bool pin = gateway->shards[0].settings->shards_pin && cpus_are_ours(gateway->shards_count);
     for (uint32_t i = 0; i < gateway->shards_count; i++) {
         if (shard_start(&gateway->shards[i], why, why_size)) {
-            for (uint32_t started = 0; started < i; started++) {
-                shard_command(&gateway->shards[started], (struct command){ .kind = COMMAND_END });
-                shard_command(&gateway->shards[started], (struct command){ .kind = COMMAND_LEAVE });
-                shard_join(&gateway->shards[started]);
-            }
+            for (uint32_t started = 0; started < i; started++) shard_give_up(&gateway->shards[started]);
             undo(gateway, gateway->shards_count);
             return -1;
         }
         if (pin) cpus_pin(gateway->shards[i].thread, i);
     }
+    for (uint32_t i = 0; i < gateway->shards_count; i++) shard_serve(&gateway->shards[i]);
     return 0;
 }
 

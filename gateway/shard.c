@@ -101,7 +101,7 @@ int shard_init(struct shard *shard, uint32_t index, struct gateway *gateway, con
     if (error) goto undo_commands;
     shard->fanout = fanout_make(shard->tls != NULL);
     error = -ENOMEM;
-    if (!shard->fanout || sem_init(&shard->started, 0, 0)) goto undo_wake;
+    if (!shard->fanout || sem_init(&shard->started, 0, 0) || sem_init(&shard->may_serve, 0, 0)) goto undo_wake;
     shard->commands_in = spsc_producer(&shard->commands);
     shard->commands_out = spsc_consumer(&shard->commands);
     system_begin(shard);
@@ -129,6 +129,7 @@ undo_listener_said:
 void shard_deinit(struct shard *shard)
 {
     sem_destroy(&shard->started);
+    sem_destroy(&shard->may_serve);
     system_end(shard);
     fanout_free(shard->fanout);
     wake_deinit(&shard->wake);
@@ -392,12 +393,18 @@ uint64_t shard_total(const struct shard *shard, enum counter counter)
     return total;
 }
 
+static void await(sem_t *semaphore)
+{
+    while (sem_wait(semaphore) && errno == EINTR) {}
+}
+
 static void *run(void *context)
 {
     struct shard *shard = context;
     shard->start_why = set_up_ring(shard); /* by the thread that will submit to it: SINGLE_ISSUER */
     sem_post(&shard->started);
     if (shard->start_why) return NULL;
+    await(&shard->may_serve);
     arm_wake(shard);
     reserve_fill();
     fanout_start(shard);
@@ -418,11 +425,23 @@ int shard_start(struct shard *shard, char *why, int why_size)
         snprintf(why, (size_t)why_size, "can't start a thread: %s", strerror(error));
         return -1;
     }
-    while (sem_wait(&shard->started) && errno == EINTR) {}
+    await(&shard->started);
     if (!shard->start_why) return 0;
     snprintf(why, (size_t)why_size, "%s", shard->start_why);
     pthread_join(shard->thread, NULL);
     return -1;
+}
+
+void shard_serve(struct shard *shard)
+{
+    sem_post(&shard->may_serve);
+}
+
+void shard_give_up(struct shard *shard)
+{
+    shard->state = SHARD_ENDED; /* its thread looks at it after the semaphore */
+    sem_post(&shard->may_serve);
+    shard_join(shard);
 }
 
 void shard_join(struct shard *shard)

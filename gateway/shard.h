@@ -120,6 +120,7 @@ struct shard {
     uint64_t               metrics_ms;   /* when metrics_look() looked last */
     pthread_t              thread;
     sem_t                  started;          /* what the main thread waits for */
+    sem_t                  may_serve;        /* what the shard's thread then waits for */
     uint64_t               started_us;       /* by clock.mono_us */
     const char            *start_why;      /* why it did not start; NULL: it did */
     enum send_exactness    sends;
@@ -144,9 +145,11 @@ struct gateway {
 int  shard_init(struct shard *shard, uint32_t index, struct gateway *gateway, const struct settings *settings, const uint8_t hash_key[16], char *why, int why_size);
 void shard_deinit(struct shard *shard);
 
-/* By the main thread: starts the shard's thread and waits until its ring stands; it then runs until it has drained or was
- * stopped. 0 or -1 with a plain sentence. */
+/* By the main thread: starts the shard's thread and waits until its ring stands. 0 or -1 with a plain sentence. The thread serves from shard_serve() on, until it has drained
+ * or was stopped: no shard takes a request for another that may not come to be. shard_give_up(): it ends instead. */
 int  shard_start(struct shard *shard, char *why, int why_size);
+void shard_serve(struct shard *shard);
+void shard_give_up(struct shard *shard);
 /* By the main thread: waits for its end. */
 void shard_join(struct shard *shard);
 

@@ -114,19 +114,27 @@ class OwnServers(unittest.TestCase):
         for name, title in (("nginx", "nginx with nchan"), ("nats", "nats-server"), ("ws", "Node ws")):  # there, or skipped by name
             self.assertEqual(title in peers, "not installed" not in said[f"peer_{name}"], said)
 
+    def undisturbed_delays(self, *peers):
+        """A run that something else on the machine disturbed has no figure, and is repeated."""
+        for _ in range(8):
+            said = say("compare", "--gateway", RINGCAST, *peers, "--scenario", "delay", "--connections", 50, "--seconds", 0.3, "--warmup", 0.1)
+            rows = {row["name"]: row for row in said["peers"]}
+            for row in rows.values():
+                self.assertIsNone(row["window_delivered_per_s"])
+            if all(row["last_p50_ms"] is not None for row in rows.values()):
+                break
+        return rows, said
+
     def test_compare_tells_delays_of_a_bare_loop_too(self):
-        said = say("compare", "--gateway", RINGCAST, "--only", "ringcast,bare", "--scenario", "delay", "--connections", 50, "--seconds", 0.3, "--warmup", 0.1, "--rounds", 3)  # one may be disturbed
-        rows = {row["name"]: row for row in said["peers"]}
+        rows, _ = self.undisturbed_delays("--only", "ringcast,bare")
         self.assertEqual(set(rows), {"ringcast", "a bare loop"})
         for name, row in rows.items():
             with self.subTest(name):
                 self.assertGreater(row["last_p50_ms"], 0)
-                self.assertIsNone(row["window_delivered_per_s"])
 
     def test_compare_takes_a_server_of_the_user_s_own(self):
         own = f"own={RINGCAST_BENCH} bare --port @PORT@"
-        said = say("compare", "--only", "ringcast", "--gateway", RINGCAST, "--peer", own, "--scenario", "delay", "--connections", 50, "--seconds", 0.3, "--warmup", 0.1, "--rounds", 3)
-        rows = {row["name"]: row for row in said["peers"]}
+        rows, said = self.undisturbed_delays("--only", "ringcast", "--peer", own)
         self.assertEqual(set(rows), {"ringcast", "own"})
         self.assertGreater(rows["own"]["last_p50_ms"], 0)
         self.assertEqual(said["peer_own"], own.partition("=")[2][:79])
