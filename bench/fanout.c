@@ -65,14 +65,15 @@ int fanout_prepare(struct fanout *self)
     struct fanout_plan *plan = &self->plan;
     const char *why;
     uint64_t files = machine_files();
-    if ((plan->window > 0) + (plan->rate > 0) + plan->unbounded > 1)
-        return refuse(plan, "--window, --rate and --unbounded exclude one another");
-    if (plan->window == 0 && plan->rate == 0 && !plan->unbounded) plan->window = 128;
+    if ((plan->window > 0) + (plan->rate > 0) + plan->unbounded + (plan->round > 0) > 1)
+        return refuse(plan, "--window, --round, --rate and --unbounded exclude one another");
+    if (plan->window == 0 && plan->rate == 0 && !plan->unbounded && plan->round == 0) plan->window = 128;
+    if (plan->round > 0) plan->batch = plan->round;
     if (plan->each == 0 || plan->each > plan->topics) plan->each = plan->topics;
     if (plan->subscribers + 16 > files)
         return refuse(plan, "%llu subscribers need more files than the limit of %llu allows",
                        (unsigned long long)plan->subscribers, (unsigned long long)files);
-    if (plan->sweep && plan->mode == FANOUT_LATEST && plan->window)
+    if (plan->sweep && plan->mode == FANOUT_LATEST && (plan->window || plan->round))
         return refuse(plan, "--sweep counts bytes, and with --mode latest bytes do not tell what was skipped: use --rate or "
                        "--unbounded");
     if (plan->stalled + plan->slow + plan->churning >= plan->subscribers)
@@ -125,6 +126,8 @@ int fanout_main(int argc, char **argv)
         { "mode", FLAG_CHOICE, &plan->mode, "every|latest", "(every)", 0, 0 },
         { "window", FLAG_COUNT, &plan->window, "W", "at most W updates not yet with the slowest that reads (128)", 1,
           1e6 },
+        { "round", FLAG_COUNT, &plan->round, "W", "W updates in one message whenever all have all, so that each send carries W", 1,
+          PUBLISHER_BATCH_MOST },
         { "rate", FLAG_REAL, &plan->rate, "R", "updates a second in all; delays count from when each was due", 0.001,
           1e8 },
         { "lockstep", FLAG_YES, &plan->lockstep, NULL, "with --window: publish on the last one's ack, so that each send carries one update", 0, 0 },

@@ -25,6 +25,7 @@ struct fanout_plan {
     const char *url, *key, *topic, *metrics_url, *metrics_key;
     uint64_t    stalled_buffer; /* SO_RCVBUF of those who stall; 0: the kernel's */
     uint64_t    subscribers, topics, each, bytes, stalled, slow, slow_bytes, churning, batch, window, pid;
+    uint64_t    round; /* so many updates in one message whenever all have all; 0: not by rounds */
     double      rate, seconds, warmup, zipf, churn_every;
     bool        unbounded, sweep, spin, json, deflate;
     bool        lockstep; /* the next update is published when the last one's ack has come: one in each turn of the gateway */

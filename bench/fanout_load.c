@@ -267,6 +267,8 @@ static bool publish(struct fanout *self, int64_t at_ns)
         if (done > 0) schedule_done(&self->schedule, (uint64_t)done);
     } else if (plan->unbounded) {
         done = publisher_publish(publisher, MESSAGES_A_TURN * plan->batch, (double)at_ns, 0);
+    } else if (plan->round > 0) {
+        if (outstanding(self) == 0) done = publisher_publish(publisher, plan->round, (double)at_ns, 0);
     } else {
         uint64_t waiting = outstanding(self);
         if (plan->lockstep) done = publisher->acks_missing == 0 && waiting < plan->window ? publisher_ask(publisher) : 0;

@@ -51,6 +51,8 @@ static void tell_plan(const struct fanout *self, struct report *report)
     report_count(report, "frame_bytes", "bytes of a frame", plan->bytes, "");
     if (plan->window)
         report_count(report, "window", "window", plan->window, "updates");
+    else if (plan->round)
+        report_count(report, "round", "round", plan->round, "updates");
     else if (plan->rate > 0)
         report_real(report, "rate", "rate", plan->rate, 1, "updates/s");
     else
@@ -74,7 +76,12 @@ static void tell_gateway(const struct fanout *self, struct report *report, doubl
         report_real(report, "sends_per_busy_s", "sends/s of its busy time",
                     busy > 0 ? sends / wall_s / (busy * after->shards) : 0, 0, "");
     }
+    if (after->has_sends && self->begin.pid_ns >= 0 && self->end.pid_ns > self->begin.pid_ns) {
+        double process_s = (double)(self->end.pid_ns - self->begin.pid_ns) * 1e-9, seconds = (double)(self->end.usage.at_ns - self->begin.usage.at_ns) * 1e-9;
+        report_real(report, "sends_per_process_s", "sends/s of its processor time", sends / wall_s * seconds / process_s, 0, "");
+    }
     if (after->has_sends) {
+        report_real(report, "bytes_per_send", "bytes for each send", sends > 0 ? (after->bytes - before->bytes) / sends : 0, 0, "");
         report_real(report, "frames_per_send", "frames for each send",
                     sends > 0 ? (after->frames - before->frames) / sends : 0, 2, "");
         report_real(report, "ranges_per_send", "ranges for each send", sends > 0 ? (after->ranges - before->ranges) / sends : 0, 2, "");

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bench/bare.h"
+#include "bench/beside.h"
 #include "bench/compare.h"
 #include "bench/engine.h"
 #include "bench/fanout.h"
@@ -34,6 +35,7 @@ static const struct command {
     { "fanout", fanout_main, "many subscribers and one publisher: delivered updates a second, delay, loss and order" },
     { "floor", floor_main, "the same bytes with no protocol: what the machine charges for sending them" },
     { "pair", pair_main, "gateway and floor in alternation: the ratio of the two, with its spread" },
+    { "beside", beside_main, "several shards with their load beside them against one, and the floor likewise" },
     { "compare", compare_main, "the same load against this gateway and other servers that are installed: one table" },
     { "engine", engine_main, "the pubsub engine without sockets: what it does in one thread, and in several" },
     { "bare", bare_main, "a bare loop of sends, which `compare` measures delays against" },

@@ -162,6 +162,23 @@ class OwnServers(unittest.TestCase):
         if row["pairs"]:
             self.assertAlmostEqual(row["ratio"], row["delivered_per_busy_s"] / row["floor_per_s"], 2)
 
+    def test_shards_beside_their_load_and_floors_send_as_many_frames_each(self):
+        said = say("beside", "--gateway", RINGCAST, "--pairs", 2, "--seconds", 0.3, "--connections", 40, "--round", 5)
+        self.assertEqual(said["pairs"], 1)  # each send carried five, or it would not count
+        self.assertEqual([row["name"] for row in said["runs"]], ["one shard", "shards", "one floor", "floors"])
+        for row in said["runs"]:
+            with self.subTest(row["name"]):
+                self.assertAlmostEqual(row["frames_per_send"], 5, delta=0.25)
+                self.assertAlmostEqual(row["bytes_per_send"], 500, delta=25)
+        one, shards = said["runs"][0], said["runs"][1]
+        self.assertAlmostEqual(said["ratios"][0]["ratio"], shards["sends_per_process_s"] / one["sends_per_process_s"], 2)
+
+    def test_floors_that_share_connections_keep_step(self):
+        self.assertIn("--apart", say("floor", "--senders", 2, status=2))
+        said = say("floor", "--senders", 2, "--apart", "--beside", "--connections", 41, "--frames", 3, "--seconds", 0.3, "--warmup", 0.1)
+        self.assertEqual((said["senders"], said["failed_sends"]), (2, 0))
+        self.assertGreater(said["rounds"], 1)
+
 
 class Plots(unittest.TestCase):
     def circles(self, document):
