@@ -279,7 +279,7 @@ function tick() {
   say("delay-what", view.hz ? "Median delay, waiting for max_hz included" : "Median delay");
   const measured = sample.length > 0 && clock.rttMs < Infinity, median = sample[sample.length >> 1], error = clock.rttMs / 2;
   say("delay", !measured ? "–" : median < error ? "< " + delayText(error).replace("< ", "") : delayText(median));
-  say("delay-p99", measured ? `99 %: ${delayText(sample[Math.floor(sample.length * 0.99)])} · ± ${delayText(error).replace("< ", "")}` : "");
+  say("delay-p99", measured ? `99 %: ${delayText(sample[Math.floor(sample.length * 0.99)])} · ± ${delayText(error).replace("< ", "")}`.replace(/(?<!·) (?!·)/g, "\u00a0") : "");
   if (!paused) {
     say("n-up", "▲ " + count(up)); say("n-down", "▼ " + count(downs));
     for (const [id, share] of [["b-up", up], ["b-flat", topics.size - up - downs], ["b-down", downs]]) { $(id).style.flexGrow = share; $(id).hidden = !share; }

@@ -76,5 +76,6 @@ export class Topic {
     return published;
   }
 
-  get change() { return changeOf(this.first, this.value, this.decimals); }
+  /* Of one value alone there is none, which is not the same as to have stood still. */
+  get change() { return changeOf(this.firstSeq === this.seq && this.firstTs === this.ts ? null : this.first, this.value, this.decimals); }
 }

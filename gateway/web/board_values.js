@@ -22,16 +22,20 @@ function numberOf(value) {
   return typeof value === "string" && value.trim() !== "" && value.length < 32 && Number.isFinite(+value) ? +value : null;
 }
 
-/** What is beyond ten digits is arithmetic's dust. */
+/** What is beyond twelve digits is arithmetic's dust. */
 export function decimalsOf(value) {
-  const text = String(+value.toPrecision(10)), dot = text.indexOf(".");
+  const text = String(+value.toPrecision(12)), dot = text.indexOf(".");
   return text.includes("e-") ? 8 : dot < 0 ? 0 : Math.min(8, text.length - dot - 1);
 }
 
 const formats = Array.from({ length: 9 }, (_, n) => new Intl.NumberFormat("en-US", { minimumFractionDigits: n, maximumFractionDigits: n }));
 const compactFormat = new Intl.NumberFormat("en-US", { notation: "compact", maximumFractionDigits: 1 });
 
-export const format = (value, decimals) => Math.abs(value) < 1e15 ? formats[decimals].format(value) : value.toExponential(6);
+/* What eight decimals would leave two digits of, or none, is written with its power of ten. */
+export function format(value, decimals) {
+  const size = Math.abs(value);
+  return size >= 1e15 ? value.toExponential(6) : size > 0 && size < 1e-6 && decimals === 8 ? String(+value.toPrecision(4)) : formats[decimals].format(value);
+}
 export const count = value => formats[0].format(value);
 export const compact = value => Math.abs(value) < 10000 ? format(value, Number.isInteger(value) ? 0 : 1) : compactFormat.format(value);
 export const rateText = value => value === 0 ? "0" : value < 9.95 ? value.toFixed(1) : compact(Math.round(value));

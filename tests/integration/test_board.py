@@ -139,7 +139,7 @@ class BoardTest(GatewayTest):
         gateway.publish("a.one", '{"p":10.25,"b":10.2,"a":10.3,"v":1500,"name":"The first"}')
         board = self.open(port=gateway.port)
         self.assertEqual(board.run("await until(() => row('a.one')); return row('a.one')"),
-                         {"topic": "a.one", "value": "10.25", "change": "0.00%", "seq": "#1", "gaps": "", "label": "The first", "dir": ""})
+                         {"topic": "a.one", "value": "10.25", "change": "", "seq": "#1", "gaps": "", "label": "The first", "dir": ""})
         gateway.publish("a.one", '{"p":10.35,"b":10.3,"a":10.4,"v":1600,"name":"The first"}')
         got = board.run("await until(() => row('a.one').value === '10.35'); await until(() => row('a.one').dir === 'up'); return row('a.one')")
         self.assertEqual((got["change"], got["seq"]), ("+0.98%", "#2"))
@@ -155,6 +155,26 @@ class BoardTest(GatewayTest):
                                ["e.five", "21.5", "temperature"], ["f.six", "2", "mid"]])
         self.assertEqual(board.run("return [$('pill').textContent, $('spoken').textContent, $('n-topics').textContent]"), ["Live", "Live", "6"])
         board.run("await until(() => /ms$/.test($('delay').textContent) && /±/.test($('delay-p99').textContent))")
+
+    def test_a_value_of_any_size_keeps_its_digits_and_one_alone_is_no_change(self):
+        gateway = self.enterContext(Gateway())
+        numbers = {"a.large": ("123456789.123", "123,456,789.123"), "b.least": ("0.0000000123", "1.23e-8"), "c.small": ("0.00001234", "0.00001234"), "d.dust": ("0.30000000000000004", "0.3"),
+                   "e.huge": ("-1234567890123456", "-1.234568e+15"), "f.none": ("0", "0")}
+        gateway.publish_many([(topic, '{"p":%s}' % sent) for topic, (sent, _) in numbers.items()])
+        board = self.open(port=gateway.port)
+        board.run("await until(() => row('f.none')?.value)")
+        self.assertEqual(board.run("return rows().map(({ topic, value, change }) => [topic, value, change])"), [[topic, shown, ""] for topic, (_, shown) in numbers.items()])
+        gateway.publish("c.small", '{"p":0.00001234}')
+        board.run("await until(() => row('c.small').change === '0.00%')")
+
+    def test_of_a_long_name_the_last_token_stays_whole(self):
+        gateway = self.enterContext(Gateway())
+        gateway.publish("exchange.nasdaq.equities.usa.technology.large-cap.semiconductors.NVDA", '{"p":1}')
+        for width in (1280, 360):
+            with self.subTest(width):
+                board = self.open(port=gateway.port, width=width)
+                got = board.run("await until(() => rows().length); const [before, last] = document.querySelector('#rows .sym').children; return [last.scrollWidth - last.clientWidth, before.scrollWidth > before.clientWidth]")
+                self.assertEqual(got, [0, True])
 
     def test_without_a_topic_it_says_how_to_publish_one(self):
         gateway = self.enterContext(Gateway())

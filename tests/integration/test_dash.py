@@ -162,6 +162,11 @@ class DashTest(unittest.TestCase):
         self.assertEqual(dash.run("return [sessionStorage.getItem('ringcast.admin'), location.href.includes('admin-key'), JSON.stringify(localStorage).includes('admin-key'), document.cookie]"), [ADMIN_KEY, False, False, ""])
         dash.run("$('forget').click(); await until(() => visible('locked') && sessionStorage.getItem('ringcast.admin') === null)")
 
+    def test_who_is_asked_for_the_key_on_a_phone_sees_one_row_of_controls(self):
+        dash = self.open(self.gateway("--auth.admin-key", ADMIN_KEY), width=360)
+        dash.run("await until(() => visible('locked'))")
+        self.assertEqual(dash.run("return new Set([...document.querySelectorAll('header > *')].filter(one => one.offsetWidth > 1).map(one => { const box = one.getBoundingClientRect(); return Math.round(box.top + box.height / 2); })).size"), 1)
+
     def test_what_is_wrong_is_said_with_what_to_do(self):
         gateway = self.gateway("--limits.payload", "1K", "--auth.admin-key", ADMIN_KEY)
         dash = self.open(gateway, "/dash?token=" + ADMIN_KEY)
@@ -217,6 +222,7 @@ class DashTest(unittest.TestCase):
         port = gateway.port
         gateway.stop()
         dash.run("await until(() => visible('lost') && /figures below are the last/.test($('lost-text').textContent))")
+        self.assertFalse(dash.run("return [...$('findings').children].some(one => one.dataset.level === 'fine' && one.getBoundingClientRect().height > 0)"), "all is well, it says")
         gateway.start(port)
         dash.run("await until(() => $('pill').textContent === 'Live' && !visible('lost'))")
 
@@ -229,6 +235,8 @@ class DashTest(unittest.TestCase):
                 got = dash.run("await until(() => visible('figures') && $('published').querySelector('span')); return [document.documentElement.scrollWidth <= innerWidth, getComputedStyle(document.body).backgroundColor]")
                 self.assertTrue(got[0], f"nothing stands out at {width}")
                 colours.add(got[1])
+                bars = dash.run("return [...document.querySelectorAll('.use')].map(use => new Set([...use.querySelectorAll('.meter > span')].map(bar => Math.round(bar.getBoundingClientRect().right))).size)")
+                self.assertEqual(bars, [1, 1], "bars of one card end at one place")
                 wide = dash.run("return [...document.querySelectorAll('#figures *')].filter(one => one.getBoundingClientRect().right > innerWidth + 1 && !one.closest('.wide')).map(one => one.outerHTML.slice(0, 120))")
                 self.assertEqual(wide, [])
         self.assertEqual(len(colours), 2)
