@@ -402,8 +402,10 @@ bool session_prepare(struct shard *shard, struct conn *conn, const struct sessio
     return ready;
 }
 
-static uint16_t close_code_of(const char *code)
+/* 4400 is final: clients that took it for that would never ask again for what has no room now. */
+static uint16_t close_code_of(const char *code, bool passes)
 {
+    if (passes) return WS_CLOSE_TRY_LATER;
     if (strcmp(code, "unauthorized") == 0) return WS_CLOSE_UNAUTHORIZED;
     return strcmp(code, "forbidden") == 0 ? WS_CLOSE_FORBIDDEN : WS_CLOSE_BAD_REQUEST;
 }
@@ -429,7 +431,7 @@ void session_begin(struct shard *shard, struct conn *conn, const struct session_
     }
     if (why) {
         message_error(shard, conn, SPAN_NONE, 0, code, why);
-        conn_close(shard, conn, close_code_of(code), why);
+        conn_close(shard, conn, close_code_of(code, asked.passes), why);
     }
     topics_asked_free(&asked);
 }

@@ -50,9 +50,11 @@ static bool refuse(struct shard *shard, struct topics_asked *asked, uint32_t i, 
     return topics_asked_refuse(asked, "too_many_topics", why, topics_asked_name(shard, &asked->list[i]));
 }
 
-static bool refuse_at_limit(struct shard *shard, const struct conn *conn, struct topics_asked *asked, uint32_t i, enum limit limit)
+/* What others took may be free again later. */
+static bool refuse_for_now(struct shard *shard, struct topics_asked *asked, uint32_t i, const char *why)
 {
-    return refuse(shard, asked, i, limit_hit(shard, conn, limit));
+    asked->passes = true;
+    return refuse(shard, asked, i, why);
 }
 
 /* What a pattern of a request adds to a connection's subscriptions. */
@@ -109,7 +111,7 @@ static bool count_all(struct shard *shard, struct conn *conn, struct topics_aske
         bool all = true;
         if (asked->list[i].pattern) {
             patterns += !engine_follows_pattern(&shard->engine, conn_index(shard, conn), name);
-            if (patterns > shard->settings->limits_patterns) return refuse_at_limit(shard, conn, asked, i, LIMIT_PATTERNS);
+            if (patterns > shard->settings->limits_patterns) return refuse(shard, asked, i, limit_hit(shard, conn, LIMIT_PATTERNS));
             all = engine_visit_matches(&shard->engine, name, count_added, added);
         } else {
             added->count += !engine_follows(&shard->engine, conn_index(shard, conn), name);
@@ -117,6 +119,7 @@ static bool count_all(struct shard *shard, struct conn *conn, struct topics_aske
         if (all && added->count <= shard->settings->limits_subscriptions && !looks_too_often(added)) continue;
         const char *why = limit_hit(shard, conn, LIMIT_SUBSCRIPTIONS);
         if (added->count <= shard->settings->limits_subscriptions && looks_too_often(added)) return refuse(shard, asked, i, "the patterns of this request cover the same topics too often");
+        asked->passes = asked->count - asked->patterns_count <= shard->settings->limits_subscriptions; /* the names alone had room: which topics patterns cover changes */
         return refuse(shard, asked, i, asked->list[i].pattern ? "the pattern covers more topics than limits.subscriptions allows" : why);
     }
     return true;
@@ -144,8 +147,8 @@ static bool subscribe_name(struct shard *shard, struct conn *conn, struct topics
     subscribed->resume = ask.resume;
     switch (engine_subscribe(&shard->engine, conn_index(shard, conn), &ask, &subscribed->reply)) {
     case SUBSCRIBE_NOT_READY: /* it was refused when it was prepared, and a handshake tells so now */
-    case SUBSCRIBE_TOPICS_FULL: return refuse_at_limit(shard, conn, asked, i, LIMIT_TOPICS);
-    case SUBSCRIBE_FULL: return refuse(shard, asked, i, NO_ROOM_WHY);
+    case SUBSCRIBE_TOPICS_FULL: return refuse_for_now(shard, asked, i, limit_hit(shard, conn, LIMIT_TOPICS));
+    case SUBSCRIBE_FULL: return refuse_for_now(shard, asked, i, NO_ROOM_WHY);
     case SUBSCRIBE_DONE: break;
     }
     subscribed->made = !subscribed->reply.again;
@@ -157,7 +160,7 @@ static bool subscribe_pattern(struct shard *shard, struct conn *conn, struct top
 {
     struct pattern_ask ask = { topics_asked_name(shard, &asked->list[i]), options->mode, options->snapshot, options->max_hz };
     bool again;
-    if (!engine_subscribe_pattern(&shard->engine, conn_index(shard, conn), &ask, &again)) return refuse(shard, asked, i, NO_ROOM_WHY);
+    if (!engine_subscribe_pattern(&shard->engine, conn_index(shard, conn), &ask, &again)) return refuse_for_now(shard, asked, i, NO_ROOM_WHY);
     subscribed->made |= !again;
     return true;
 }
@@ -265,7 +268,7 @@ static enum readiness prepare_one(struct shard *shard, struct conn *conn, struct
     }
     pending_drop(shard, ticket);
     if (result == LINK_DONE) return READY;
-    if (result == LINK_REFUSED) refuse(shard, asked, i, pattern ? NO_ROOM_WHY : limit_hit(shard, conn, LIMIT_TOPICS));
+    if (result == LINK_REFUSED) refuse_for_now(shard, asked, i, pattern ? NO_ROOM_WHY : limit_hit(shard, conn, LIMIT_TOPICS));
     else if (!conn_stall(shard, conn)) return NOT_READY;
     else topics_asked_refuse(asked, "busy", "its shard has had no room for another request for a second", name);
     return READY_NEVER;
@@ -288,7 +291,7 @@ static enum readiness prepare_names(struct shard *shard, const struct conn *conn
         enum link_result result = engine_prepare_quietly(&shard->engine, topics_asked_name(shard, &asked->list[i]), conn->subscriber.format, &order);
         if (result == LINK_DONE) continue;
         if (result == LINK_REFUSED) {
-            refuse_at_limit(shard, conn, asked, i, LIMIT_TOPICS);
+            refuse_for_now(shard, asked, i, limit_hit(shard, conn, LIMIT_TOPICS));
             return READY_NEVER;
         }
         sent++;
@@ -306,7 +309,7 @@ static bool names_fit(struct shard *shard, const struct conn *conn, struct topic
     if (asked->count <= shard->settings->limits_subscriptions) return true;
     for (uint32_t i = 0; i < asked->count; i++) {
         names += !asked->list[i].pattern;
-        if (names > shard->settings->limits_subscriptions) return refuse_at_limit(shard, conn, asked, i, LIMIT_SUBSCRIPTIONS);
+        if (names > shard->settings->limits_subscriptions) return refuse(shard, asked, i, limit_hit(shard, conn, LIMIT_SUBSCRIPTIONS));
     }
     return true;
 }

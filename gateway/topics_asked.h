@@ -32,6 +32,7 @@ struct topics_asked {
     struct table         points_by_name;
     bool                 resume_rest; /* of topics without a point nothing was there yet: all that is held of them is wanted */
     const char         *code; /* of the fault: bad_topic, bad_request, too_many_topics, busy */
+    bool                 passes; /* what refuses it may pass by itself: it is worth another try as it is */
     char                why[256];
 };
 

@@ -153,6 +153,34 @@ class RefusedSubscribeTest(unittest.TestCase):
                 self.assertEqual(ws.ask("subscribe", topics=[">"])["code"], "too_many_topics")
 
 
+class QueryTest(unittest.TestCase):
+    """4400 is final for clients, ours too: it was also said where there was only no room for now."""
+
+    def refused(self, gateway, topics, code):
+        with Ws(gateway.port, f"/v1/ws?topics={topics}") as ws:
+            before = ws.expect_close(code)
+        self.assertEqual([message["op"] for message in before], ["hello", "error", "closing"])
+        self.assertEqual(before[1]["code"], "too_many_topics")
+
+    def test_what_has_no_room_for_now_in_a_query_is_to_come_again(self):
+        for shards in "1", "3":
+            with self.subTest(shards=shards), Gateway("--limits.topics", "4", "--limits.subscriptions", "40", "--limits.patterns", "2", "--shards", shards) as gateway, Ws(gateway.port) as ws:
+                ws.read()
+                names = [f"room.{n}" for n in range(40)]  # several shards may hold a quarter more
+                self.refused(gateway, ",".join(names), 1013)
+            with Gateway("--limits.subscriptions", "2", "--shards", shards) as gateway:
+                gateway.publish_many([(f"wide.{n}", "1") for n in range(3)])
+                self.refused(gateway, "wide.*", 1013)
+                self.refused(gateway, "wide.*,other", 1013)
+
+    def test_what_can_never_fit_in_a_query_is_final(self):
+        for shards in "1", "3":
+            with self.subTest(shards=shards), Gateway("--limits.subscriptions", "2", "--limits.patterns", "1", "--shards", shards) as gateway:
+                self.refused(gateway, "a,b,c", 4400)
+                self.refused(gateway, "x.*,a,b,c", 4400)
+                self.refused(gateway, "x.*,y.*", 4400)
+
+
 class RateTest(unittest.TestCase):
     def test_who_goes_on_is_sent_away_and_others_are_not_touched(self):
         with Limited("--limits.requests-per-second", "20") as gateway:
