@@ -3,7 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/io/tls.h"
+#include "core/proto/http.h"
 #include "gateway/conn.h"
+#include "gateway/messages.h"
 #include "gateway/process.h"
 #include "gateway/shard_settings.h"
 
@@ -85,6 +88,31 @@ static void write_limits(struct text *page, const struct shard *shard)
     }
 }
 
+/* ---- certificates ---------------------------------------------------------------------------------------------------- */
+
+/* Where the first of these names stands in the setting. */
+static uint32_t place_of(struct span list, struct span name)
+{
+    struct span other;
+    uint32_t place = 0;
+    while (http_list_next(&list, &other) && !span_equals(other, name)) place++;
+    return place;
+}
+
+/* Each by its file, which the next one will have too: a row for each file of the setting, TLS_PAIRS_MAX at most. */
+static void write_certificates(struct text *page, const struct shard *shard)
+{
+    struct span list = span_of_string(shard->settings->cert), file;
+    if (!shard->tls) return;
+    text_print(page, "# HELP ringcast_certificate_end_time_seconds When the time of a certificate that is served is over, since the Unix epoch\n# TYPE ringcast_certificate_end_time_seconds gauge\n");
+    for (uint32_t i = 0; i < tls_pairs_count(shard->tls) && http_list_next(&list, &file); i++) {
+        if (place_of(span_of_string(shard->settings->cert), file) < i) continue; /* named twice: no row may stand twice */
+        text_add_string(page, "ringcast_certificate_end_time_seconds{file=\"");
+        text_add_escaped(page, file);
+        text_print(page, "\"} %llu\n", (unsigned long long)tls_pair_end_s(shard->tls, i));
+    }
+}
+
 /* ---- the process ----------------------------------------------------------------------------------------------------- */
 
 /* The names that every client library of Prometheus uses. */
@@ -104,6 +132,7 @@ void metrics_write(const struct shard *shard, struct text *page)
     text_reserve(page, 32 * 1024); /* at once: it is some 20 KiB */
     write_counters(page, shard);
     write_limits(page, shard);
+    write_certificates(page, shard);
     write_process(page, shard);
 }
 

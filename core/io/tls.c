@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "core/base/check.h"
 #include "core/io/crypto.h"
@@ -69,8 +70,20 @@ static void add_name(struct tls_certificate *certificate, const char *name, size
     certificate->names[certificate->names_count++] = copy;
 }
 
-/* The names in the certificate itself; the subject's own only where it has no others (RFC 6125, 6.4.4). False: it can't be read. */
-static bool read_names(struct tls_certificate *certificate, struct span pem)
+uint64_t tls_end_s_of(const struct DecodedCert *decoded)
+{
+    const unsigned char *date;
+    unsigned char format;
+    int size;
+    struct tm time;
+    if (!decoded->afterDate || wc_GetDateInfo(decoded->afterDate, decoded->afterDateLen, &date, &format, &size)) return 0;
+    if (wc_GetDateAsCalendarTime(date, size, format, &time)) return 0;
+    time_t seconds = timegm(&time);
+    return seconds > 0 ? (uint64_t)seconds + 1 : 0; /* the last second that is named is its own (RFC 5280, 4.1.2.5) */
+}
+
+/* The names in the certificate itself; the subject's own only where it has no others (RFC 6125, 6.4.4); and its end. False: it can't be read. */
+static bool read_leaf(struct tls_certificate *certificate, struct span pem)
 {
     DerBuffer *der = NULL;
     struct DecodedCert decoded;
@@ -80,6 +93,7 @@ static bool read_names(struct tls_certificate *certificate, struct span pem)
     for (const DNS_entry *entry = read ? decoded.altNames : NULL; entry; entry = entry->next)
         if (entry->type == ASN_DNS_TYPE && entry->len > 0) add_name(certificate, entry->name, (size_t)entry->len);
     if (read && certificate->names_count == 0 && decoded.subjectCN && decoded.subjectCNLen > 0) add_name(certificate, decoded.subjectCN, (size_t)decoded.subjectCNLen);
+    if (read) certificate->end_s = tls_end_s_of(&decoded);
     wc_FreeDecodedCert(&decoded);
     wc_FreeDer(&der);
     return read;
@@ -96,7 +110,7 @@ static const char *load(struct tls_certificate *certificate, const struct tls_pa
     if (wolfSSL_CTX_use_PrivateKey_buffer(certificate->context, (const unsigned char *)pair->key.bytes, (long)pair->key.size, WOLFSSL_FILETYPE_PEM) != WOLFSSL_SUCCESS)
         return "the key can't be read: it must be in PEM, of RSA, ECDSA or Ed25519, and without a password";
     if (wolfSSL_CTX_check_private_key(certificate->context) != WOLFSSL_SUCCESS) return "the key does not belong to the certificate";
-    if (!read_names(certificate, pair->certificate)) return "the certificate can't be read";
+    if (!read_leaf(certificate, pair->certificate)) return "the certificate can't be read";
     return NULL;
 }
 
@@ -150,6 +164,7 @@ struct tls *tls_turn_tickets(const struct tls *tls)
         const struct tls_certificate *from = &tls->certificates[i];
         struct tls_certificate *to = &next->certificates[next->certificates_count++];
         for (uint32_t n = 0; n < from->names_count; n++) add_name(to, from->names[n], strlen(from->names[n]));
+        to->end_s = from->end_s;
         if (wolfSSL_CTX_up_ref(from->context) == WOLFSSL_SUCCESS) {
             to->context = from->context;
             continue;
@@ -171,6 +186,17 @@ void tls_take_tickets(struct tls *tls, const struct tls *before)
 uint64_t tls_authorities(const struct tls *tls)
 {
     return tls->authorities;
+}
+
+uint32_t tls_pairs_count(const struct tls *tls)
+{
+    return tls->certificates_count;
+}
+
+uint64_t tls_pair_end_s(const struct tls *tls, uint32_t at)
+{
+    CHECK(at < tls->certificates_count);
+    return tls->certificates[at].end_s;
 }
 
 /* ---- names ------------------------------------------------------------------------------------------------------------- */

@@ -38,6 +38,9 @@ struct tls *tls_turn_tickets(const struct tls *tls);
 void tls_take_tickets(struct tls *tls, const struct tls *before);
 /* A number that is another when the authorities are; 0: nobody is asked. */
 uint64_t tls_authorities(const struct tls *tls);
+/* How many pairs it was made of, and the first second after the time of one's certificate (not of those above it), since the Unix epoch; 0: it can't be read. */
+uint32_t tls_pairs_count(const struct tls *tls);
+uint64_t tls_pair_end_s(const struct tls *tls, uint32_t at);
 
 /* The first cipher that is offered, which tells whether AES runs by instructions of the CPU. A literal. */
 const char *tls_first_cipher(void);

@@ -27,6 +27,7 @@ struct tls_certificate {
     WOLFSSL_CTX *context;
     char       **names; /* DNS names that it is for, in lower case; perhaps with * as the first label */
     uint32_t     names_count;
+    uint64_t     end_s; /* tls_end_s_of() its leaf */
 };
 
 struct tls {
@@ -43,6 +44,10 @@ int tls_ticket_crypt(WOLFSSL *ssl, unsigned char *name, unsigned char *iv, unsig
 
 /* The context of the certificate that is for this name; of the first one where none is. */
 WOLFSSL_CTX *tls_context_for(const struct tls *tls, struct span name);
+
+/* The first second after a certificate's time, since the Unix epoch; 0: it can't be read. */
+struct DecodedCert;
+uint64_t tls_end_s_of(const struct DecodedCert *decoded);
 
 /* tls_shown.c: clients of this context are asked for a certificate by one of these authorities. NULL, or what is wrong with them. */
 const char *tls_shown_ask(WOLFSSL_CTX *context, struct span authorities);

@@ -7,7 +7,6 @@
 #include "core/io/tls_parts.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 #include <wolfssl/wolfcrypt/asn.h>
 
@@ -25,19 +24,6 @@ static struct span name_of(const struct DecodedCert *decoded)
     return SPAN_NONE;
 }
 
-/* The end of its last second, by the wall clock; 0: it can't be read. */
-static uint64_t end_of(const struct DecodedCert *decoded)
-{
-    const unsigned char *date;
-    unsigned char format;
-    int size;
-    struct tm time;
-    if (!decoded->afterDate || wc_GetDateInfo(decoded->afterDate, decoded->afterDateLen, &date, &format, &size)) return 0;
-    if (wc_GetDateAsCalendarTime(date, size, format, &time)) return 0;
-    time_t seconds = timegm(&time);
-    return seconds > 0 ? ((uint64_t)seconds + 1) * 1000000 : 0;
-}
-
 /* False: it has no name that could be told, or no end. */
 static bool note(struct tls_session *session, const WOLFSSL_BUFFER_INFO *leaf)
 {
@@ -45,7 +31,7 @@ static bool note(struct tls_session *session, const WOLFSSL_BUFFER_INFO *leaf)
     wc_InitDecodedCert(&decoded, leaf->buffer, leaf->length, NULL);
     bool read = wc_ParseCert(&decoded, CERT_TYPE, NO_VERIFY, NULL) == 0;
     struct span name = read ? name_of(&decoded) : SPAN_NONE;
-    uint64_t end_us = read ? end_of(&decoded) : 0;
+    uint64_t end_us = read ? tls_end_s_of(&decoded) * 1000000 : 0;
     bool fits = name.size > 0 && name.size <= TLS_SHOWN_NAME_BYTES_MAX && end_us > 0;
     if (fits) {
         struct tls_shown *shown = reserve_zeroed(1, sizeof *shown);

@@ -16,6 +16,7 @@ import unittest
 import urllib.parse
 
 import systemd_unit
+from certificates import Authority
 from client import PATIENCE, Ended, TooLate, Ws, fetch
 from gateway import KEY, RINGCAST, ROOT, Gateway, environment, free_port
 
@@ -70,8 +71,10 @@ class PrometheusTest(unittest.TestCase):
             self.assertTrue(fires and silent, alert)
 
     def test_every_metric_that_is_asked_for_is_there(self):
-        with Gateway("--shards", "1", key=None) as gateway:
-            page = gateway.fetch("GET", "/metrics").body.decode()
+        with Authority() as authority:
+            certificate, key = authority.issue("server")  # without one there is no row of its end
+            with Gateway("--shards", "1", "--tls-listen", f"127.0.0.1:{free_port()}", "--cert", certificate, "--key", key, key=None) as gateway:
+                page = gateway.fetch("GET", "/metrics").body.decode()
         there = {re.split(r"[ {]", line)[0] for line in page.splitlines() if not line.startswith("#")}
         for path in (("prometheus", "alerts.yml"), ("grafana", "ringcast.json")):
             asked = set(METRIC.findall(text_of(*path))) - {"process_", "ringcast_"}

@@ -5,6 +5,7 @@ Promise: everything that plain connections get, those over TLS get too, within t
 import asyncio
 import json
 import os
+import re
 import select
 import shutil
 import signal
@@ -548,6 +549,29 @@ class Change(unittest.TestCase):
         while self.subject(gateway) != subject:
             self.assertLess(time.monotonic(), deadline, gateway.last_words())
             time.sleep(0.05)  # between two looks; what ends the wait is the certificate
+
+    def test_the_metrics_tell_the_end_of_each_certificate_that_is_served(self):
+        """Nothing told that one was about to end: the first to know were its clients."""
+        def end_of(certificate):
+            said = subprocess.run(["openssl", "x509", "-noout", "-enddate", "-in", certificate], capture_output=True, text=True, check=True, timeout=PATIENCE).stdout
+            return ssl.cert_time_to_seconds(said.strip().removeprefix("notAfter=")) + 1  # which is its last second
+
+        def told(gateway):
+            page = gateway.fetch("GET", "/metrics", ADMIN).body.decode()
+            return dict(re.findall(r'^ringcast_certificate_end_time_seconds\{file="([^"]+)"\} (\d+)$', page, re.M))
+
+        longer = self.authority.issue("longer", days=9)
+        certificates, keys = zip((self.certificate, self.key), self.second, (self.certificate, self.key))
+        with TlsGateway(self.authority, ",".join(certificates), ",".join(keys)) as gateway:
+            self.assertEqual(told(gateway), {self.certificate: str(end_of(self.first[0])), self.second[0]: str(end_of(self.second[0]))}, "one row for each file")
+            self.put(longer)
+            gateway.await_logged("certificates changed")
+            deadline = time.monotonic() + PATIENCE
+            while told(gateway)[self.certificate] != str(end_of(longer[0])):  # each shard takes it in its turn
+                self.assertLess(time.monotonic(), deadline)
+            self.assertGreater(end_of(longer[0]), end_of(self.first[0]))
+        with Gateway("--auth.admin-key", ADMIN_KEY) as gateway:
+            self.assertNotIn("ringcast_certificate", gateway.fetch("GET", "/metrics", ADMIN).body.decode())
 
     def test_by_the_files_alone_and_without_dropping_anybody(self):
         with TlsGateway(self.authority, self.certificate, self.key) as gateway, Ws(gateway.secure()) as ws:
