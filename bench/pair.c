@@ -36,7 +36,7 @@ static const struct {
 };
 #define LOADS "window|one|unbounded|few|many|tls|all"
 
-enum fact { COUNTED, DELIVERED, PER_BUSY_S, FRAMES, RANGES, FLOOR, RATIO, RATIO_LEAST, RATIO_MOST, WALL_RATIO, FACTS };
+enum fact { COUNTED, DELIVERED, PER_BUSY_S, FRAMES, RANGES, FLOOR, RATIO, RATIO_LEAST, RATIO_MOST, WALL_RATIO, PROCESS_RATIO, PROCESS_LEAST, PROCESS_MOST, FACTS };
 static const struct report_column columns[FACTS] = {
     [COUNTED] = { "pairs", "pairs", 0 },
     [DELIVERED] = { "delivered_per_s", "delivered/s", 0 },
@@ -48,6 +48,10 @@ static const struct report_column columns[FACTS] = {
     [RATIO_LEAST] = { "ratio_least", "least", 3 },
     [RATIO_MOST] = { "ratio_most", "most", 3 },
     [WALL_RATIO] = { "ratio_by_wall", "by the wall", 3 },
+    /* Of processor time alone: what other processes took of the CPU meanwhile is neither's. */
+    [PROCESS_RATIO] = { "ratio_by_process", "by processor time", 3 },
+    [PROCESS_LEAST] = { "ratio_by_process_least", "least", 3 },
+    [PROCESS_MOST] = { "ratio_by_process_most", "most", 3 },
 };
 
 struct pair {
@@ -55,7 +59,7 @@ struct pair {
     uint64_t pairs, connections, bytes, server_cpu, load_cpu;
     double seconds;
     bool json;
-    double found[VARIANTS][FACTS][PAIRS_MAX]; /* RATIO_LEAST and RATIO_MOST stay empty */
+    double found[VARIANTS][FACTS][PAIRS_MAX]; /* what is least and most stays empty */
     uint64_t counted[VARIANTS];
     char why[640];
 };
@@ -69,23 +73,25 @@ __attribute__((format(printf, 2, 3))) static bool failed(struct pair *self, cons
     return false;
 }
 
-/* One run of the gateway. */
-static bool run_gateway(struct pair *self, enum variant variant, const struct ours *ours, bool tls, double found[FACTS])
+/* One run of the gateway. per_process_s: frames for each second of its processor time. */
+static bool run_gateway(struct pair *self, enum variant variant, const struct ours *ours, bool tls, double found[FACTS], double *per_process_s)
 {
     char connections[24], bytes[24], seconds[24], cpu[24], warning[300];
     snprintf(connections, sizeof connections, "%llu", (unsigned long long)self->connections);
     snprintf(bytes, sizeof bytes, "%llu", (unsigned long long)self->bytes);
     snprintf(seconds, sizeof seconds, "%g", self->seconds);
     snprintf(cpu, sizeof cpu, "%llu", (unsigned long long)self->load_cpu);
-    const char *argv[28] = { "fanout", "--url", tls ? ours->tls_url : ours->url, "--key", OURS_KEY, "--subscribers", connections, "--bytes", bytes,
+    const char *argv[30] = { "fanout", "--url", tls ? ours->tls_url : ours->url, "--key", OURS_KEY, "--pid", ours->pid, "--subscribers", connections, "--bytes", bytes,
                              "--seconds", seconds, "--warmup", "0.5", "--cpu", cpu, "--sweep" };
-    int at = 16, status = 1;
+    int at = 18, status = 1;
+    double sends_per_process_s = 0;
     for (int i = 0; variants[variant].load[i]; i++) argv[at++] = variants[variant].load[i];
     if (tls) argv[at++] = "--cacert", argv[at++] = ours->authority;
     char *said = said_by(argv, &status);
     bool has = said_real(said, "delivered_per_s", &found[DELIVERED]) && said_real(said, "frames_per_send", &found[FRAMES]) &&
                said_real(said, "ranges_per_send", &found[RANGES]) &&
-               said_real(said, "delivered_per_busy_s", &found[PER_BUSY_S]);
+               said_real(said, "delivered_per_busy_s", &found[PER_BUSY_S]) && said_real(said, "sends_per_process_s", &sends_per_process_s);
+    *per_process_s = sends_per_process_s * found[FRAMES];
     said_warning(said, warning, sizeof warning);
     free(said);
     if (status != 0) return failed(self, "fanout (%s) ended with %d: %s", variants[variant].name, status, warning);
@@ -93,10 +99,10 @@ static bool run_gateway(struct pair *self, enum variant variant, const struct ou
 }
 
 /* One run of the floor at so many frames for each send. False: it failed; `counts` false: it was disturbed. */
-static bool run_floor(struct pair *self, double frames, double *per_s, bool *counts)
+static bool run_floor(struct pair *self, double frames, double *per_s, double *per_process_s, bool *counts)
 {
     char connections[24], bytes[24], seconds[24], many[24], cpus[2][24];
-    double fine = 0;
+    double fine = 0, sends_per_s = 0, sends_per_process_s = 0;
     int status = 1;
     snprintf(connections, sizeof connections, "%llu", (unsigned long long)self->connections);
     snprintf(bytes, sizeof bytes, "%llu", (unsigned long long)self->bytes);
@@ -107,7 +113,9 @@ static bool run_floor(struct pair *self, double frames, double *per_s, bool *cou
     const char *const argv[] = { "floor", "--connections", connections, "--frames", many, "--bytes", bytes, "--seconds", seconds,
                                  "--sender-cpu", cpus[0], "--reader-cpu", cpus[1], NULL };
     char *said = said_by(argv, &status);
-    bool has = said_real(said, "frames_per_s", per_s) && said_real(said, "counts", &fine);
+    bool has = said_real(said, "frames_per_s", per_s) && said_real(said, "sends_per_s", &sends_per_s) && said_real(said, "sends_per_process_s", &sends_per_process_s) &&
+               said_real(said, "counts", &fine);
+    if (has) *per_process_s = *per_s / sends_per_s * sends_per_process_s;
     free(said);
     *counts = fine != 0;
     return has ? true : failed(self, "floor ended with %d", status);
@@ -126,22 +134,23 @@ static bool run_variant(struct pair *self, enum variant variant)
     if (!fine) failed(self, "%s", ours.why);
     for (uint64_t pair = 0; fine && pair < self->pairs; pair++) {
         double found[FACTS] = { 0 };
-        double plain_per_s = 0;
+        double plain_per_s = 0, per_process_s = 0, floor_per_process_s = 0;
         bool counts = false;
-        fine = run_gateway(self, variant, &ours, variant == TLS, found);
+        fine = run_gateway(self, variant, &ours, variant == TLS, found, &per_process_s);
         double frames = variants[variant].frames > 0 ? variants[variant].frames : found[FRAMES];
         if (variant == TLS) {
             double plain[FACTS];
-            fine = fine && run_gateway(self, variant, &ours, false, plain);
+            fine = fine && run_gateway(self, variant, &ours, false, plain, &floor_per_process_s);
             found[FLOOR] = plain[PER_BUSY_S], plain_per_s = plain[DELIVERED];
             counts = found[FLOOR] > 0;
-        } else fine = fine && run_floor(self, frames, &found[FLOOR], &counts);
+        } else fine = fine && run_floor(self, frames, &found[FLOOR], &floor_per_process_s, &counts);
         if (!fine) break;
         counts = counts && found[PER_BUSY_S] > 0; /* its idle time is told by turns: a run may end before one that says how long it slept */
         found[RATIO] = found[PER_BUSY_S] / found[FLOOR];
+        found[PROCESS_RATIO] = per_process_s / floor_per_process_s;
         found[WALL_RATIO] = found[DELIVERED] / (variant == TLS ? plain_per_s : found[FLOOR]);
-        fprintf(stderr, "%-18s pair %llu: %.2f M delivered/s (%.1f a send), %s %.2f M: %.3f, by the wall %.3f%s\n", variants[variant].title,
-                (unsigned long long)pair, found[PER_BUSY_S] * 1e-6, found[FRAMES], variant == TLS ? "plain" : "floor", found[FLOOR] * 1e-6, found[RATIO], found[WALL_RATIO],
+        fprintf(stderr, "%-18s pair %llu: %.2f M delivered/s (%.1f a send), %s %.2f M: %.3f, by the wall %.3f, by processor time %.3f%s\n", variants[variant].title,
+                (unsigned long long)pair, found[PER_BUSY_S] * 1e-6, found[FRAMES], variant == TLS ? "plain" : "floor", found[FLOOR] * 1e-6, found[RATIO], found[WALL_RATIO], found[PROCESS_RATIO],
                 pair == 0 ? " (not counted)" : counts ? "" : " (disturbed: not counted)");
         if (pair > 0 && counts) keep(self, variant, found);
     }
@@ -168,6 +177,8 @@ static int tell(struct pair *self, const bool *asked)
         if (self->counted[v]) {
             struct spread_of spread = median_spread(self->found[v][RATIO], self->counted[v]);
             row[RATIO_LEAST] = spread.least, row[RATIO_MOST] = spread.most;
+            spread = median_spread(self->found[v][PROCESS_RATIO], self->counted[v]);
+            row[PROCESS_LEAST] = spread.least, row[PROCESS_MOST] = spread.most;
         }
         row[COUNTED] = (double)self->counted[v];
         enough = enough && self->counted[v] >= (self->pairs - 1 < 5 ? self->pairs - 1 : 5);

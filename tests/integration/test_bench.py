@@ -161,6 +161,8 @@ class OwnServers(unittest.TestCase):
         self.assertLessEqual(row["pairs"], 1)  # of two the first is thrown away; the other may have been disturbed
         if row["pairs"]:
             self.assertAlmostEqual(row["ratio"], row["delivered_per_busy_s"] / row["floor_per_s"], 2)
+            self.assertGreater(row["ratio_by_process"], 0)
+            self.assertEqual(row["ratio_by_process_least"], row["ratio_by_process_most"])
 
     def test_shards_beside_their_load_and_floors_send_as_many_frames_each(self):
         said = say("beside", "--gateway", RINGCAST, "--pairs", 2, "--seconds", 0.3, "--connections", 40, "--round", 5)
