@@ -104,7 +104,7 @@ static bool read_head(struct fetch *fetch, struct span head, struct framing *fra
     if (head.size < 13 || memcmp(head.bytes, "HTTP/1.", 7) != 0) return false;
     *framing = (struct framing){ .keeps = head.bytes[7] == '1' };
     fetch->status = (uint16_t)strtoul(head.bytes + 9, NULL, 10);
-    uint32_t at = (uint32_t)((const char *)memchr(head.bytes, '\n', head.size) - head.bytes) + 1;
+    uint32_t at = (uint32_t)(span_find(head, '\n') - head.bytes) + 1;
     while (http_header_next(head, &at, &name, &value)) {
         if (http_token_is(name, "content-length"))
             framing->has_length = true, framing->length = strtoull(value.bytes, NULL, 10);
@@ -142,7 +142,7 @@ static int read_answer(struct fetch *fetch, struct span *answer, int64_t deadlin
     struct framing framing;
     const char *end;
     int more = 1;
-    while (!(end = fetch->in_size ? memmem(fetch->in, fetch->in_size, "\r\n\r\n", 4) : NULL)) {
+    while (!(end = span_find_string(span_of(fetch->in, fetch->in_size), "\r\n\r\n"))) {
         if (fetch->in_size > CLIENT_HEAD_BYTES_MAX) return failed(fetch, "what answers there does not speak HTTP/1.1");
         more = read_more(fetch, deadline_ns);
         if (more <= 0) return more < 0 ? more : failed(fetch, "the gateway closed the connection without an answer");

@@ -68,7 +68,7 @@ static void on_text(void *owner, uint32_t index, struct span text, int64_t at_ns
 {
     struct follow *self = owner;
     while (self->batch) {
-        const char *end = memchr(text.bytes, '\n', text.size);
+        const char *end = span_find(text, '\n');
         if (!end) break;
         on_line(self, index, span_of(text.bytes, (size_t)(end - text.bytes)), at_ns);
         text = span_skip(text, (size_t)(end - text.bytes) + 1);

@@ -14,7 +14,7 @@ static bool line_value(struct span line, const char *name, double *value)
     if (line.size <= size || memcmp(line.bytes, name, size) != 0) return false;
     struct span rest = span_skip(line, size);
     if (rest.bytes[0] == '{') {
-        const char *end = memchr(rest.bytes, '}', rest.size);
+        const char *end = span_find(rest, '}');
         if (!end) return false;
         rest = span_skip(rest, (size_t)(end - rest.bytes) + 1);
     }
@@ -52,7 +52,7 @@ static void take_line(struct metrics *metrics, struct span line)
 void metrics_parse(struct metrics *metrics, struct span page)
 {
     while (page.size) {
-        const char *end = memchr(page.bytes, '\n', page.size);
+        const char *end = span_find(page, '\n');
         struct span line = span_of(page.bytes, end ? (size_t)(end - page.bytes) : page.size);
         if (line.size && line.bytes[0] != '#') take_line(metrics, line);
         page = span_skip(page, line.size + (end != NULL));

@@ -72,7 +72,7 @@ static void make_body(struct publish *self)
 
 static bool member(struct span text, const char *name, uint64_t *number)
 {
-    const char *at = memmem(text.bytes, text.size, name, strlen(name));
+    const char *at = span_find_string(text, name);
     if (!at) return false;
     *number = strtoull(at + strlen(name), NULL, 10); /* an object ends with a brace: no digit stands behind it */
     return true;
@@ -90,7 +90,7 @@ static bool take_acks(struct publish *self)
     struct span text;
     int result;
     while ((result = client_receive(&self->client, &text, CLIENT_NOW)) == CLIENT_OK) {
-        if (memmem(text.bytes, text.size, "\"op\":\"error\"", 12)) return snprintf(self->why, sizeof self->why, "the gateway answers %.*s", (int)(text.size < 200 ? text.size : 200), text.bytes), false;
+        if (span_find_string(text, "\"op\":\"error\"")) return snprintf(self->why, sizeof self->why, "the gateway answers %.*s", (int)(text.size < 200 ? text.size : 200), text.bytes), false;
         self->acked += is_ack(text);
     }
     return result == CLIENT_QUIET ? true : failed(self, self->client.why);

@@ -111,7 +111,7 @@ static enum verdict read_row(const void *recording, struct span text, uint32_t *
     uint64_t ts;
     *due_ns = 0;
     if (!take(&text, "{\"topic\":\"")) return VERDICT_NONE;
-    const char *quote = memchr(text.bytes, '"', text.size);
+    const char *quote = span_find(text, '"');
     if (!quote) return VERDICT_NONE;
     struct span name = span_of(text.bytes, (size_t)(quote - text.bytes));
     if ((*topic = find(self, name)) == UINT32_MAX) return VERDICT_NONE;

@@ -59,7 +59,7 @@ static bool take_number(struct span *rest, uint64_t *number)
 /* A topic's name up to the closing quote, which is passed. */
 static bool take_topic(const struct subscribe_check *self, struct span *rest, uint32_t *topic)
 {
-    const char *quote = memchr(rest->bytes, '"', rest->size);
+    const char *quote = span_find(*rest, '"');
     if (!quote) return false;
     struct span name = span_of(rest->bytes, (size_t)(quote - rest->bytes));
     *rest = span_skip(*rest, name.size + 1);

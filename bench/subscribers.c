@@ -63,7 +63,7 @@ static void send_control(struct subscriber *one, enum ws_opcode opcode, struct s
     static const uint8_t key[4] = { 0x5a, 0xc3, 0x3c, 0xa5 }; /* nobody sits between a bench and its gateway */
     char frame[WS_HEADER_BYTES_MAX + WS_CONTROL_BYTES_MAX];
     uint32_t size = ws_client_header_write(frame, opcode, payload.size, key);
-    if (payload.size) memcpy(frame + size, payload.bytes, payload.size);
+    span_write(payload, frame + size);
     mask_apply(frame + size, payload.size, key, 0);
     /* Where the socket has no room for it, the gateway has more from us to read than it needs for a sign of life. */
     if (stream_send(one->fd, one->tls, frame, size + payload.size) < 0) return;
@@ -165,9 +165,9 @@ static size_t take_frames(struct subscribers *self, uint32_t index, struct span 
 static bool has_agreed(const struct subscribers *self, struct span head)
 {
     static const char name[] = "\r\nSec-WebSocket-Extensions: ";
-    const char *line = memmem(head.bytes, head.size, name, sizeof name - 1), *value = line ? line + sizeof name - 1 : NULL;
+    const char *line = span_find_string(head, name), *value = line ? line + sizeof name - 1 : NULL;
     if (!self->deflate) return !line;
-    const char *end = value ? memchr(value, '\r', (size_t)(head.bytes + head.size - value)) : NULL;
+    const char *end = value ? span_find(span_skip(head, (size_t)(value - head.bytes)), '\r') : NULL;
     return end && ws_deflate_answer_fits(span_of(value, (size_t)(end - value)));
 }
 
@@ -175,10 +175,10 @@ static bool has_agreed(const struct subscribers *self, struct span head)
 static size_t take_answer(struct subscribers *self, uint32_t index, struct span bytes)
 {
     char words[200];
-    const char *head_end = memmem(bytes.bytes, bytes.size, "\r\n\r\n", 4);
+    const char *head_end = span_find_string(bytes, "\r\n\r\n");
     if (!head_end) return 0;
     size_t head_bytes = (size_t)(head_end - bytes.bytes) + 4;
-    const char *line_end = memchr(bytes.bytes, '\r', bytes.size);
+    const char *line_end = span_find(bytes, '\r');
     if (bytes.size > 12 && memcmp(bytes.bytes, "HTTP/1.1 101 ", 13) == 0 &&
         memmem(bytes.bytes, head_bytes, self->accept, sizeof self->accept)) {
         if (!has_agreed(self, span_of(bytes.bytes, head_bytes))) {
@@ -205,7 +205,7 @@ static bool keep(struct subscriber *one, struct span rest)
         one->carry = carry;
         one->carry_room = (uint32_t)rest.size;
     }
-    if (rest.size) memcpy(one->carry, rest.bytes, rest.size);
+    span_write(rest, one->carry);
     one->carry_size = (uint32_t)rest.size;
     return true;
 }

@@ -23,7 +23,7 @@ static bool digits(struct span text)
 /* A number that JSON takes as it stands: digits, and maybe a point with digits behind it. */
 static bool decimal(struct span text)
 {
-    const char *point = text.size ? memchr(text.bytes, '.', text.size) : NULL;
+    const char *point = span_find(text, '.');
     struct span whole = span_of(text.bytes, point ? (size_t)(point - text.bytes) : text.size);
     if (!digits(whole) || (whole.size > 1 && whole.bytes[0] == '0')) return false;
     return !point || digits(span_skip(text, whole.size + 1));
@@ -54,7 +54,7 @@ const char *tick_parse(struct span line, struct tick *tick)
     struct span fields[FIELDS];
     size_t count = 0;
     for (struct span rest = line;;) {
-        const char *comma = rest.size ? memchr(rest.bytes, ',', rest.size) : NULL;
+        const char *comma = span_find(rest, ',');
         size_t size = comma ? (size_t)(comma - rest.bytes) : rest.size;
         if (count == FIELDS) return "it has more than ten fields";
         fields[count++] = span_of(rest.bytes, size);
@@ -90,7 +90,7 @@ static size_t put(char *out, const char *before, struct span text)
 {
     size_t size = strlen(before);
     memcpy(out, before, size);
-    if (text.size) memcpy(out + size, text.bytes, text.size);
+    span_write(text, out + size);
     return size + text.size;
 }
 
@@ -142,7 +142,7 @@ static int next_line(struct tick_file *file, struct span *line)
 {
     for (;;) {
         const char *from = file->bytes + file->start;
-        const char *end = memchr(from, '\n', file->size - file->start);
+        const char *end = span_find(span_of(from, file->size - file->start), '\n');
         if (!end && !file->ended) {
             int more = refill(file);
             if (more < 0) return more;

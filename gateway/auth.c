@@ -20,7 +20,7 @@ bool auth_add_key(struct auth *auth, struct span name, const uint8_t digest[SHA2
     struct api_key *key = &auth->keys[auth->keys_count++];
     memcpy(key->digest, digest, SHA256_BYTES);
     key->name_bytes = (uint8_t)name.size;
-    if (name.size > 0) memcpy(key->name, name.bytes, name.size);
+    span_write(name, key->name);
     rights_copy(&key->rights, rights);
     return true;
 }
@@ -34,7 +34,7 @@ bool auth_add_token_key(struct auth *auth, const struct crypto_key *key, const s
     *added = (struct token_key){ .key = *key, .listed = listed, .has_kid = kid != NULL };
     if (!crypto_key_thumbprint(key, added->thumbprint)) return false;
     if (kid) {
-        memcpy(added->kid, kid->bytes, kid->size);
+        span_write(*kid, added->kid);
         added->kid_bytes = (uint8_t)kid->size;
     }
     auth->token_keys_count++;

@@ -52,7 +52,7 @@ static bool is_space(char c)
 static bool next_line(struct span *rest, uint32_t *number, struct span *line)
 {
     while (rest->size > 0) {
-        const char *end = memchr(rest->bytes, '\n', rest->size);
+        const char *end = span_find(*rest, '\n');
         *line = span_of(rest->bytes, end ? (size_t)(end - rest->bytes) : rest->size);
         *rest = span_skip(*rest, end ? line->size + 1 : line->size);
         ++*number;
@@ -91,8 +91,8 @@ static bool is_name(struct span text)
 /* One line: NULL, or what is wrong. */
 static const char *add_line(struct auth *auth, struct span line)
 {
-    const char *end = line.bytes + line.size, *first = memchr(line.bytes, ':', line.size);
-    const char *second = first ? memchr(first + 1, ':', (size_t)(end - first - 1)) : NULL;
+    const char *end = line.bytes + line.size, *first = span_find(line, ':');
+    const char *second = first ? span_find(span_of(first + 1, (size_t)(end - first - 1)), ':') : NULL;
     uint8_t digest[SHA256_BYTES];
     struct rights rights;
     if (!second) return "a line must be name:sha256:rights (`ringcast token key NAME RIGHTS` makes one)";
@@ -118,7 +118,7 @@ bool auth_add_keys(struct auth *auth, struct span text, char *why, size_t why_si
         fault = add_line(auth, line);
         if (fault) break;
         size_t at = names.size - 1;
-        text_add(&names, span_of(line.bytes, (size_t)((const char *)memchr(line.bytes, ':', line.size) - line.bytes)));
+        text_add(&names, span_of(line.bytes, (size_t)(span_find(line, ':') - line.bytes)));
         text_add_char(&names, '\0');
         if (memmem(names.bytes, at + 1, names.bytes + at, names.size - at)) fault = "the same name stands above";
     }

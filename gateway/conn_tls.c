@@ -16,7 +16,7 @@ static void make_ready(struct shard *shard, struct conn *conn)
 static char *copy_of(struct span bytes)
 {
     char *copy = reserve_resize(NULL, bytes.size);
-    memcpy(copy, bytes.bytes, bytes.size);
+    span_write(bytes, copy);
     return copy;
 }
 
@@ -27,7 +27,7 @@ void conn_tls_came(struct shard *shard, struct conn *conn, struct span bytes)
     uint32_t left = conn->input_size - conn->input_at;
     char *held = reserve_resize(NULL, left + bytes.size);
     if (left > 0) memcpy(held, conn->held + conn->input_at, left);
-    memcpy(held + left, bytes.bytes, bytes.size);
+    span_write(bytes, held + left);
     free(conn->held);
     conn->held = held;
     conn->input_at = 0;

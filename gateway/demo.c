@@ -189,7 +189,7 @@ static int listen_until(int64_t deadline_ns)
     struct span said;
     int result;
     while ((result = client_receive(&demo.client, &said, deadline_ns)) == CLIENT_OK) {
-        bool error = memmem(said.bytes, said.size, "\"op\":\"error\"", 12) != NULL;
+        bool error = span_find_string(said, "\"op\":\"error\"");
         if (error && !demo.complained) complain(said);
         if (error) demo.complained = true;
     }

@@ -309,7 +309,7 @@ static size_t feed_head(struct shard *shard, struct conn *conn, struct span byte
     if (before == 0) conn_deadline(shard, conn, shard->settings->deadline_head_ms);
     text_add(&exchange->head, bytes);
     /* a CR without LF ends no line, but shows a fault */
-    bool line_ended = memchr(bytes.bytes, '\n', bytes.size) || memchr(bytes.bytes, '\r', bytes.size);
+    bool line_ended = span_find(bytes, '\n') || span_find(bytes, '\r');
     if (!line_ended && exchange->head.size <= shard->settings->limits_head) return bytes.size;
     switch (http_request_decode(text_span(&exchange->head), shard->settings->limits_head, &request, &fault)) {
     case DECODE_MORE: return bytes.size;

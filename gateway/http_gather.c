@@ -60,7 +60,7 @@ static struct query_ask ask_for(const struct gather *gather, uint32_t part)
 static bool next_name(const struct gather_part *part, size_t *at, struct span *name)
 {
     if (*at >= part->text.size) return false;
-    const char *start = part->text.bytes + *at + 1, *end = memchr(start, '"', part->text.size - *at - 1);
+    const char *start = part->text.bytes + *at + 1, *end = span_find(span_of(start, part->text.size - *at - 1), '"');
     *name = span_of(start, (size_t)(end - start));
     *at += name->size + 3;
     return true;

@@ -359,7 +359,7 @@ static bool path_matches(const char *form, struct span path, struct span *topic)
     if (path.size < before + after.size || memcmp(path.bytes, form, before) != 0) return false;
     if (memcmp(path.bytes + path.size - after.size, after.bytes, after.size) != 0) return false;
     *topic = span_of(path.bytes + before, path.size - before - after.size);
-    return topic->size > 0 && !memchr(topic->bytes, '/', topic->size);
+    return topic->size > 0 && !span_find(*topic, '/');
 }
 
 /* What a path knows, as OPTIONS and 405 say it, and as a preflight does (the Fetch standard, 3.2.3). */

@@ -48,8 +48,7 @@ void pending_sent(struct shard *shard, uint32_t ticket, struct span id, struct s
     conn_at(shard, pending->conn)->asks++;
     if (id.size + topic.size == 0) return;
     pending->text = reserve_resize(NULL, id.size + topic.size);
-    if (id.size > 0) memcpy(pending->text, id.bytes, id.size);
-    memcpy(pending->text + id.size, topic.bytes, topic.size);
+    span_write(topic, span_write(id, pending->text));
     pending->id_bytes = (uint32_t)id.size;
     pending->topic_bytes = (uint32_t)topic.size;
 }

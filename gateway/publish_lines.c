@@ -67,7 +67,7 @@ size_t publish_lines_feed(struct shard *shard, struct conn *conn, struct span pi
     size_t served = 0;
     while (served < piece.size && conn->asks < ASKS_OF_CONN_MAX) {
         struct span rest = span_skip(piece, served);
-        const char *end = memchr(rest.bytes, '\n', rest.size);
+        const char *end = span_find(rest, '\n');
         struct span part = span_of(rest.bytes, end ? (size_t)(end - rest.bytes) : rest.size);
         bool too_long = exchange->line_too_long || exchange->body.size + part.size > shard->settings->limits_message;
         if (too_long) exchange->body.size = 0;

@@ -46,7 +46,7 @@ static const char *add_list(struct text *names, bool *all, struct span list)
 {
     uint32_t count = 0;
     for (bool more = true; more;) {
-        const char *comma = list.size > 0 ? memchr(list.bytes, ',', list.size) : NULL;
+        const char *comma = span_find(list, ',');
         struct span name = span_of(list.bytes, comma ? (size_t)(comma - list.bytes) : list.size);
         const char *why = add_name(names, all, &count, name);
         if (why) return why;

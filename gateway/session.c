@@ -297,7 +297,7 @@ static bool on_request(struct shard *shard, struct conn *conn, const struct aski
 
 static size_t line_bytes(struct span text)
 {
-    const char *end = memchr(text.bytes, '\n', text.size);
+    const char *end = span_find(text, '\n');
     return end ? (size_t)(end - text.bytes) : text.size;
 }
 

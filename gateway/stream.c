@@ -130,11 +130,11 @@ static bool is_last_part(const struct shard *shard, const struct topics_asked *a
 static void read_position(struct shard *shard, struct topics_asked *asked, struct span position)
 {
     while (position.size > 0) {
-        const char *comma = memchr(position.bytes, ',', position.size);
+        const char *comma = span_find(position, ',');
         struct span part = span_of(position.bytes, comma ? (size_t)(comma - position.bytes) : position.size);
         position = span_skip(position, comma ? part.size + 1 : part.size);
         if (is_last_part(shard, asked, part)) asked->resume_rest = true;
-        const char *colon = part.size > EPOCH_BYTES + 1 ? memchr(part.bytes + EPOCH_BYTES + 1, ':', part.size - EPOCH_BYTES - 1) : NULL;
+        const char *colon = part.size > EPOCH_BYTES ? span_find(span_skip(part, EPOCH_BYTES + 1), ':') : NULL;
         if (!colon || part.bytes[EPOCH_BYTES] != ':') continue;
         struct span digits = span_of(part.bytes + EPOCH_BYTES + 1, (size_t)(colon - part.bytes) - EPOCH_BYTES - 1);
         struct span encoded = span_skip(part, (size_t)(colon + 1 - part.bytes));

@@ -111,7 +111,7 @@ bool topics_asked_add_array(struct shard *shard, struct topics_asked *asked, con
 bool topics_asked_add_list(struct shard *shard, struct topics_asked *asked, struct span list)
 {
     while (list.size > 0) {
-        const char *comma = memchr(list.bytes, ',', list.size);
+        const char *comma = span_find(list, ',');
         size_t size = comma ? (size_t)(comma - list.bytes) : list.size;
         if (!topics_asked_add(shard, asked, span_of(list.bytes, size))) return false;
         if (comma && size + 1 == list.size) return topics_asked_add(shard, asked, span_of("", 0)); /* a comma at the end */

@@ -50,6 +50,25 @@ static inline struct span span_skip(struct span a, size_t count)
     return (struct span){ a.bytes + count, a.size - count };
 }
 
+/* Where the first such byte stands; NULL: nowhere. An absent span has none: memchr() may not be asked about NULL, not even for no bytes. */
+static inline const char *span_find(struct span a, char byte)
+{
+    return a.size > 0 ? (const char *)memchr(a.bytes, byte, a.size) : NULL;
+}
+
+/* Where these words first stand; NULL: nowhere. */
+static inline const char *span_find_string(struct span a, const char *words)
+{
+    return a.size > 0 ? (const char *)memmem(a.bytes, a.size, words, strlen(words)) : NULL;
+}
+
+/* Writes its bytes to `out`, which has room for them, and returns the place behind them. */
+static inline char *span_write(struct span a, char *out)
+{
+    if (a.size == 0) return out;
+    return (char *)memcpy(out, a.bytes, a.size) + a.size;
+}
+
 /* Byte order of names: memcmp, the shorter first. */
 static inline int span_compare(struct span a, struct span b)
 {

@@ -212,7 +212,7 @@ static int add_fragment(struct client *client, struct span piece)
         client->parts = parts;
         client->parts_room = room;
     }
-    if (piece.size) memcpy(client->parts + client->parts_size, piece.bytes, piece.size);
+    span_write(piece, client->parts + client->parts_size);
     client->parts_size += piece.size;
     return CLIENT_OK;
 }
@@ -320,7 +320,7 @@ static int refused(struct client *client, struct span body)
 /* Offset behind the empty line that ends the head, or 0. */
 static size_t head_end(const struct client *client)
 {
-    const char *end = client->in_size ? memmem(client->in, client->in_size, "\r\n\r\n", 4) : NULL;
+    const char *end = span_find_string(span_of(client->in, client->in_size), "\r\n\r\n");
     return end ? (size_t)(end - client->in) + 4 : 0;
 }
 
@@ -330,7 +330,7 @@ static int judge_answer(struct client *client, size_t head_bytes, const char *ws
     if (head.size < 13 || memcmp(head.bytes, "HTTP/1.1 ", 9) != 0)
         return gone(client, "what answers there does not speak HTTP/1.1");
     client->status = (uint16_t)strtoul(head.bytes + 9, NULL, 10);
-    uint32_t at = (uint32_t)((const char *)memchr(head.bytes, '\n', head.size) - head.bytes) + 1;
+    uint32_t at = (uint32_t)(span_find(head, '\n') - head.bytes) + 1;
     while (http_header_next(head, &at, &name, &value)) {
         if (http_token_is(name, "sec-websocket-accept")) accept = value;
         if (http_token_is(name, "content-length")) length = value;

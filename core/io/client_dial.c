@@ -42,29 +42,29 @@ bool client_url_read(struct span text, struct client_url *url, const char **why)
         text = span_skip(text, strlen(schemes[i]));
         url->secure = i >= 2;
     }
-    if (!named && memmem(text.bytes, text.size, "://", 3)) return *why = "a URL here begins with ws://, wss://, http:// or https://", false;
+    if (!named && span_find_string(text, "://")) return *why = "a URL here begins with ws://, wss://, http:// or https://", false;
     if (url->secure) memcpy(url->port, "443", 4);
 
     size_t place_size = 0;
     while (place_size < text.size && !strchr("/?#", text.bytes[place_size])) place_size++;
     struct span place = span_of(text.bytes, place_size);
     url->target = span_skip(text, place_size);
-    const char *fragment = memchr(url->target.bytes, '#', url->target.size);
+    const char *fragment = span_find(url->target, '#');
     if (fragment) url->target.size = (size_t)(fragment - url->target.bytes);
     if (url->target.size && url->target.bytes[0] == '?')
         return *why = "a query needs a path before it, as in /v1/ws?…", false;
-    if (memchr(place.bytes, '@', place.size)) return *why = "a URL here has no user name: give the key as --key", false;
+    if (span_find(place, '@')) return *why = "a URL here has no user name: give the key as --key", false;
 
     struct span host = place, port = SPAN_NONE;
     if (place.size && place.bytes[0] == '[') {
-        const char *end = memchr(place.bytes, ']', place.size);
+        const char *end = span_find(place, ']');
         if (!end) return *why = "an IPv6 address ends with ]", false;
         host = span_of(place.bytes + 1, (size_t)(end - place.bytes) - 1);
         port = span_skip(place, host.size + 2);
         url->bracketed = true;
         if (port.size && port.bytes[0] != ':') return *why = "after ] comes :port", false;
     } else {
-        const char *colon = memchr(place.bytes, ':', place.size);
+        const char *colon = span_find(place, ':');
         if (colon) host.size = (size_t)(colon - place.bytes);
         port = span_skip(place, host.size);
     }

@@ -22,8 +22,7 @@ static struct span without_zeros(struct span number)
 
 static void set_bytes(struct crypto_key *key, struct span a, struct span b)
 {
-    memcpy(key->bytes, a.bytes, a.size);
-    if (b.size > 0) memcpy(key->bytes + a.size, b.bytes, b.size);
+    span_write(b, span_write(a, (char *)key->bytes));
     key->bytes_count = (uint16_t)(a.size + b.size);
 }
 
@@ -147,19 +146,14 @@ static bool ed25519_of_der(struct crypto_key *key, const byte *der, word32 der_b
     return is;
 }
 
-static bool holds(struct span text, const char *words)
-{
-    return memmem(text.bytes, text.size, words, strlen(words)) != NULL;
-}
-
 const char *crypto_key_pem(struct crypto_key *key, struct span pem)
 {
     const char *why = "neither an RSA key, nor an EC key on P-256, nor an Ed25519 key";
-    if (holds(pem, "PRIVATE KEY-----")) return "it holds a private key, which has no business here: give the public one (openssl pkey -pubout)";
-    if (holds(pem, "BEGIN CERTIFICATE")) return "it holds a certificate: give its public key (openssl x509 -pubkey -noout)";
-    if (!holds(pem, "-----BEGIN PUBLIC KEY-----")) return "it holds no PUBLIC KEY in PEM";
-    const char *first = memmem(pem.bytes, pem.size, "-----BEGIN", 10);
-    if (holds(span_skip(pem, (size_t)(first - pem.bytes) + 10), "-----BEGIN")) return "it holds more than one key: several go into a JWKS file";
+    if (span_find_string(pem, "PRIVATE KEY-----")) return "it holds a private key, which has no business here: give the public one (openssl pkey -pubout)";
+    if (span_find_string(pem, "BEGIN CERTIFICATE")) return "it holds a certificate: give its public key (openssl x509 -pubkey -noout)";
+    if (!span_find_string(pem, "-----BEGIN PUBLIC KEY-----")) return "it holds no PUBLIC KEY in PEM";
+    const char *first = span_find_string(pem, "-----BEGIN");
+    if (span_find_string(span_skip(pem, (size_t)(first - pem.bytes) + 10), "-----BEGIN")) return "it holds more than one key: several go into a JWKS file";
     if (pem.size > PEM_BYTES_MAX) return "it is larger than any key";
     byte *der = malloc(pem.size);
     if (!der) return "no memory";

@@ -206,7 +206,7 @@ static bool is_for(const char *own, struct span name)
 {
     struct span pattern = span_of_string(own);
     if (pattern.size > 2 && pattern.bytes[0] == '*' && pattern.bytes[1] == '.') {
-        const char *dot = memchr(name.bytes, '.', name.size);
+        const char *dot = span_find(name, '.');
         if (!dot || dot == name.bytes) return false;
         pattern = span_skip(pattern, 1);
         name = span_skip(name, (size_t)(dot - name.bytes));

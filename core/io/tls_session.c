@@ -191,8 +191,7 @@ void tls_session_keep(struct tls_session *session, struct span bytes)
     struct span before = tls_session_unsent(session);
     if (bytes.size == 0) return;
     char *unsent = reserve_resize(NULL, before.size + bytes.size);
-    if (before.size > 0) memcpy(unsent, before.bytes, before.size);
-    memcpy(unsent + before.size, bytes.bytes, bytes.size);
+    span_write(bytes, span_write(before, unsent));
     free(session->unsent);
     session->unsent = unsent;
     session->unsent_at = 0;

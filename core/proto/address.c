@@ -35,7 +35,7 @@ bool address_read(struct span text, struct address *address)
 {
     char room[ADDRESS_TEXT_BYTES];
     uint8_t v4[4];
-    if (text.size == 0 || text.size >= sizeof room || memchr(text.bytes, 0, text.size)) return false;
+    if (text.size == 0 || text.size >= sizeof room || span_find(text, 0)) return false;
     memcpy(room, text.bytes, text.size);
     room[text.size] = '\0';
     if (inet_pton(AF_INET, room, v4) == 1) {
@@ -56,14 +56,14 @@ static bool is_port(struct span text)
 bool address_read_hop(struct span text, struct address *address)
 {
     if (text.size > 0 && text.bytes[0] == '[') {
-        const char *end = memchr(text.bytes, ']', text.size);
+        const char *end = span_find(text, ']');
         if (!end) return false;
         struct span inside = span_of(text.bytes + 1, (size_t)(end - text.bytes) - 1), rest = span_skip(text, inside.size + 2);
         if (rest.size > 0 && (rest.bytes[0] != ':' || !is_port(span_skip(rest, 1)))) return false;
-        return address_read(inside, address) && memchr(inside.bytes, ':', inside.size) != NULL;
+        return address_read(inside, address) && span_find(inside, ':');
     }
     if (address_read(text, address)) return true;
-    const char *colon = text.size > 0 ? memchr(text.bytes, ':', text.size) : NULL; /* of IPv4 with a port */
+    const char *colon = span_find(text, ':'); /* of IPv4 with a port */
     if (!colon || !is_port(span_skip(text, (size_t)(colon - text.bytes) + 1))) return false;
     return address_read(span_of(text.bytes, (size_t)(colon - text.bytes)), address);
 }
@@ -91,11 +91,11 @@ struct address address_cut(const struct address *address, uint32_t prefix)
 
 bool network_read(struct span text, struct network *network)
 {
-    const char *slash = text.size > 0 ? memchr(text.bytes, '/', text.size) : NULL;
+    const char *slash = span_find(text, '/');
     struct span front = span_of(text.bytes, slash ? (size_t)(slash - text.bytes) : text.size);
     uint32_t prefix = 0;
     if (!address_read(front, &network->address)) return false;
-    uint32_t most = address_is_v4(&network->address) && !memchr(front.bytes, ':', front.size) ? 32 : 128;
+    uint32_t most = address_is_v4(&network->address) && !span_find(front, ':') ? 32 : 128;
     struct span digits = slash ? span_skip(text, front.size + 1) : SPAN_NONE;
     if (slash && (digits.size == 0 || digits.size > 3)) return false;
     for (size_t i = 0; i < digits.size; i++) {

@@ -143,7 +143,7 @@ static enum decode read_version(struct span version, struct http_request *reques
 
 static void split_path(struct span text, struct http_request *request)
 {
-    const char *mark = memchr(text.bytes, '?', text.size);
+    const char *mark = span_find(text, '?');
     size_t path_bytes = mark ? (size_t)(mark - text.bytes) : text.size;
     request->path = span_of(text.bytes, path_bytes);
     request->query = mark ? span_skip(text, path_bytes + 1) : SPAN_NONE;
@@ -152,7 +152,7 @@ static void split_path(struct span text, struct http_request *request)
 /* scheme://host[/path][?query]: what a proxy would be sent; servers must take it too (9112, 3.2.2). */
 static bool read_absolute_target(struct span target, struct http_request *request)
 {
-    const char *colon = memchr(target.bytes, ':', target.size);
+    const char *colon = span_find(target, ':');
     if (!colon) return false;
     struct span scheme = span_of(target.bytes, (size_t)(colon - target.bytes));
     if (!http_token_is(scheme, "http") && !http_token_is(scheme, "https") && !http_token_is(scheme, "ws") &&
@@ -202,7 +202,7 @@ static enum decode read_request_line(struct span line, struct http_request *requ
         return bad(fault, 400, "the request line does not begin with a method");
     request->method = method_of(span_of(line.bytes, method_bytes));
     struct span rest = span_skip(line, method_bytes + 1);
-    const char *space = memchr(rest.bytes, ' ', rest.size);
+    const char *space = span_find(rest, ' ');
     if (!space) return bad(fault, 400, "the request line is not method, target and version");
     struct span target = span_of(rest.bytes, (size_t)(space - rest.bytes));
     enum decode decode = read_version(span_skip(rest, target.size + 1), request, fault);

@@ -7,9 +7,9 @@ bool http_header_next(struct span head, uint32_t *at, struct span *name, struct 
 {
     if (*at >= head.size || head.bytes[*at] == '\r') return false;
     struct span rest = span_skip(head, *at);
-    const char *end = memchr(rest.bytes, '\r', rest.size);
+    const char *end = span_find(rest, '\r');
     if (!end) return false;
-    const char *colon = memchr(rest.bytes, ':', (size_t)(end - rest.bytes));
+    const char *colon = span_find(span_of(rest.bytes, (size_t)(end - rest.bytes)), ':');
     if (!colon) return false;
     *name = span_of(rest.bytes, (size_t)(colon - rest.bytes));
     *value = http_trim(span_of(colon + 1, (size_t)(end - colon - 1)));
@@ -39,7 +39,7 @@ bool http_list_next(struct span *list, struct span *element)
         *list = span_skip(*list, bytes);
         if (list->size > 0 && list->bytes[0] == '\r') {
             /* a list in several header lines goes on behind the next name */
-            const char *colon = memchr(list->bytes, ':', list->size);
+            const char *colon = span_find(*list, ':');
             *list = span_skip(*list, colon ? (size_t)(colon - list->bytes) + 1 : list->size);
         } else if (list->size > 0) {
             *list = span_skip(*list, 1); /* the comma */
@@ -60,11 +60,11 @@ bool http_token_is(struct span token, const char *lower_case)
 bool http_query_next(struct span *query, struct span *name, struct span *value)
 {
     while (query->size > 0) {
-        const char *end = memchr(query->bytes, '&', query->size);
+        const char *end = span_find(*query, '&');
         struct span pair = span_of(query->bytes, end ? (size_t)(end - query->bytes) : query->size);
         *query = span_skip(*query, end ? pair.size + 1 : pair.size);
         if (pair.size == 0) continue; /* "a=1&&b=2" */
-        const char *equals = memchr(pair.bytes, '=', pair.size);
+        const char *equals = span_find(pair, '=');
         size_t name_bytes = equals ? (size_t)(equals - pair.bytes) : pair.size;
         *name = span_of(pair.bytes, name_bytes);
         *value = span_skip(pair, equals ? name_bytes + 1 : name_bytes);

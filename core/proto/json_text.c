@@ -77,7 +77,7 @@ static bool take_piece(const char **at, const char *end, char room[4], struct sp
         *piece = span_of(room, bytes);
         return bytes > 0;
     }
-    const char *backslash = memchr(*at, '\\', (size_t)(end - *at));
+    const char *backslash = span_find(span_of(*at, (size_t)(end - *at)), '\\');
     const char *stop = backslash ? backslash : end;
     *piece = span_of(*at, (size_t)(stop - *at));
     *at = stop;

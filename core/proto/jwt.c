@@ -116,7 +116,7 @@ const char *jwt_read(struct span token, char room[JWT_ROOM_BYTES], struct jwt *j
     if (token.size > JWT_BYTES_MAX) return "the token is longer than 8192 bytes";
     if (!jwt_has_form(token)) return "the token has not three parts";
     const char *end = token.bytes + token.size;
-    const char *first = memchr(token.bytes, '.', token.size), *second = memchr(first + 1, '.', (size_t)(end - first - 1));
+    const char *first = span_find(token, '.'), *second = span_find(span_of(first + 1, (size_t)(end - first - 1)), '.');
     char *header_at = room, *at = room;
     long header_bytes = decode(span_of(token.bytes, (size_t)(first - token.bytes)), &at);
     char *claims_at = at;

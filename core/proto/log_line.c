@@ -11,7 +11,7 @@ enum { END_BYTES = 16 }; /* room that is kept for `,"cut":true}` and the line fe
 static bool put(struct log_line *line, struct span bytes)
 {
     if (bytes.size > LOG_LINE_BYTES_MAX - END_BYTES - line->size) return false;
-    if (bytes.size > 0) memcpy(line->bytes + line->size, bytes.bytes, bytes.size);
+    span_write(bytes, line->bytes + line->size);
     line->size += (uint32_t)bytes.size;
     return true;
 }

@@ -22,7 +22,7 @@ static enum decode bad(const char **why, const char *sentence)
 /* The next word and the one space behind it; the last one ends with the line. */
 static struct span next_word(struct span *line)
 {
-    const char *space = line->size > 0 ? memchr(line->bytes, ' ', line->size) : NULL;
+    const char *space = span_find(*line, ' ');
     struct span word = span_of(line->bytes, space ? (size_t)(space - line->bytes) : line->size);
     *line = span_skip(*line, word.size + (space != NULL));
     return word;
@@ -42,7 +42,7 @@ static bool is_port(struct span word)
 static enum decode decode_v1(struct span bytes, struct proxy_header *header, const char **why)
 {
     struct span seen = span_of(bytes.bytes, bytes.size < PROXY_V1_BYTES_MAX ? bytes.size : PROXY_V1_BYTES_MAX);
-    const char *end = memchr(seen.bytes, '\n', seen.size);
+    const char *end = span_find(seen, '\n');
     if (!end && seen.size == PROXY_V1_BYTES_MAX) return bad(why, "the line of the PROXY protocol is longer than 107 bytes");
     if (!end) return DECODE_MORE;
     struct proxy_header read = { .version = 1, .bytes = (uint32_t)(end - bytes.bytes) + 1 };
@@ -57,8 +57,8 @@ static enum decode decode_v1(struct span bytes, struct proxy_header *header, con
     struct span source = next_word(&line), destination = next_word(&line), from = next_word(&line), to = line;
     struct address other;
     bool fits = address_read(source, &read.source) && address_read(destination, &other) && is_port(from) && is_port(to);
-    bool colons = fits && memchr(source.bytes, ':', source.size) && memchr(destination.bytes, ':', destination.size);
-    bool dots = fits && !memchr(source.bytes, ':', source.size) && !memchr(destination.bytes, ':', destination.size);
+    bool colons = fits && span_find(source, ':') && span_find(destination, ':');
+    bool dots = fits && !span_find(source, ':') && !span_find(destination, ':');
     if (v4 ? !dots : !colons) return bad(why, "the line of the PROXY protocol must hold two addresses of its family and two ports");
     read.proxied = true;
     *header = read;

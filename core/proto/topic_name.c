@@ -50,12 +50,12 @@ const char *topic_name_fault(struct span name)
 
 bool topic_pattern_is(struct span text)
 {
-    return text.size != 0 && (memchr(text.bytes, '*', text.size) || memchr(text.bytes, '>', text.size));
+    return span_find(text, '*') || span_find(text, '>');
 }
 
 struct span topic_token_next(struct span *rest)
 {
-    const char *dot = memchr(rest->bytes, '.', rest->size);
+    const char *dot = span_find(*rest, '.');
     struct span token = span_of(rest->bytes, dot ? (size_t)(dot - rest->bytes) : rest->size);
     *rest = dot ? span_skip(*rest, token.size + 1) : SPAN_NONE;
     return token;

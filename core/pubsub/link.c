@@ -31,8 +31,7 @@ static bool stage(struct link *link, const struct ask *ask, struct span name, st
     if (!spsc_fits(&link->asks, 1)) return false;
     char *run = run_bytes > 0 ? byte_ring_stage(&link->ask_bytes, run_bytes) : NULL;
     if (run_bytes > 0 && !run) return false;
-    if (ask->name_bytes > 0) memcpy(run, name.bytes, name.size);
-    if (ask->data_bytes > 0) memcpy(run + name.size, data.bytes, data.size);
+    span_write(data, span_write(name, run));
     *(struct ask *)spsc_stage_slot(&link->asks) = *ask; /* it fits: see above */
     counter_add(link->engine->counters, COUNTER_ASKS_SENT, 1);
     return true;

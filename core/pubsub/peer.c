@@ -50,7 +50,7 @@ static struct tell *stage_name(struct link *link, enum tell_kind kind, uint32_t 
     tell->index = index;
     tell->generation = generation;
     tell->name_bytes = (uint32_t)name.size;
-    if (name.size > 0) memcpy(tell->name, name.bytes, name.size);
+    span_write(name, tell->name);
     return tell;
 }
 

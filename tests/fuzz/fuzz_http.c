@@ -36,7 +36,7 @@ static void claim_request(struct span head, const struct http_request *request)
     while (http_header_next(head, &at, &name, &value)) {
         claim_within(head, name);
         claim_within(head, value);
-        CLAIM(name.size > 0 && !memchr(name.bytes, ' ', name.size) && !memchr(value.bytes, '\n', value.size));
+        CLAIM(name.size > 0 && !span_find(name, ' ') && !span_find(value, '\n'));
         count++;
     }
     CLAIM(count <= 100 && at + 2 == request->head_bytes); /* the walk and the decoder agree on what a line is */
@@ -46,7 +46,7 @@ static void claim_request(struct span head, const struct http_request *request)
         struct span list = lists[i], element;
         while (http_list_next(&list, &element)) {
             claim_within(lists[i], element);
-            CLAIM(element.size > 0 && !memchr(element.bytes, '\n', element.size));
+            CLAIM(element.size > 0 && !span_find(element, '\n'));
         }
     }
     char plain[4096];

@@ -43,7 +43,7 @@ static void read_token(struct span token)
         struct jwt_claims claims;
         struct rights rights = { 0 };
         CHECK(jwt.signed_text.size < token.size && jwt.kid.size <= JWT_KID_BYTES_MAX);
-        const char *dot = memchr(token.bytes, '.', token.size);
+        const char *dot = span_find(token, '.');
         check_part(span_of(token.bytes, (size_t)(dot - token.bytes)));
         check_part(span_of(dot + 1, jwt.signed_text.size - (size_t)(dot + 1 - token.bytes)));
         check_part(span_skip(token, jwt.signed_text.size + 1));
@@ -64,7 +64,7 @@ static void read_token(struct span token)
 
 static void read_signed(struct span text)
 {
-    const char *end = memchr(text.bytes, '\n', text.size), *why;
+    const char *end = span_find(text, '\n'), *why;
     struct span header = span_of(text.bytes, end ? (size_t)(end - text.bytes) : text.size), claims = end ? span_skip(text, header.size + 1) : SPAN_LITERAL("");
     struct text token = { 0 };
     uint8_t mac[SHA256_BYTES];

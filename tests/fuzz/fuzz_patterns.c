@@ -89,7 +89,7 @@ static void judge(struct span text)
     struct span rest = text;
     while (rest.bytes) {
         struct span token = topic_token_next(&rest);
-        CHECK(token.size > 0 && !memchr(token.bytes, '.', token.size));
+        CHECK(token.size > 0 && !span_find(token, '.'));
         bytes += token.size + (rest.bytes ? 1 : 0);
     }
     CHECK(bytes == text.size);
@@ -100,7 +100,7 @@ static void take_line(struct trial *trial, struct span line)
     char first = line.size > 0 ? line.bytes[0] : 0;
     bool deed = first == '+' || first == '-' || first == '<';
     struct span text = deed ? span_skip(line, 1) : line, other = SPAN_NONE;
-    const char *blank = first == '<' ? memchr(text.bytes, ' ', text.size) : NULL;
+    const char *blank = first == '<' ? span_find(text, ' ') : NULL;
     if (blank) {
         other = span_skip(text, (size_t)(blank + 1 - text.bytes));
         text.size = (size_t)(blank - text.bytes);
@@ -125,7 +125,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memset(&trial, 0, sizeof trial);
     CHECK(pattern_index_init(&trial.index, key) == 0);
     for (struct span rest = span_of((const char *)data, size); rest.size > 0;) {
-        const char *end = memchr(rest.bytes, '\n', rest.size);
+        const char *end = span_find(rest, '\n');
         size_t bytes = end ? (size_t)(end - rest.bytes) : rest.size;
         take_line(&trial, span_of(rest.bytes, bytes));
         rest = span_skip(rest, bytes + (end ? 1 : 0));

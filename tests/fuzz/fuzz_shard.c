@@ -236,7 +236,7 @@ static void sim_received(int owner, struct span bytes)
     struct client *client = &clients[owner];
     text_add(&client->in, bytes);
     if (!client->ws) {
-        char *end = client->in.size ? memmem(client->in.bytes, client->in.size, "\r\n\r\n", 4) : NULL;
+        const char *end = span_find_string(text_span(&client->in), "\r\n\r\n");
         CHECK(client->in.size < 7 || memcmp(client->in.bytes, "HTTP/1.", 7) == 0 || client->raw || !client->asks_ws);
         if (!end || !client->asks_ws) return;
         client->ws = memcmp(client->in.bytes, "HTTP/1.1 101 ", 13) == 0;
@@ -387,7 +387,7 @@ static void send_raw(struct client *client, uint8_t length)
     input = span_skip(input, bytes.size);
     if (client->file == SIM_NONE || client->asks_ws != client->ws) return; /* it would change a request that is judged */
     client->raw = true;
-    if (memmem(bytes.bytes, bytes.size, "key", 3)) keyed = true;
+    if (span_find_string(bytes, "key")) keyed = true;
     send_bytes(client, bytes);
 }
 

@@ -75,7 +75,7 @@ static void try_line(struct span text)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     for (struct span rest = span_of((const char *)data, size); rest.size > 0;) {
-        const char *end = memchr(rest.bytes, '\n', rest.size);
+        const char *end = span_find(rest, '\n');
         size_t bytes = end ? (size_t)(end - rest.bytes) : rest.size;
         if (bytes < TICK_LINE_BYTES_MAX) try_line(span_of(rest.bytes, bytes)); /* tick_file_next() hands on none that is longer */
         rest = span_skip(rest, bytes + (end ? 1 : 0));

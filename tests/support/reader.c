@@ -51,7 +51,7 @@ static void on_update(struct reader *reader, struct span message)
     reader->expected.size = 0;
     history_message(reader->history, reader->format, topic, life_of(reader, topic), seq, &reader->expected);
     if (!span_equals(message, text_span(&reader->expected))) {
-        bool poisoned = memchr(message.bytes, POISON_BYTE, message.size) != NULL;
+        bool poisoned = span_find(message, POISON_BYTE);
         fault_say(reader->fault, "%s: the bytes of update %llu are %s", name, seq, poisoned ? "poisoned" : "not those that were published");
         return;
     }
@@ -223,7 +223,7 @@ static void receive_events(struct reader *reader)
     size_t at = 0;
     while (!fault_found(reader->fault) && at < reader->bytes.size) {
         struct span rest = span_skip(text_span(&reader->bytes), at);
-        const char *end = memchr(rest.bytes, '\n', rest.size);
+        const char *end = span_find(rest, '\n');
         if (!end || (size_t)(end - rest.bytes) + event_end.size > rest.size) break;
         size_t line_bytes = (size_t)(end - rest.bytes);
         if (end[1] != '\n' || line_bytes < event_start.size || memcmp(rest.bytes, event_start.bytes, event_start.size) != 0) fault_say(reader->fault, "a torn event: %.*s", line_bytes < 80 ? (int)line_bytes : 80, rest.bytes);

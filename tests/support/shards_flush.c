@@ -193,7 +193,7 @@ static bool is_frame(struct shards *shards, uint32_t topic, const struct piece *
     bool whole = left > 4 && (uint8_t)frame[0] == (0x80 | WS_TEXT) && (uint8_t)frame[1] <= 126 && ws_server_frame_bytes(frame) <= left && ws_server_frame_bytes(frame) > (uint64_t)size + 4;
     if (whole) {
         struct span payload = span_skip(span_of(frame, ws_server_frame_bytes(frame)), ws_server_frame_bytes(frame) - 4 < 126 ? 2 : 4);
-        whole = memcmp(payload.bytes, text, (size_t)size) == 0 && !memchr(payload.bytes, POISON_BYTE, payload.size);
+        whole = memcmp(payload.bytes, text, (size_t)size) == 0 && !span_find(payload, POISON_BYTE);
     }
     if (!whole) fault_say(&shards->fault, "%s: bytes that are none of its updates%s", shards->names[topic], (uint8_t)frame[0] == POISON_BYTE ? ": poisoned" : "");
     return whole;

@@ -32,7 +32,7 @@ static bool take(void *context, struct span line)
 
 static bool says(struct sink *sink, const char *words)
 {
-    return sink->text.size > 0 && memmem(sink->text.bytes, sink->text.size, words, strlen(words));
+    return span_find_string(text_span(&sink->text), words);
 }
 
 static struct logger logger_into(struct sink *sink, const struct clock *clock)
