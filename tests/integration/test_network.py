@@ -58,9 +58,9 @@ class Inside:
             follow.wait()
             return said
 
-    def cuts(self, lengths_s):
+    def cuts(self, lengths_s, heartbeat_ms):
         """Followers over the line while it is cut; the publisher goes on."""
-        followers = [Resumer(self.port, ["a", "b"], host=self.there, path="/v1/ws?heartbeat_ms=1000") for _ in range(8)]
+        followers = [Resumer(self.port, ["a", "b"], host=self.there, path=f"/v1/ws?heartbeat_ms={heartbeat_ms}") for _ in range(8)]
         for name in ("a", "b"):
             self.gateway.publish(name, 0)
         for follower in followers:
@@ -87,7 +87,7 @@ class Inside:
         for follower in followers:
             follower.over = True
         return {"wrong": sum((follower.wrong for follower in followers), []), "newest": newest, "at": [[follower.at[name][1] for name in "ab"] for follower in followers],
-                "lives": [follower.lives for follower in followers]}
+                "lives": [follower.lives for follower in followers], "said": sum((follower.said for follower in followers), [])}
 
     def end(self, said):
         self.line.cut = False
@@ -103,12 +103,12 @@ def lossy():
 
 def short_cuts():
     inside = Inside("--deadline.close-ms", "500", "--drain.timeout", "1s", delay_s=0.002)
-    inside.end(inside.cuts([0.3, 0.8]))
+    inside.end(inside.cuts([0.3, 0.8, 1.6], heartbeat_ms=15000))  # silence ends one after 30 s: what is tried again comes long before
 
 
 def long_cut():
     inside = Inside("--deadline.close-ms", "500", "--drain.timeout", "1s", delay_s=0.002, loss=0.01)
-    inside.end(inside.cuts([4]))
+    inside.end(inside.cuts([4], heartbeat_ms=1000))
 
 
 # ---- the tests --------------------------------------------------------------------------------------------------------------
@@ -137,7 +137,7 @@ class LineTest(unittest.TestCase):
     def test_connections_outlive_short_cuts(self):
         said = self.on_a_line("short_cuts")
         self.claim_cuts(said)
-        self.assertEqual(set(said["lives"]), {1})
+        self.assertEqual(set(said["lives"]), {1}, said["said"])
 
     def test_after_a_long_cut_all_come_back_and_resume(self):
         said = self.on_a_line("long_cut")
