@@ -12,6 +12,7 @@
 #include <wolfssl/wolfcrypt/wc_port.h>
 
 #include "core/io/crypto.h"
+#include "core/io/tls_parts.h"
 
 static const byte *bytes_of(struct span span)
 {
@@ -21,7 +22,8 @@ static const byte *bytes_of(struct span span)
 bool crypto_start(void)
 {
     static bool started;
-    if (!started) started = wolfCrypt_Init() == 0;
+    /* Hashes take memory too: where it is short, a right key may not be a wrong one. */
+    if (!started) started = tls_memory_start() && wolfCrypt_Init() == 0;
     return started;
 }
 

@@ -205,7 +205,16 @@ class FaultsTest(unittest.TestCase):
             if not gateway.running():
                 raise AssertionError(gateway.last_words()) from None
             return None
+        if response.status in (401, 403):
+            raise AssertionError(f"no shortage makes a right key wrong: {response}")
         return response.json()["seq"] if response.status == 200 else None
+
+    def test_a_right_key_is_not_called_wrong_where_memory_is_short(self):
+        answers = 0
+        with faulty("--shards", "1", seed=12, memory=5) as gateway:
+            for number in range(400):
+                answers += self.publish(gateway, "a", number) is not None
+        self.assertGreater(answers, 0)
 
     def test_connections_that_are_broken_off_resume_without_a_hole(self):
         lives, failures, _ = self.churn(7, 6, ring=15, fatal=1)
