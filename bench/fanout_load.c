@@ -66,6 +66,13 @@ static bool has_all(const struct fanout *self, uint32_t index)
     return true;
 }
 
+/* Nothing is awaited of this connection: it stands between two frames, or reads no more. */
+static bool is_done(const struct fanout *self, uint32_t index)
+{
+    const struct subscriber *one = &self->subscribers.all[index];
+    return one->state == SUBSCRIBER_ENDED || one->stalled || (has_all(self, index) && one->carry_size == 0);
+}
+
 /* Reads until everyone who reads has all, and stands between two frames; patience is for a time in which nothing
  * comes. */
 static bool await_all(struct fanout *self, int64_t patience_ns)
@@ -74,9 +81,7 @@ static bool await_all(struct fanout *self, int64_t patience_ns)
     uint64_t seen = 0;
     uint32_t at = 0;
     while (at < self->plan.subscribers || self->publisher.acks_missing) {
-        const struct subscriber *one = &self->subscribers.all[at < self->plan.subscribers ? at : 0];
-        bool done = one->state == SUBSCRIBER_ENDED || one->stalled || (has_all(self, at) && one->carry_size == 0);
-        if (at < self->plan.subscribers && done) {
+        if (at < self->plan.subscribers && is_done(self, at)) {
             at++;
             continue;
         }

@@ -5,10 +5,12 @@ import json
 import os
 import subprocess
 import sys
+import time
 import unittest
 import xml.etree.ElementTree as xml
 
 from gateway import KEY, RINGCAST, RINGCAST_BENCH, ROOT, Gateway, environment
+from proxy import Proxy
 
 BENCH = os.path.join(ROOT, "bench")
 sys.dont_write_bytecode = True
@@ -23,6 +25,24 @@ def say(*arguments, status=0):
     run = subprocess.run([RINGCAST_BENCH, *map(str, arguments), "--json"], capture_output=True, text=True, env=environment(), cwd=ROOT, timeout=120)
     assert run.returncode == status, f"{arguments} ended with {run.returncode}: {run.stderr}\n{run.stdout}"
     return json.loads(run.stdout) if run.stdout else run.stderr
+
+
+class LateFirst(Proxy):
+    """What the gateway says to the first who comes, the bench's publisher, takes its time."""
+    first = None
+
+    def pump(self, pair, source, sink):
+        self.first = self.first or pair
+        super().pump(pair, source, Late(sink) if pair is self.first and source is pair[1] else sink)
+
+
+class Late:
+    def __init__(self, sink):
+        self.sink = sink
+
+    def sendall(self, data):
+        time.sleep(0.1)  # the way to the publisher is long
+        self.sink.sendall(data)
 
 
 class Commands(unittest.TestCase):
@@ -52,6 +72,10 @@ class Commands(unittest.TestCase):
         for format in ("json", "array", "raw"):
             with self.subTest(format):
                 self.exact(self.fanout(f"f.{format}", "--format", format))
+
+    def test_fanout_whose_acknowledgements_come_after_all_that_was_published(self):
+        with LateFirst(self.gateway.port) as proxy:
+            self.exact(say("fanout", "--url", f"ws://127.0.0.1:{proxy.port}", "--key", KEY, "--topic", "late", "--subscribers", 5, "--seconds", 0.3, "--warmup", 0.1))
 
     def test_fanout_by_zipf_tells_who_was_last(self):
         said = self.fanout("z", "--topics", 20, "--each", 5, "--zipf", 1, "--rate", 200)
