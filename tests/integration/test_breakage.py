@@ -33,17 +33,17 @@ def read_slowly(tcp, count=None, pause_s=0.01):
     """Bites with a rest between them, as over a slow line; up to the end of the stream or `count` bytes."""
     data = b""
     while count is None or len(data) < count:
-        tcp.socket.settimeout(10)
+        tcp.socket.settimeout(PATIENCE)
         bite = tcp.socket.recv(1 << 16)
         if not bite:
             break
         data += bite
-        time.sleep(pause_s)
+        time.sleep(pause_s)  # the pace of the line
     return data
 
 
 class BreakageTest(GatewayTest):
-    flags = ("--echo", "--deadline.close-ms", "300", "--topics.window-bytes", "4M")
+    flags = ("--echo", "--deadline.close-ms", "1000", "--topics.window-bytes", "4M")
 
     def history_of(self, updates=30):
         topic = self.topic("big")
@@ -100,7 +100,7 @@ class BreakageTest(GatewayTest):
             ws.expect_close(4400)
 
     def test_more_senders_at_once_than_there_are_receive_buffers_are_all_served(self):
-        count, lines = 300, 400 if PATIENCE <= 10 else 20  # a sanitizer's home takes 400 of each in more than the second after which `busy` is said
+        count, lines = 300, 100 if PATIENCE <= 10 else 20  # what their home does not take within a second is answered `busy`
         line = b'{"topic":"%s","data":"' % self.topic("many").encode() + b"x" * 100 + b'"}\n'
         request = http_request(self.port, "POST", "/v1/publish", [API_KEY], line * lines)
         https = [self.http() for _ in range(count)]
@@ -130,7 +130,7 @@ class MemoryTest(unittest.TestCase):
             ws.socket.setblocking(False)
             while got < 60 << 20:
                 pending = pending or frame(TEXT, b'{"op":"list"}') * 20
-                readable, writable, _ = select.select([ws.socket], [ws.socket], [], 10)
+                readable, writable, _ = select.select([ws.socket], [ws.socket], [], PATIENCE)
                 self.assertTrue(readable or writable, "it goes on")
                 if writable:
                     pending = pending[ws.socket.send(pending):]
@@ -160,14 +160,14 @@ class CommandsTest(unittest.TestCase):
                 gateway.signal(signal.SIGUSR1)
             gateway.signal(signal.SIGTERM)
             loading.join()
-            gateway.wait(12)
+            gateway.wait()
 
     def test_where_open_files_are_fewer_than_limits_connections_those_over_it_get_a_status(self):
         port = free_port()
         process = subprocess.Popen(["sh", "-c", 'ulimit -n 200 && exec "$0" --shards 1 --listen "$1"', RINGCAST, f"127.0.0.1:{port}"], stderr=subprocess.DEVNULL, env=environment())
         held, statuses = [], []
         try:
-            for _ in range(1000):
+            for _ in range(3000):
                 try:
                     fetch(port, "GET", "/healthz")
                     break
@@ -177,7 +177,7 @@ class CommandsTest(unittest.TestCase):
                 http = Http(port)
                 held.append(http)
                 http.request("GET", "/healthz")
-                statuses.append(http.response(seconds=3).status)
+                statuses.append(http.response().status)
                 if statuses[-1] == 503:
                     break
             self.assertEqual(statuses[-1], 503)
@@ -200,7 +200,7 @@ class LargeMessageTest(GatewayTest):
         sending = threading.Thread(target=publisher.send, args=(message,))
         sending.start()
         data, last = bytearray(), b'"seq":%d,' % count
-        subscriber.socket.settimeout(20)
+        subscriber.socket.settimeout(2 * PATIENCE)
         while last not in data[-1000:]:
             data += subscriber.socket.recv(1 << 18)
         sending.join()
@@ -215,7 +215,7 @@ class UnbornTopicsTest(GatewayTest):
         ws = self.ws()
         for round_ in range(5):
             names = [f"unborn.{round_}.{n}" for n in range(40)]
-            until = time.monotonic() + 10  # those of the last round linger for a second
+            until = time.monotonic() + 2 * PATIENCE  # those of the last round linger for a second
             while ws.ask("subscribe", topics=names)["op"] != "subscribed":
                 self.assertLess(time.monotonic(), until, f"round {round_}")
             ws.ask("unsubscribe", topics=names)

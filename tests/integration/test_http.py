@@ -566,7 +566,7 @@ class ConnectionTest(GatewayTest):
 
 
 class DeadlineTest(GatewayTest):
-    flags = ("--deadline.head-ms", "300")
+    flags = ("--deadline.head-ms", "1000")  # whoever is served here must have its head there by then
 
     def test_half_a_head_is_answered_408_at_its_deadline(self):
         for begun in (b"G", b"GET /healthz HTTP/1.1\r\n", b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Half: "):

@@ -15,7 +15,7 @@ class Feed:
         self.publisher, self.topics, self.every = publisher, topics, every
         self.stop, self.thread = threading.Event(), threading.Thread(target=self.run)
         self.seqs = {}
-        self.held_up = 0  # seconds in which neither this thread nor the gateway did what takes a millisecond
+        self.held_up = 0  # seconds in which this thread and the gateway took long for what takes a millisecond
 
     def run(self):
         n, before = 0, time.monotonic()
@@ -24,7 +24,7 @@ class Feed:
             self.publisher.send_json(*({"op": "publish", "topic": topic, "data": n} for topic in self.topics))
             self.publisher.ask("ping")
             now = time.monotonic()
-            if now - before > 0.05:
+            if now - before > 0.0125:  # half of what lies between two updates of the fastest
                 self.held_up += now - before
             before = now
 
@@ -110,7 +110,7 @@ class MaxHzTests:
             self.assertRate(came[hz], hz, 3, began, feed, f"{hz} Hz")
             self.until_end(ws, topic, feed.seqs[topic])
         self.until_end(free, topic, feed.seqs[topic])
-        self.assertGreater(feed.seqs[topic], 3 * 40 * 2, "the feed was faster than any of them")
+        self.assertGreater(feed.seqs[topic], 80 * (3 - feed.held_up), "the feed was faster than any of them")
 
     def test_the_stamps_of_what_is_sent_lie_an_interval_apart(self):
         """The newest is sent, so that its stamp is at most one step of the feed older than the send: read from the gateway's own clock."""
@@ -118,8 +118,7 @@ class MaxHzTests:
         self.publish(topic, 0)
         with Feed(self.publisher(), topic, every=0.001):
             self.subscribe(ws, topic, max_hz=20)
-            stamps = [update["ts"] / 1e6 for _, update in self.updates_for(ws, 2)][1:]
-        self.assertGreater(len(stamps), 20)
+            stamps = [self.next_update(ws)["ts"] / 1e6 for _ in range(40)][1:]
         self.assertGreaterEqual(stamps[-1] - stamps[0], (len(stamps) - 1) * 0.05 - 0.3)
 
     def test_the_snapshot_counts_and_a_lone_update_leaves_at_once(self):

@@ -1054,7 +1054,7 @@ class Again:
 @on_one_shard_and_three
 class Wire:
     """The handshake's query, formats, credentials, closes."""
-    flags = ("--heartbeat-ms", "1000")
+    flags = ()
 
     def test_faults_of_the_query_are_answered_after_a_good_handshake_by_error_and_a_close(self):
         for query, code, close in [
@@ -1141,9 +1141,9 @@ class Wire:
         self.assertTrue(ws.close_reason)
 
     def test_hello_tells_the_heartbeat_in_force_and_heartbeats_come_when_no_message_was_sent(self):
+        began = time.monotonic()  # before the gateway's own time begins
         ws = self.ws("/v1/ws?heartbeat_ms=1500", hello=False)
         self.assertEqual(ws.read()["heartbeat_ms"], 1500)
-        began = time.monotonic()
         beat = ws.read()
         self.assertEqual((beat["op"], set(beat)), ("heartbeat", {"op", "ts"}))
         self.assertGreater(time.monotonic() - began, 1.3)

@@ -169,8 +169,8 @@ class DrainTest(unittest.TestCase):
                 for ws in clients:
                     self.addCleanup(ws.close)
                     ws.read()
-                gateway.signal(signal.SIGTERM)
                 began = time.monotonic()
+                gateway.signal(signal.SIGTERM)
                 gateway.await_logged("draining")  # a signal takes its time until it is taken
                 while fetch(gateway.port, "GET", "/readyz").status != 503:
                     self.assertLess(time.monotonic() - began, PATIENCE)

@@ -928,8 +928,8 @@ class LivenessTest(SessionTest):
 
     def test_heartbeats_pings_and_the_end_of_a_client_that_shows_no_life(self):
         """Both clients at once, since what they wait for is time: one answers pings, the other is silent."""
+        began = time.monotonic()  # before the gateway's own time begins
         silent, alive = self.ws(), self.ws()
-        began = time.monotonic()
         record = {}
 
         def watch():
@@ -966,12 +966,14 @@ class LivenessTest(SessionTest):
         ws.answers_pings = False
         self.subscribe(ws, topic, mode="every")
         until = time.monotonic() + 3.2
-        count = 0
-        while time.monotonic() < until:
+        count, before = 0, time.monotonic()
+        while (now := time.monotonic()) < until:
             self.publish(topic)
             count += 1
             while not (message := ws.read()).is_update:
-                self.assertEqual(message["op"], "topic", "no heartbeat where updates flow")
+                if message["op"] != "heartbeat" or time.monotonic() - before < 1:  # else the machine held the feed up
+                    self.assertEqual(message["op"], "topic", "no heartbeat where updates flow")
+            before = now
             ws.send_frame(PONG)  # unasked for, and a sign of life all the same
             threading.Event().wait(0.1)  # the pace of the feed, nothing is awaited here
         self.assertEqual(self.subscriptions(ws)[topic]["seq"], count)

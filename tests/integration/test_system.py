@@ -44,21 +44,17 @@ class SystemTests:
 
     def test_followers_get_them_once_a_second(self):
         ws = self.follower()
-        seen, times = {}, {}
-        end = time.monotonic() + 4.5
-        while time.monotonic() < end:
-            try:
-                message = ws.read(max(0.01, end - time.monotonic()))
-            except TooLate:
-                break
+        times = {topic: [] for topic in ("$sys.gateway", *(f"$sys.shard.{i}" for i in range(self.shards)))}
+        deadline = time.monotonic() + 5 + PATIENCE
+        while min(map(len, times.values())) < 5:
+            self.assertLess(time.monotonic(), deadline, times)
+            message = ws.read()
             if message.is_update:
-                seen[message["topic"]] = seen.get(message["topic"], 0) + 1
-                times.setdefault(message["topic"], []).append(message["ts"])
-        self.assertEqual(set(seen), {"$sys.gateway", *(f"$sys.shard.{i}" for i in range(self.shards))})
-        for topic, count in seen.items():
-            self.assertIn(count, range(3, 7), topic)
-            apart = [later - earlier for earlier, later in zip(times[topic], times[topic][1:])]
+                times[message["topic"]].append(message["ts"])
+        for topic, stamps in times.items():
+            apart = [later - earlier for earlier, later in zip(stamps[1:], stamps[2:])]  # the first may be the snapshot
             self.assertGreaterEqual(min(apart), 950_000, topic)
+            self.assertLess(min(apart), 1_500_000, topic)
 
     def test_figures_tell_what_happened(self):
         ws = self.follower()
@@ -109,8 +105,9 @@ class SystemTests:
         before, at = turns(), time.time()
         time.sleep(2.5)
         self.assertLess(turns() - before, 12 * self.shards)
+        asked = time.time()
         response = self.fetch("GET", path_of("$sys.gateway"), [ADMIN]).json()
-        self.assertLess(abs(time.time() - response["ts"] / 1e6), 1.5, "asking wakes who publishes it")
+        self.assertGreater(response["ts"] / 1e6, asked - 1.5, "asking wakes who publishes it")
 
     def test_they_are_for_the_admin_key_alone(self):
         for headers, code, status in (((), "unauthorized", 401), ([API_KEY], "forbidden", 403)):

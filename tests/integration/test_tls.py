@@ -207,7 +207,7 @@ class Offered(unittest.TestCase):
 
 
 class Beginning(TlsTest):
-    more = ("--shards", "2", "--limits.handshakes-per-turn", "1", "--deadline.handshake-ms", "1500")
+    more = ("--shards", "2", "--limits.handshakes-per-turn", "1", "--deadline.handshake-ms", "4000")
 
     def test_tickets_resume_on_every_shard(self):
         for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):

@@ -210,7 +210,7 @@ class Attacks(GatewayTest):
                     pass  # it hung up
                 while wire.answer():
                     pass
-                self.assertLess(time.monotonic() - begin, 5)  # half of deadline.handshake-ms
+                self.assertLess(time.monotonic() - begin, 9)  # deadline.handshake-ms would end it after 10
 
 
 if __name__ == "__main__":
