@@ -125,6 +125,12 @@ class Commands(unittest.TestCase):
 class OwnServers(unittest.TestCase):
     """Commands that start what they measure."""
 
+    def claim_measured(self, said, figure):
+        """Above 0; or not there, where the bench says that something held a run up."""
+        if figure is not None or not any("not count" in warning for warning in said["warnings"]):
+            self.assertIsNotNone(figure, said["warnings"])
+            self.assertGreater(figure, 0, said["warnings"])
+
     def test_compare_counts_what_each_server_delivers(self):
         said = say("compare", "--gateway", RINGCAST, "--seconds", 0.3, "--warmup", 0.1, "--connections", 20, "--growth", 400)
         peers = {row["name"]: row for row in said["peers"]}
@@ -132,9 +138,9 @@ class OwnServers(unittest.TestCase):
         for name, row in peers.items():
             with self.subTest(name):
                 if name != "a bare loop":
-                    self.assertGreater(row["window_delivered_per_s"], 0, said["warnings"])
+                    self.claim_measured(said, row["window_delivered_per_s"])
                     self.assertGreater(row["resident_bytes_each"], 0, said["warnings"])
-                self.assertGreater(row["last_max_ms"], 0, said["warnings"])
+                self.claim_measured(said, row["last_max_ms"])
         for name, title in (("nginx", "nginx with nchan"), ("nats", "nats-server"), ("ws", "Node ws")):  # there, or skipped by name
             self.assertEqual(title in peers, "not installed" not in said[f"peer_{name}"], said)
 

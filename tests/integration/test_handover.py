@@ -16,7 +16,7 @@ import time
 import unittest
 
 from client import PATIENCE, Ws, fetch
-from gateway import RINGCAST, Gateway, environment, free_port
+from gateway import RINGCAST, SHARDS, Gateway, environment, free_port
 
 TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
 MASK = b"\x11\x22\x33\x44"
@@ -261,7 +261,7 @@ class HandoverTest(unittest.TestCase):
         with self.gateway("--drain.timeout", "1m", "--deadline.close-ms", "50s") as running, Ws(running.port) as held:
             held.read()
             with tempfile.TemporaryFile() as said:
-                waiting = subprocess.Popen([RINGCAST, "--listen", f"127.0.0.1:{running.port}", "--handover", self.path], stderr=said, env=environment())
+                waiting = subprocess.Popen([RINGCAST, "--listen", f"127.0.0.1:{running.port}", "--handover", self.path, *(["--shards", SHARDS] if SHARDS else [])], stderr=said, env=environment())
                 running.await_logged("draining")
                 waiting.send_signal(signal.SIGTERM)
                 self.assertEqual(waiting.wait(PATIENCE), 1)

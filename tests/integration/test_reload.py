@@ -9,7 +9,7 @@ import time
 import unittest
 
 from client import PATIENCE, Ended, Http, Refused, TooLate, Ws, path_of
-from gateway import Gateway
+from gateway import SHARDS, Gateway
 
 ADMIN = "admin-key-51e0c3a7d94f2b68"
 
@@ -193,8 +193,9 @@ class ReloadTest(unittest.TestCase):
             file.write("shards = 3\nheartbeat-ms = 5s\n" + text + "[limits]\npayload = 1M\ntopics = 5\n")
         gateway.signal(signal.SIGHUP)
         gateway.await_logged("settings were read again")
-        restart = "\n".join(gateway.await_logged("needs a restart", 3))
-        for words in ("name=shards value=0 asked=3", "name=limits.payload value=64K asked=1M most=65536", "name=limits.topics value=1000000 asked=5"):
+        shards = [] if SHARDS else ["name=shards value=0 asked=3"]  # the run's own flag is over the file
+        restart = "\n".join(gateway.await_logged("needs a restart", 2 + len(shards)))
+        for words in (*shards, "name=limits.payload value=64K asked=1M most=65536", "name=limits.topics value=1000000 asked=5"):
             self.assertIn(words, restart)
 
         def beats():
