@@ -27,10 +27,13 @@ class Answering:
 
     def __enter__(self):
         self.listener = socket.create_server(("127.0.0.1", 0))
-        threading.Thread(target=self.serve, daemon=True).start()
+        self.serving = threading.Thread(target=self.serve, daemon=True)
+        self.serving.start()
         return f"http://127.0.0.1:{self.listener.getsockname()[1]}"
 
     def __exit__(self, *_):
+        self.listener.shutdown(socket.SHUT_RDWR)  # who waits in accept() leaves it before the descriptor is another's
+        self.serving.join()
         self.listener.close()
         for connection in self.held:
             connection.close()

@@ -197,8 +197,8 @@ class FloodTest(GatewayTest):
 class PinTest(unittest.TestCase):
     """shards.pin: a CPU for each shard, where there is exactly one for each."""
 
-    def masks(self, *flags):
-        """The CPUs that each shard may run on, of a gateway that may use two."""
+    def masks(self, *flags, awaited=None):
+        """The CPUs that each shard may run on, of a gateway that may use two; of one that just began, once they are as awaited."""
         cpus = sorted(os.sched_getaffinity(0))[:2]
         if len(cpus) < 2:
             self.skipTest("two CPUs are needed")
@@ -206,15 +206,18 @@ class PinTest(unittest.TestCase):
         os.sched_setaffinity(0, cpus)
         try:
             with Gateway(*flags) as gateway:
-                pid = gateway.process.pid
-                return sorted(sorted(os.sched_getaffinity(int(task))) for task in os.listdir(f"/proc/{pid}/task") if int(task) != pid), cpus
+                pid, deadline = gateway.process.pid, time.monotonic() + PATIENCE
+                while True:
+                    masks = sorted(sorted(os.sched_getaffinity(int(task))) for task in os.listdir(f"/proc/{pid}/task") if int(task) != pid)
+                    if awaited is None or awaited(masks, cpus) or time.monotonic() > deadline:
+                        return masks, cpus
+                    time.sleep(0.02)  # between two looks
         finally:
             os.sched_setaffinity(0, before)
 
     def test_as_many_shards_as_cpus_have_one_each(self):
-        masks, cpus = self.masks("--shards", "2")
-        self.assertTrue(masks == [[cpus[0]], [cpus[1]]] or masks == [cpus, cpus], masks)  # the latter under a quota of fewer CPUs
-        self.assertEqual(masks == [cpus, cpus], self.quota() < 2)
+        masks, cpus = self.masks("--shards", "2", awaited=lambda masks, cpus: masks == [[cpus[0]], [cpus[1]]] or self.quota() < 2)
+        self.assertEqual(masks, [cpus, cpus] if self.quota() < 2 else [[cpus[0]], [cpus[1]]])
 
     @staticmethod
     def quota():

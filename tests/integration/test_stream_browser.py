@@ -35,7 +35,8 @@ class Proxy:
         self.target, self.pairs, self.sockets = target, [], []
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
+        self.accepting = threading.Thread(target=self.accept, daemon=True)
+        self.accepting.start()
 
     def accept(self):
         while True:
@@ -77,6 +78,8 @@ class Proxy:
         return len(pairs)
 
     def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)  # who waits in accept() leaves it before the descriptor is another's
+        self.accepting.join()
         self.listener.close()
         self.cut()
         for one in self.sockets:
