@@ -4,6 +4,7 @@ doubles an update. Each line is a namespace of its own (bad_line.py); where that
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import unittest
 
 from client import PATIENCE
 from gateway import KEY, RINGCAST_BENCH, Gateway, environment, free_port
-from test_faults import Resumer, write_ticks
+from test_faults import ADMIN_KEY, Resumer, metrics_of, write_ticks
 
 
 def may_make_lines():
@@ -145,10 +146,14 @@ class LineTest(unittest.TestCase):
         self.assertGreater(min(said["lives"]), 1)
 
 
+def connections_of(gateway):
+    return sum(map(int, re.findall(r"(?m)^ringcast_connections\{.*\} (\d+)", metrics_of(gateway))))
+
+
 class KilledTest(unittest.TestCase):
     def test_publishers_and_clients_that_are_killed_harm_nobody(self):
         dice = random.Random(7)
-        with tempfile.TemporaryDirectory() as folder, Gateway("--shards", "2", "--topics.window", "100000", "--topics.window-bytes", "64M") as gateway:
+        with tempfile.TemporaryDirectory() as folder, Gateway("--shards", "2", "--auth.admin-key", ADMIN_KEY, "--topics.window", "100000", "--topics.window-bytes", "64M") as gateway:
             path = os.path.join(folder, "ticks.csv")
             write_ticks(path, 20000, topics=4)
             at = ["--url", f"ws://127.0.0.1:{gateway.port}", "--key", KEY]
@@ -162,6 +167,9 @@ class KilledTest(unittest.TestCase):
                 for process in running:
                     process.kill()
                     process.communicate()
+            until = time.monotonic() + 2 * PATIENCE
+            while connections_of(gateway) > len(followers) + 1 and time.monotonic() < until:  # one asks
+                time.sleep(0.02)  # what the killed had sent is published yet
             newest = {name: gateway.publish(name, 1)["seq"] for name in names}
             until = time.monotonic() + 2 * PATIENCE
             while any(follower.at.get(name, (0, 0))[1] < newest[name] for follower in followers for name in names) and time.monotonic() < until:
