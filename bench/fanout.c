@@ -29,6 +29,7 @@ static int measure(struct fanout *self)
         metrics_await(&self->asked_after);
     }
     if (fine) fanout_drain(self);
+    if (fine && plan->trace) fine = traces_fetch(&self->traces, plan->metrics_url, plan->metrics_key, self->why);
     if (!fine) fprintf(stderr, "ringcast-bench fanout: %s\n", self->why);
     int status = fine ? fanout_tell(self) : 1;
     fanout_stop(self);
@@ -84,6 +85,10 @@ int fanout_prepare(struct fanout *self)
     if (plan->format == UPDATES_RAW && !plan->sweep && (plan->unbounded || plan->stalled || plan->slow))
         return refuse(plan, "--format raw tells no gaps: with --unbounded, --stalled or --slow nobody knows what was lost; use --sweep");
     if (plan->deflate && plan->sweep) return refuse(plan, "--sweep counts bytes, and compressed updates have no size of their own");
+    if (plan->trace && plan->rate == 0) return refuse(plan, "--trace follows updates of their own: it takes --rate");
+    if (plan->trace && (plan->sweep || plan->topics > LASTS_TOPICS_MAX))
+        return refuse(plan, "--trace sees who has each update: it takes a reader that looks (no --sweep) and at most %d topics", LASTS_TOPICS_MAX);
+    if (plan->trace && plan->metrics_url && strcmp(plan->metrics_url, "none") == 0) return refuse(plan, "--trace asks where metrics are: not --metrics-url none");
     if (plan->spin && plan->sweep) return refuse(plan, "--sweep never sleeps: --spin is for the verifying reader");
     if (plan->each * (strlen(plan->topic) + 7) > 14000)
         return refuse(plan, "the names of %llu topics do not fit into one request", (unsigned long long)plan->each);
@@ -144,6 +149,7 @@ int fanout_main(int argc, char **argv)
         { "spin", FLAG_YES, &plan->spin, NULL, "the verifying reader never sleeps either", 0, 0 },
         { "sweep", FLAG_YES, &plan->sweep, NULL, "the floor's reader: counts bytes, looks at none, never sleeps", 0,
           0 },
+        { "trace", FLAG_YES, &plan->trace, NULL, "where the time of an update goes, door by door; the gateway was started with --trace 1", 0, 0 },
         { "cpu", FLAG_REAL, &plan->cpu, "C", "run on this CPU alone", 0, 1023 },
         { "metrics-url", FLAG_TEXT, &plan->metrics_url, "URL|none", "the gateway's metrics (/metrics beside --url)", 0,
           0 },

@@ -16,6 +16,7 @@
 #include "bench/schedule.h"
 #include "bench/subscribers.h"
 #include "bench/sweep.h"
+#include "bench/traces.h"
 #include "bench/updates.h"
 #include "bench/verify.h"
 
@@ -27,7 +28,7 @@ struct fanout_plan {
     uint64_t    subscribers, topics, each, bytes, stalled, slow, slow_bytes, churning, batch, window, pid;
     uint64_t    round; /* so many updates in one message whenever all have all; 0: not by rounds */
     double      rate, seconds, warmup, zipf, churn_every;
-    bool        unbounded, sweep, spin, json, deflate;
+    bool        unbounded, sweep, spin, json, deflate, trace;
     bool        lockstep; /* the next update is published when the last one's ack has come: one in each turn of the gateway */
     int         mode; /* FANOUT_EVERY | FANOUT_LATEST */
     int         format; /* enum updates_format */
@@ -63,6 +64,7 @@ struct fanout {
     struct spread         spread;    /* with --zipf: who follows what */
     struct zipf           zipf;      /* and what is published */
     struct lasts          lasts;     /* with --rate */
+    struct traces         traces;    /* with --trace */
     struct churn          churn;
     bool                  churns;    /* it has begun */
 

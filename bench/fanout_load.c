@@ -13,7 +13,6 @@
 #define QUIET_NS        1000000000 /* the same, of the sweeping reader */
 #define SILENT_NS       500000000  /* in which silent subscriptions come to stand */
 #define SIP_NS          10000000   /* between two looks of a slow reader */
-#define LASTS_TOPICS_MAX 1000
 #define RESUME_NS       5000000000
 #define SAMPLE_NS       500000000
 #define WAIT_MOST_NS    5000000 /* of one turn of the verifying reader */
@@ -140,6 +139,12 @@ static bool cast_roles(struct fanout *self)
         for (uint32_t place = 0; self->role[i] == FANOUT_READS && place < plan->each; place++)
             self->lasts.followers[verify_topic(&self->verify, i, place)]++;
     self->verify.lasts = &self->lasts;
+    if (!plan->trace) return true;
+    if (traces_init(&self->traces) != 0) return false;
+    self->traces.followers = self->lasts.followers;
+    self->traces.names = &self->updates;
+    self->traces.find = updates_source(&self->updates).find;
+    self->verify.traces = &self->traces;
     return true;
 }
 
@@ -179,6 +184,7 @@ bool fanout_start(struct fanout *self)
 
     if (publisher_begin(&self->publisher, &self->updates, plan->url, plan->key, (uint32_t)plan->batch) < 0)
         return failed(self, self->publisher.why);
+    if (plan->trace) self->publisher.traces = &self->traces;
     int64_t from_ns = now_ns();
     if (!subscribers_connect(&self->subscribers, plan->url, plan->key)) return failed(self, self->subscribers.why);
     self->connected_s = (double)(now_ns() - from_ns) * 1e-9;
@@ -406,6 +412,7 @@ void fanout_stop(struct fanout *self)
     spread_deinit(&self->spread);
     zipf_deinit(&self->zipf);
     lasts_deinit(&self->lasts);
+    traces_deinit(&self->traces);
     if (self->churns) churn_deinit(&self->churn);
     free(self->swept_before);
     free(self->begin.delivered);

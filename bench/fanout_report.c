@@ -209,6 +209,7 @@ int fanout_tell(struct fanout *self)
     report_real(&report, "delivered_per_s", "delivered/s", per_s, 0, "");
     tell_gateway(self, &report, per_s);
     if (!self->sweeping) tell_delays(self, &report);
+    if (self->plan.trace) traces_tell(&self->traces, &report);
     report_count(&report, "least", "to a connection, fewest", delivered[0], "");
     report_count(&report, "median", "to a connection, median", delivered[readers / 2], "");
     report_count(&report, "most", "to a connection, most", delivered[readers - 1], "");

@@ -11,6 +11,7 @@
 #define LASTS_ENTRIES   (1u << 18)
 #define LASTS_DEPTH_MIN 256
 #define LASTS_DEPTH_MAX 65536
+#define LASTS_TOPICS_MAX 1000 /* of more nobody asks */
 
 struct lasts {
     uint32_t  topics, depth;

@@ -114,6 +114,7 @@ int64_t publisher_publish(struct publisher *self, uint64_t count, double due_ns,
             out += update_request_write(self->updates, topic, ++self->head[topic],
                                         updates_clock_us(self->updates, (int64_t)due_ns), 0, out);
             *out++ = '\n';
+            if (self->traces) traces_sent(self->traces, topic, self->head[topic], (int64_t)due_ns, now_ns());
             self->count[topic]++;
         }
         if (client_send_text(&self->client, span_of(self->message, (size_t)(out - self->message) - 1)) != CLIENT_OK)

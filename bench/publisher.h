@@ -5,6 +5,7 @@
 
 #include <stdint.h>
 
+#include "bench/traces.h"
 #include "bench/updates.h"
 #include "bench/zipf.h"
 #include "core/io/client.h"
@@ -17,6 +18,7 @@ struct publisher {
     uint32_t  batch;      /* lines of a message, at most */
     uint32_t  next_topic; /* topics take turns, */
     const struct zipf *zipf; /* or are drawn by this; borrowed; NULL */
+    struct traces *traces;    /* borrowed; NULL: nobody traces */
     uint64_t  random;
     uint64_t *head;       /* the seq published last for each topic, as far as we have asked */
     uint64_t *count;      /* how many were published on each topic since the beginning */

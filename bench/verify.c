@@ -240,4 +240,5 @@ void verify_text(struct verify *self, uint32_t connection, struct span text, int
     if (due_ns < self->due_from_ns || due_ns >= self->due_until_ns || self->apart[connection]) return;
     histogram_add(&self->delays, at_ns - due_ns);
     if (self->lasts) lasts_seen(self->lasts, topic, seq, at_ns - due_ns);
+    if (self->traces) traces_seen(self->traces, topic, seq, at_ns);
 }

@@ -10,6 +10,7 @@
 #include "bench/histogram.h"
 #include "bench/lasts.h"
 #include "bench/spread.h"
+#include "bench/traces.h"
 #include "core/base/span.h"
 
 #define VERIFY_EPOCH_BYTES 8
@@ -51,6 +52,7 @@ struct verify {
                                                  * stops looking at the end leaves out the longest */
     struct histogram delays;     /* ns from when an update was due to when it was received */
     struct lasts    *lasts;      /* borrowed; NULL: nobody asks when the last one has each update */
+    struct traces   *traces;     /* borrowed; NULL: nobody traces */
     uint8_t         *apart;      /* those that are slow or cut on purpose: their delays are not counted */
 
     uint64_t updates_right;

@@ -33,7 +33,7 @@ enum door {
 /* How they are called where they are told. */
 extern const char *const door_names[DOORS_COUNT];
 
-#define TRACE_OPEN_MAX 16  /* beyond it updates are passed over, and counted */
+#define TRACE_OPEN_MAX 64  /* beyond it updates are passed over, and counted */
 #define TRACE_DONE_MAX 256 /* likewise the oldest */
 
 struct trace_record {

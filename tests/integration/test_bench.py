@@ -19,6 +19,7 @@ import digest  # noqa: E402
 import svg  # noqa: E402
 
 SVG = "{http://www.w3.org/2000/svg}"
+ADMIN_KEY = "admin-key-of-the-bench-test"
 
 
 def say(*arguments, status=0):
@@ -50,7 +51,7 @@ class Commands(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.gateway = Gateway()
+        cls.gateway = Gateway("--auth.admin-key", ADMIN_KEY)
         cls.gateway.__enter__()
 
     @classmethod
@@ -92,9 +93,12 @@ class Commands(unittest.TestCase):
         self.assertGreater(said["cuts"], 0)
         self.assertGreater(said["resumed"], 0)
 
+    def test_fanout_without_a_traced_gateway_says_what_is_missing(self):
+        self.assertIn("--trace N", self.beside("fanout", "--subscribers", 20, "--rate", 100, "--seconds", 0.3, "--trace", "--metrics-key", ADMIN_KEY, status=1))
+
     def test_fanout_refuses_what_makes_no_sense(self):
         for arguments, words in ((("--format", "raw", "--topics", 2), "no topic"), (("--churn", 20), "someone has to read"),
-                                 (("--churn", 1, "--sweep"), "--sweep"), (("--format", "raw", "--unbounded"), "no gaps")):
+                                 (("--churn", 1, "--sweep"), "--sweep"), (("--trace",), "--rate"), (("--trace", "--rate", 9, "--sweep"), "--sweep"), (("--format", "raw", "--unbounded"), "no gaps")):
             with self.subTest(arguments):
                 self.assertIn(words, self.beside("fanout", "--subscribers", 20, *arguments, status=2))
 
@@ -119,6 +123,31 @@ class Commands(unittest.TestCase):
         step = say("micro", "--only", "mask")["steps"]
         self.assertEqual(len(step), 1)
         self.assertLessEqual(step[0]["ns"], step[0]["ns_median"])
+
+
+class TracedFanout(unittest.TestCase):
+    """`fanout --trace` beside a gateway with --trace: each door once, in order, from the publisher's send to the last client."""
+
+    def doors(self, shards, *arguments):
+        with Gateway("--shards", shards, "--trace", "1", "--auth.admin-key", ADMIN_KEY) as gateway:
+            said = say("fanout", "--url", f"ws://127.0.0.1:{gateway.port}", "--key", ADMIN_KEY, "--subscribers", 20, "--rate", 100, "--seconds", 0.5, "--warmup", 0.1, "--trace", *arguments)
+        self.assertGreater(said["traced"], 20)
+        names = [row["name"] for row in said["trace"]]
+        for row in said["trace"]:
+            for before, after in (("p50", "p90"), ("p90", "p99"), ("p99", "max")):
+                self.assertLessEqual(row[f"{before}_us"], row[f"{after}_us"], row)
+                self.assertLessEqual(row[f"sent_{before}_us"], row[f"sent_{after}_us"], row)
+            if row["name"] != "last client has it":  # which may have it before the gateway hears that the kernel has
+                self.assertGreaterEqual(row["p50_us"], 0, row)
+        return names
+
+    def test_of_one_shard(self):
+        self.assertEqual(self.doors("1"), ["due", "sent", "received", "read", "appended", "waiters woken", "first send staged", "submitted", "first client has it",
+                                           "first batch settled", "last batch settled", "last client has it"])
+
+    def test_of_several_shards_with_several_topics(self):
+        names = self.doors("3", "--topics", 6)
+        self.assertTrue({"taken by its home", "told", "heard abroad", "last client has it"} <= set(names), names)
 
 
 @unittest.skipIf((os.cpu_count() or 1) < 2, "server and load each need a CPU")
