@@ -12,7 +12,7 @@ const TOPICS_OF_REQUEST_MAX = 500;
 const MESSAGE_CHARS = 256 * 1024, RESUME_CHARS = 600 * 1024;      // the gateway takes messages of 1 MiB
 const BACKOFF_MS = 500, BACKOFF_MS_MAX = 30000, TIMEOUT_MS = 10000;
 const STABLE_MS = 5000;                                           // a connection that lasted as long was a good one: the back-off begins anew
-const RECONNECT_MS_MAX = 300000, PROBE_MS = 5000, LATE_MS = 2000, REFRESH_AGAIN_MS = 5000, TIMER_MS_MAX = 2 ** 31 - 1;
+const RECONNECT_MS_MAX = 300000, PROBE_MS = 5000, LATE_MS = 2000, FAREWELL_MS = 2000, REFRESH_AGAIN_MS = 5000, TIMER_MS_MAX = 2 ** 31 - 1;
 const TRANSIENT = new Set(["busy", "rate_limited", "shutting_down"]);
 
 /** @typedef {"latest" | "every"} Mode */
@@ -30,6 +30,7 @@ const TRANSIENT = new Set(["busy", "rate_limited", "shutting_down"]);
  *  @property {boolean} [snapshot] begin with the newest update there is (true)
  *  @property {boolean} [conflate] what waits for an iterator: only the newest of each topic (true for "latest")
  *  @property {number} [buffer]    without conflation: how many updates wait for an iterator at most (10000); the oldest yield, as a gap
+ *  @property {AbortSignal} [signal] when it is aborted, the subscription ends as by unsubscribe()
  *  @property {(update: Update) => void} [onUpdate] instead of iterating
  *  @property {(gap: Gap) => void} [onGap]
  *  @property {(topic: Topic) => void} [onTopic] a topic appeared, or its numbering began anew
@@ -119,6 +120,7 @@ export class Subscription {
   #ended = false;
   /** @type {RingcastError | null} */ #fault = null;
   #resolve = (/** @type {any} */ _) => {}; #reject = (/** @type {Error} */ _) => {};
+  #abort = () => this.unsubscribe();
 
   /** @internal @param {Ringcast} client @param {number} number @param {Set<string>} topics @param {SubscribeOptions} options */
   constructor(client, number, topics, options) {
@@ -137,6 +139,7 @@ export class Subscription {
     /** Resolves with the gateway's acknowledgement, rejects with its refusal. @type {Promise<Subscription>} */
     this.ready = new Promise((resolve, reject) => { this.#resolve = resolve; this.#reject = reject; });
     this.ready.catch(() => {});                  // who does not ask is told by onError
+    options.signal?.addEventListener("abort", this.#abort);
   }
 
   /** The names and patterns it covers. */
@@ -225,6 +228,7 @@ export class Subscription {
   finish(error) {
     if (this.#ended) return;
     this.#ended = true;
+    this.options.signal?.removeEventListener("abort", this.#abort);      // it may outlive many subscriptions
     this.#client.leave(this);
     this.#reject(error ?? new RingcastError("closed", "the subscription was ended before the gateway had acknowledged it"));
     if (error && !this.#takers.length) this.#fault = error;      // told to who comes to take
@@ -251,6 +255,7 @@ export class Ringcast {
   /** @type {Map<string, Followed>} */ #topics = new Map();
   /** @type {Map<number, any>} requests without an answer: { op, filters | line, resolve, reject, sent } */ #pending = new Map();
   #publishes = 0;
+  #farewell = Promise.resolve();                 // of the connection that close() left
   /** @type {Map<string, Set<Function>>} */ #listeners = new Map();
   /** @type {RingcastError | null} why it was given up */ error = null;
 
@@ -314,6 +319,7 @@ export class Ringcast {
       if (filter.expression) this.#patterns.add(filter);
       filter.users.add(subscription);
     }
+    if (options.signal?.aborted) { subscription.unsubscribe(); return subscription; }
     if (this.#state === "idle") this.#connect();
     this.#syncSoon();
     return subscription;
@@ -349,8 +355,30 @@ export class Ringcast {
     return { aheadMs: ts / 1000 - (performance.timeOrigin + begin + rttMs / 2), rttMs };
   }
 
-  /** Ends everything: subscriptions, waiting publishes, the connection. */
-  close() { this.#end(null); }
+  /** Shows another token, now and at each connection to come: after a login, or before the old one ends. Resolves once the gateway has
+   *  taken it, or at once where there is no connection; rejects where it is refused, and the one before counts on. With getToken that is
+   *  asked all the same. @param {string} token @returns {Promise<void>} */
+  async setToken(token) {
+    if (typeof token !== "string" || !token) throw new TypeError("token must be a string that is not empty: who wants to go on without one makes a new client");
+    if (this.#state === "closed") throw this.error ?? wasClosed();
+    const before = this.#options.token;
+    this.#options = { ...this.#options, token };
+    if (!this.#openedAt) {
+      if (this.#state === "connecting") this.#token = token;      // the hello is still to come
+      return;
+    }
+    await new Promise((resolve, reject) => this.#authenticate(token, resolve, error => {
+      if (error.code !== "unknown_outcome" && this.#options.token === token) this.#options = { ...this.#options, token: before };
+      reject(error);
+    }));
+  }
+
+  /** Ends everything: subscriptions, waiting publishes, the connection. Resolves when that is closed, after two seconds at most: what was
+   *  sent before has then reached the gateway. @returns {Promise<void>} */
+  close() {
+    this.#end(null);
+    return this.#farewell;
+  }
 
   /* ---- the connection: idle -> connecting -> open -> waiting -> connecting ... -> closed */
 
@@ -401,7 +429,7 @@ export class Ringcast {
 
   /** The token was not taken: only a new one helps. @param {RingcastError} error */
   #refuse(error) {
-    if (!this.#options.getToken) return this.#end(error);
+    if (!this.#options.getToken && (this.#options.token ?? "") === this.#token) return this.#end(error);      // setToken gave another meanwhile
     this.#refused = this.#token;
     this.#lost(error.message, error);
   }
@@ -436,6 +464,10 @@ export class Ringcast {
     if (socket) {
       socket.onmessage = socket.onclose = null;
       socket.onerror = () => {};                 // ws throws where nobody listens
+      if (this.#state === "closed") this.#farewell = new Promise(resolve => {
+        const timer = setTimeout(resolve, FAREWELL_MS);
+        socket.onclose = () => { clearTimeout(timer); resolve(); };
+      });
       try { socket.readyState === 1 && this.#state !== "closed" && socket.terminate ? socket.terminate() : socket.close(1000); } catch { /* it was never open */ }
     }
     for (const filter of this.#filters.values()) { filter.sent = null; filter.acked = false; filter.again = filter.known; }
@@ -479,9 +511,13 @@ export class Ringcast {
   }
 
   /* The page is seen again, or the network is back: no reason to wait, unless the gateway asked for it; and whether it lives is asked now. */
-  #wake = () => {
+  #wake = (/** @type {any} */ event) => {
     if (/** @type {any} */ (globalThis).document?.visibilityState === "hidden") return;
     if (this.#state === "waiting" && this.#reconnectMs === null) this.#retryIn(Math.random() * BACKOFF_MS);
+    if (this.#state === "connecting" && event?.type === "online" && now() - this.#heardAt > BACKOFF_MS) {      // it was begun on a line that is gone
+      this.#drop();
+      this.#connect();
+    }
     if (this.#state !== "open") return;
     this.#send('{"op":"ping"' + `,"id":${++this.#id}}`);
     this.#heardAt = Math.min(this.#heardAt, now() - 2 * this.#heartbeatMs + PROBE_MS);
@@ -527,6 +563,7 @@ export class Ringcast {
       break;
     case "authenticated":
       this.#refused = null;
+      request?.resolve?.();
       if (message.expires_ms !== undefined && this.#options.getToken) this.#refreshIn(message.expires_ms - Math.min(30000, message.expires_ms / 5));
       if (this.#state === "connecting") this.#opened();
       break;
@@ -552,10 +589,10 @@ export class Ringcast {
     for (const request of this.#pending.values()) if (!request.sent) { request.sent = true; this.#send(request.line); }
   }
 
-  /** @param {string} token */
-  #authenticate(token) {
+  /** @param {string} token @param {(value?: any) => void} [resolve] @param {(error: RingcastError) => void} [reject] */
+  #authenticate(token, resolve, reject) {
     const id = ++this.#id;
-    this.#pending.set(id, { op: "auth", sent: true });
+    this.#pending.set(id, { op: "auth", sent: true, resolve, reject });
     this.#send(JSON.stringify({ op: "auth", id, token }));
   }
 

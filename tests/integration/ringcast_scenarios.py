@@ -68,6 +68,58 @@ class Scenarios:
             return { state: rc.state, states: rc.told.state.map(s => s.state), late: late.code, refused, connect: (await outcome(rc.connect())).code };""")
         self.assertEqual(ended, {"state": "closed", "states": ["connecting", "open", "closed"], "late": "closed", "refused": "closed", "connect": "closed"})
 
+    def test_an_abort_signal_ends_a_subscription(self):
+        topic = self.topic("abort")
+        self.publish(topic, 1)
+        got = self.js(self.port).run("""
+            const rc = client({ token: %s }), leaving = new AbortController(), other = follow(rc, %s);
+            const left = follow(rc, %s, { signal: leaving.signal });
+            const iterated = (async () => { const seen = []; for await (const { data } of rc.subscribe(%s, { mode: "every", signal: leaving.signal })) seen.push(data); return seen; })();
+            await until(() => left.updates.length === 1 && other.updates.length === 1);
+            await rc.publish(%s, 2);
+            await until(() => left.updates.length === 2 && other.updates.length === 2);
+            leaving.abort();
+            const seen = await iterated;
+            await rc.publish(%s, 3);
+            await until(() => other.updates.length === 3);
+            const late = rc.subscribe(%s, { signal: leaving.signal });
+            const result = [seen, left.updates.map(u => u.data), left.errors, (await outcome(late.ready)).code, (await late[Symbol.asyncIterator]().next()).done, other.updates.map(u => u.data)];
+            await rc.close();
+            return result;""" % (json.dumps(KEY), *[json.dumps(topic)] * 6))
+        self.assertEqual(got, [[1, 2], [1, 2], [], "closed", True, [1, 2, 3]])
+
+    def test_close_resolves_when_what_was_sent_has_arrived(self):
+        topic = self.topic("farewell")
+        js = self.js(self.port)
+        codes = js.run("""
+            const rc = client({ token: %s });
+            await rc.connect();
+            const sent = [1, 2, 3].map(n => outcome(rc.publish(%s, n)));
+            await rc.close();
+            await client().close();
+            return (await Promise.all(sent)).map(o => o.code);""" % (json.dumps(KEY), json.dumps(topic)))
+        self.assertEqual(codes, ["unknown_outcome"] * 3)  # they were not awaited
+        self.assertEqual(self.fetch("GET", f"/v1/topics/{topic}").json()["data"], 3)
+
+    def test_another_token_is_shown_on_the_connection_that_there_is(self):
+        topic = self.topic("login")
+        got = self.js(self.port).run("""
+            const rc = client(), key = %s, topic = %s;
+            const before = (await outcome(rc.publish(topic, 1))).code;
+            const wrong = (await outcome(rc.setToken("wrong"))).code;
+            await rc.setToken(key);
+            const after = !!(await outcome(rc.publish(topic, 2))).value;
+            const refused = (await outcome(rc.setToken("wrong again"))).code;
+            const still = !!(await outcome(rc.publish(topic, 3))).value;
+            const empty = (await outcome(rc.setToken(""))).code, connections = rc.told.state.filter(({ state }) => state === "connecting").length;
+            await rc.close();
+            const early = client({ token: "wrong" });
+            await early.setToken(key);
+            const first = !!(await outcome(early.publish(topic, 4))).value;
+            await early.close();
+            return [before, wrong, after, refused, still, empty, connections, first, (await outcome(rc.setToken(key))).code];""" % (json.dumps(KEY), json.dumps(topic)))
+        self.assertEqual(got, ["unauthorized", "unauthorized", True, "unauthorized", True, "TypeError", 1, True, "closed"])
+
     def test_a_restarted_gateway_begins_new_epochs_and_every_update_or_gap_is_told(self):
         """kill -9 and a start on the same port, twice, with a publisher that goes on."""
         base = self.topic("kill")

@@ -41,6 +41,14 @@ class BrowserTest(Scenarios, GatewayTest):
             proxy.cut()
             js.run("await until(() => rc.state === 'waiting'); document.dispatchEvent(new Event('visibilitychange')); await until(() => rc.state === 'open'); rc.close();")
 
+    def test_a_network_that_is_back_begins_anew_what_was_begun_on_a_dead_line(self):
+        with Proxy(self.port) as proxy:
+            js = self.js(proxy.port)
+            proxy.silent = True
+            js.run("globalThis.rc = client({ timeoutMs: 1e9 }); rc.connect(); await sleep(700)")
+            proxy.silent = False
+            js.run("if (rc.state !== 'connecting') throw new Error(rc.state); dispatchEvent(new Event('online')); await until(() => rc.state === 'open'); await rc.close();")
+
     def test_a_page_that_is_seen_again_asks_whether_the_connection_lives(self):
         """Long before the heartbeat would tell."""
         with Proxy(self.port) as proxy:
