@@ -224,6 +224,8 @@ export class Table {
       node.shown = shown; node.shownValue = value; node.epoch = topic.epoch;
     }
     if (node.dataset.trend !== change.trend) node.dataset.trend = change.trend;
+    const changed = change.text ? "" : "none";
+    if (node.dataset.change !== changed) node.dataset.change = changed;
     put(text.label, topic.label); put(text.change, change.text);
     put(text.bid, price(reading.bid)); put(text.ask, price(reading.ask));
     put(text.volume, reading.volume === null ? "" : compact(reading.volume));

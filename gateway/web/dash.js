@@ -101,7 +101,7 @@ const CARDS = [
   { id: "in", head: "Updates in a second", value: data => rate(data, "updates_published"), text: rateText, small: data => rate(data, "bytes_received") ? bytesText(rate(data, "bytes_received")) + "/s received" : "" },
   { id: "out", head: "Updates out a second", value: data => rate(data, "frames_sent"), text: rateText, small: data => data.frames_per_send ? `${compact(data.frames_per_send)} in each send` : "" },
   { id: "delay", head: "Delay, 99 % within", value: data => data.delay_us.count ? data.delay_us.p99 : null, text: us => us === null ? "–" : microText(us), small: data => data.delay_us.count ? `half within ${microText(data.delay_us.p50)}` : "nothing was sent", level: us => us === null ? "" : delayLevel(us), least: 1000 },
-  { id: "conns", head: "Connections", value: data => data.now.connections, text: count, small: data => `of ${compact(data.limits.connections)} · ${compact(data.now.subscriptions)} subscriptions`, level: (value, data) => useLevel(value / data.limits.connections), least: 4 },
+  { id: "conns", head: "Connections", value: data => data.now.connections, text: count, small: data => `of ${compact(data.limits.connections)} · ${compact(data.now.subscriptions)}\u00a0subscriptions`, level: (value, data) => useLevel(value / data.limits.connections), least: 4 },
   { id: "bytes", head: "Bytes out a second", value: data => rate(data, "bytes_sent"), text: bytesText, small: data => `${rateText(rate(data, "sends"))} sends/s`, least: 1024 },
   { id: "memory", head: "Resident memory", value: data => data.resident_bytes, text: bytesText, small: data => `${compact(data.now.topics)} topics · ${data.cpu.toFixed(2)} CPU` },
 ];

@@ -164,6 +164,8 @@ class BoardTest(GatewayTest):
         board = self.open(port=gateway.port)
         board.run("await until(() => row('f.none')?.value)")
         self.assertEqual(board.run("return rows().map(({ topic, value, change }) => [topic, value, change])"), [[topic, shown, ""] for topic, (_, shown) in numbers.items()])
+        board.ask("Emulation.setDeviceMetricsOverride", width=360, height=800, deviceScaleFactor=1, mobile=True)
+        board.run("const middle = box => box.top + box.height / 2; await until(() => Math.abs(middle(node('a.large').querySelector('.price').getBoundingClientRect()) - middle(node('a.large').getBoundingClientRect())) < 2, 'a value without a change stands in the middle of its row')")
         gateway.publish("c.small", '{"p":0.00001234}')
         board.run("await until(() => row('c.small').change === '0.00%')")
 
