@@ -6,7 +6,7 @@ import time
 import unittest
 
 from client import PATIENCE, TEXT, Ws, frame, path_of
-from gateway import API_KEY, Gateway, GatewayTest
+from gateway import API_KEY, RINGCAST, Gateway, GatewayTest
 
 
 class ShardsTest(GatewayTest):
@@ -209,6 +209,8 @@ class PinTest(unittest.TestCase):
                 pid, deadline = gateway.process.pid, time.monotonic() + PATIENCE
                 while True:
                     masks = sorted(sorted(os.sched_getaffinity(int(task))) for task in os.listdir(f"/proc/{pid}/task") if int(task) != pid)
+                    if "/tsan/" in RINGCAST and cpus in masks:
+                        masks.remove(cpus)  # the sanitizer has a thread of its own
                     if awaited is None or awaited(masks, cpus) or time.monotonic() > deadline:
                         return masks, cpus
                     time.sleep(0.02)  # between two looks
