@@ -27,6 +27,7 @@ void conn_set_state(struct conn *conn, enum conn_state next)
 {
     CHECK(may_follow[conn->state] & BIT(next));
     conn->state = (uint8_t)next;
+    if (next == CONN_CLOSING || next == CONN_LINGER) conn->discarded_ms = 0;
 }
 
 /* Operations in the kernel's hands. */

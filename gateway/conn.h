@@ -72,7 +72,10 @@ struct conn {
     uint32_t          list_next;  /* in the list it stands in */
     uint32_t          heartbeat_ms;
     uint64_t          received_ms; /* when bytes came last */
-    uint64_t          message_ms;  /* when a message was sent last (pings don't count) */
+    union {
+        uint64_t      message_ms;  /* OPEN: when a message was sent last (pings don't count) */
+        uint64_t      linger_until_ms; /* LINGER: so long it is heard out while it goes on sending */
+    };
     uint64_t          blocked_ms;  /* since when its socket takes nothing */
     uint64_t          again_ms;    /* when a full socket that can't be polled is tried again; 0: it is polled */
     uint64_t          stalled_ms; /* since when a request of it finds links full; 0: it does not */
@@ -85,7 +88,10 @@ struct conn {
     struct ws_reader *reader;      /* of an incomplete frame or message; or NULL */
     struct http_exchange *exchange; /* of an incomplete request; or NULL */
     struct credential *credential; /* owned: what it showed that was right (access.h), in HTTP with the current request; or NULL */
-    uint64_t          auth_due_ms; /* when it is closed unless it shows another; 0: never */
+    union {
+        uint64_t      auth_due_ms; /* OPEN: when it is closed unless it shows another; 0: never */
+        uint64_t      discarded_ms; /* CLOSING, LINGER: what was thrown away of it lasts until then, at a buffer a millisecond */
+    };
 };
 #define NO_PONG UINT32_MAX
 

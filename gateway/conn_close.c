@@ -108,6 +108,8 @@ void conn_linger(struct shard *shard, struct conn *conn)
     CHECK(conn->state != CONN_OPEN); /* a WebSocket says goodbye first */
     if (conn->reader) ws_reader_free(conn);
     if (conn->exchange) http_exchange_free(conn);
+    uint64_t heard_ms = conn->state == CONN_HTTP ? shard->settings->deadline_body_ms : 0; /* a refused body is heard out, no flood of frames */
+    conn->linger_until_ms = shard_now_ms(shard) + heard_ms;
     conn_set_state(conn, CONN_LINGER);
     conn_deadline(shard, conn, shard->settings->deadline_close_ms);
     if (conn->paused) conn_resume_receiving(shard, conn);

@@ -624,6 +624,14 @@ class LimitsTest(unittest.TestCase):
                     http.send_as_far_as_taken(http_request(gateway.port, method, path, headers, body))
                     self.assertEqual(http.response().status, status)
 
+    def test_a_client_that_sends_all_before_it_reads_meets_no_broken_pipe(self):
+        """A refused body is thrown away at 16 MB/s: of this one more than deadline.close-ms is long in each."""
+        with Gateway("--deadline.close-ms", "300") as gateway:
+            for path in ("/v1/publish", "/v1/topics/x"):
+                with self.subTest(path), Http(gateway.port) as http:
+                    http.send(http_request(gateway.port, "POST", path, [API_KEY], b"\n" * (24 << 20)))
+                    self.assertEqual(http.response().status, 413)
+
 
 if __name__ == "__main__":
     unittest.main()
