@@ -24,6 +24,13 @@ static bool same_text(struct span a, struct span b)
     return true;
 }
 
+/* As browsers write it: `https://a.example:443` is `https://a.example`. */
+static struct span as_sent(struct span origin)
+{
+    if (origin.size > 8 && memcmp(origin.bytes, "https://", 8) == 0) return without_port(origin, ":443");
+    return origin.size > 7 && memcmp(origin.bytes, "http://", 7) == 0 ? without_port(origin, ":80") : origin;
+}
+
 static bool is_same_host(struct span origin, struct span host)
 {
     const char *slashes = memmem(origin.bytes, origin.size, "://", 3);
@@ -39,7 +46,7 @@ enum origin_kind origin_judge(const struct settings *settings, struct span origi
     *place = 0;
     if (!origin.bytes) return ORIGIN_NONE;
     for (uint16_t at = 1; http_list_next(&list, &element); at++) {
-        if (!same_text(element, origin)) continue;
+        if (!same_text(as_sent(element), as_sent(origin))) continue;
         *place = at;
         return ORIGIN_LISTED;
     }
@@ -54,6 +61,7 @@ void origin_add_headers(const struct shard *shard, const struct conn *conn, stru
     if (conn->origin == 0) return;
     for (uint16_t at = 0; at < conn->origin; at++)
         if (!http_list_next(&list, &element)) return;
+    element = as_sent(element);
     text_add_string(head, "Access-Control-Allow-Origin: ");
     for (size_t i = 0; i < element.size; i++) text_add_char(head, lower(element.bytes[i])); /* as browsers write it, and compare */
     text_add_string(head, "\r\n");

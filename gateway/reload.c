@@ -23,7 +23,7 @@ static void tell(struct logger *logger, enum event event, const struct configura
     log_line_string(&line, "name", settings_table[index].name);
     add_value(&line, event == EVENT_NEEDS_RESTART ? "value" : "before", &running->settings, index);
     add_value(&line, event == EVENT_NEEDS_RESTART ? "asked" : "value", &fresh->settings, index);
-    if (event == EVENT_NEEDS_RESTART && settings_table[index].change != AT_START) log_line_number(&line, "most", setting_number(start, index) * settings_table[index].change);
+    if (event == EVENT_NEEDS_RESTART && settings_table[index].change != AT_START) log_line_number(&line, "most", setting_most(start, index));
     add_source(&line, fresh, index);
     log_end(logger, &line);
 }

@@ -9,6 +9,7 @@
 
 #include "core/base/check.h"
 #include "core/proto/address.h"
+#include "core/proto/http.h"
 #include "core/proto/log_line.h"
 #include "gateway/listener.h"
 
@@ -29,7 +30,7 @@ static const char *const *words_of(enum setting_kind kind)
 
 static bool is_text(enum setting_kind kind)
 {
-    return kind == KIND_ADDRESS || kind == KIND_TEXT || kind == KIND_LIST || kind == KIND_NETWORKS || kind == KIND_SECRET;
+    return kind == KIND_ADDRESS || kind == KIND_TEXT || kind == KIND_LIST || kind == KIND_ORIGINS || kind == KIND_NETWORKS || kind == KIND_SECRET;
 }
 
 static char *field_of(const struct settings *settings, int index)
@@ -149,6 +150,27 @@ static bool networks_fit(const char *before, const char *given)
     return fit;
 }
 
+/* Scheme, host and port alone, as browsers send them: with a path behind, or as `*` or `null`, one would never match, and nobody be told. */
+static bool is_origin(struct span text)
+{
+    const char *slashes = memmem(text.bytes, text.size, "://", 3);
+    if (!slashes || slashes == text.bytes) return false;
+    struct span authority = span_skip(text, (size_t)(slashes - text.bytes) + 3);
+    for (const char *at = text.bytes; at < slashes; at++)
+        if (!isalnum((unsigned char)*at) && !strchr("+-.", *at)) return false;
+    for (size_t i = 0; i < authority.size; i++)
+        if (!isgraph((unsigned char)authority.bytes[i]) || strchr("/?#@*\\", authority.bytes[i])) return false;
+    return authority.size > 0 && authority.bytes[0] != ':';
+}
+
+static bool origins_fit(const char *given)
+{
+    struct span list = span_of_string(given), element;
+    while (http_list_next(&list, &element))
+        if (!is_origin(element)) return false;
+    return true;
+}
+
 static bool read_text(struct settings *settings, int index, const char *given, bool more, char *why, size_t why_size)
 {
     const struct setting *setting = &settings_table[index];
@@ -156,6 +178,7 @@ static bool read_text(struct settings *settings, int index, const char *given, b
     size_t before = more ? strlen(field) : 0, comma = before > 0, size = strlen(given);
     bool right = before + comma + size <= setting->most && (setting->kind != KIND_ADDRESS || (size == 0 && !*setting->preset) || listener_address_valid(given));
     for (size_t i = 0; right && i < size; i++) right = (unsigned char)given[i] >= ' ' && given[i] != 0x7f;
+    if (right && setting->kind == KIND_ORIGINS) right = origins_fit(given);
     if (right && setting->kind == KIND_NETWORKS) right = networks_fit(more ? field : "", given);
     if (!right) return refuse(index, given, why, why_size);
     if (comma) field[before] = ',';
@@ -234,6 +257,7 @@ void setting_right(int index, struct text *text)
     case KIND_TIME: write_range(setting, "a time", name_ends_in_ms(setting->name) ? ", such as 500ms or 10s; a bare number is in ms" : ", such as 500ms, 10s, 5m or 1h; a bare number is in s", text); break;
     case KIND_ADDRESS: text_add_string(text, "an address and a port, from 1 to 65535, as in 127.0.0.1:8080 or [::1]:8080"); break;
     case KIND_LIST: text_print(text, "a list with commas, of at most %llu bytes in all and no control characters", (unsigned long long)setting->most); break;
+    case KIND_ORIGINS: text_print(text, "origins with commas between them, such as https://app.example or http://localhost:3000, with no path behind, of at most %llu bytes in all", (unsigned long long)setting->most); break;
     case KIND_NETWORKS: text_print(text, "a list of at most %d networks, such as 10.0.0.0/8, 2001:db8::/32 or 192.0.2.7, with no bits behind the prefix", NETWORKS_MAX); break;
     case KIND_TEXT:
     case KIND_SECRET: text_print(text, "a text of at most %llu bytes without control characters", (unsigned long long)setting->most); break;
@@ -322,5 +346,16 @@ bool setting_may_become(const struct settings *start, const struct settings *nex
 {
     uint8_t change = settings_table[index].change;
     if (change == AT_START || change == ANY_TIME) return change == ANY_TIME;
-    return setting_number(next, index) <= setting_number(start, index) * change;
+    return setting_number(next, index) <= setting_most(start, index);
+}
+
+uint64_t setting_most(const struct settings *start, int index)
+{
+    uint8_t change = settings_table[index].change;
+    uint64_t most = setting_number(start, index) * change;
+    if (change != UP_TO_START) return most;
+    struct settings defaults;
+    settings_default(&defaults); /* what it is made for in any case */
+    uint64_t preset = setting_number(&defaults, index);
+    return most > preset ? most : preset;
 }

@@ -11,14 +11,14 @@
 
 #include "core/base/text.h"
 
-/* A secret is a text that is never printed. A list is a text with commas; networks are one of networks in CIDR form. */
-enum setting_kind { KIND_FLAG, KIND_ADDRESS, KIND_TEXT, KIND_LIST, KIND_NETWORKS, KIND_SECRET, KIND_COUNT, KIND_BYTES, KIND_TIME, KIND_LOG_LEVEL, KIND_LOG_FORMAT, KIND_PROXY_PROTOCOL };
+/* A secret is a text that is never printed. A list is a text with commas; origins are one of http(s)://host:port; networks are one of networks in CIDR form. */
+enum setting_kind { KIND_FLAG, KIND_ADDRESS, KIND_TEXT, KIND_LIST, KIND_ORIGINS, KIND_NETWORKS, KIND_SECRET, KIND_COUNT, KIND_BYTES, KIND_TIME, KIND_LOG_LEVEL, KIND_LOG_FORMAT, KIND_PROXY_PROTOCOL };
 
 /* Whether connections from trusted proxies begin with the header of the PROXY protocol. */
 enum proxy_protocol { PROXY_PROTOCOL_OFF, PROXY_PROTOCOL_ACCEPT, PROXY_PROTOCOL_REQUIRE };
 #define NETWORKS_MAX 64 /* of one setting */
 
-/* Whether a reload takes it: not before a restart; up to so many times its value at the start; always. */
+/* Whether a reload takes it: not before a restart; up to so many times its value at the start (once: or to its default, where that is more); always. */
 enum { AT_START = 0, UP_TO_START = 1, UP_TO_TWICE = 2, ANY_TIME = 255 };
 
 #define KIB UINT64_C(1024)
@@ -40,7 +40,7 @@ enum { AT_START = 0, UP_TO_START = 1, UP_TO_TWICE = 2, ANY_TIME = 255 };
     X(FLAG, echo, "echo", "false", 0, 0, AT_START, "serve /v1/echo, for conformance tests") \
     X(COUNT, trace, "trace", "0", 0, 1000000000, AT_START, "for measuring: of each topic every so many updates one is given a time stamp wherever it passes, told once a second in $sys.trace.0 and so on, one topic a shard; 0: none") \
     X(FLAG, compression, "compression", "true", 0, 0, ANY_TIME, "agree to permessage-deflate where a WebSocket client offers it") \
-    X(LIST, origins, "origins", "", 0, 1023, ANY_TIME, "foreign origins whose pages may connect, separated by commas") \
+    X(ORIGINS, origins, "origins", "", 0, 1023, ANY_TIME, "foreign origins whose pages may connect, separated by commas") \
     X(TIME, heartbeat_ms, "heartbeat-ms", "25s", 1000, 60000, ANY_TIME, "silence after which a heartbeat is sent, unless the client names its own") \
     X(PROXY_PROTOCOL, proxy_protocol, "listen.proxy-protocol", "off", 0, 0, ANY_TIME, "whether proxies.trusted begin with a PROXY header: they may (accept), or all must and nobody else may connect (require)") \
     X(FLAG, shards_pin, "shards.pin", "true", 0, 0, AT_START, "keep each shard on a CPU of its own, where there is exactly one shard for each CPU that may be used; false: the kernel moves them, as it is best beside real-time or other pinned work") \
@@ -95,6 +95,7 @@ enum { AT_START = 0, UP_TO_START = 1, UP_TO_TWICE = 2, ANY_TIME = 255 };
 #define SETTING_FIELD_NUMBER(field, most) uint64_t field;
 #define SETTING_FIELD_ADDRESS SETTING_FIELD_TEXT
 #define SETTING_FIELD_LIST SETTING_FIELD_TEXT
+#define SETTING_FIELD_ORIGINS SETTING_FIELD_TEXT
 #define SETTING_FIELD_NETWORKS SETTING_FIELD_TEXT
 #define SETTING_FIELD_SECRET SETTING_FIELD_TEXT
 #define SETTING_FIELD_COUNT SETTING_FIELD_NUMBER
@@ -147,5 +148,7 @@ void setting_copy(struct settings *to, const struct settings *from, int index);
 uint64_t setting_number(const struct settings *settings, int index);
 /* A reload may set it so, after a start with the value that `start` holds. */
 bool setting_may_become(const struct settings *start, const struct settings *next, int index);
+/* Of one that a reload takes up to some value: which. */
+uint64_t setting_most(const struct settings *start, int index);
 
 #endif

@@ -102,7 +102,7 @@ static int on_entry(void *context, const char *section, const char *name, const 
         cut_comment(rest);
         value = rest;
     }
-    if (goes_on && settings_table[index].kind != KIND_LIST && settings_table[index].kind != KIND_NETWORKS)
+    if (goes_on && settings_table[index].kind != KIND_LIST && settings_table[index].kind != KIND_ORIGINS && settings_table[index].kind != KIND_NETWORKS)
         fault(reading, "the line begins with white space, so it goes on with %s of line %u, which is no list; begin it in the first column", full, source->line);
     else if (!goes_on && source->from == FROM_FILE) fault(reading, "%s stands twice; the first is in line %u", full, source->line);
     else if (!setting_read(&configuration->settings, index, value, goes_on, detail, sizeof detail)) fault(reading, "%s%s", full, detail);

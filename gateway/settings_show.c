@@ -19,7 +19,7 @@ static const char *when(uint8_t change)
 {
     switch (change) {
     case AT_START: return "needs a restart";
-    case UP_TO_START: return "SIGHUP takes it, up to its value at the start";
+    case UP_TO_START: return "SIGHUP takes it, up to its value at the start, or to its default where that is more";
     case UP_TO_TWICE: return "SIGHUP takes it, up to twice its value at the start";
     default: return "SIGHUP takes it";
     }

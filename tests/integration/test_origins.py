@@ -46,6 +46,13 @@ class OriginsTest(GatewayTest):
                     else:
                         self.assertNotReadable(response)
 
+    def test_an_origin_that_is_written_with_the_port_of_its_scheme_is_the_one_that_browsers_send(self):
+        with Gateway("--origins", "https://a.example:443,http://b.example:80,http://c.example:443") as gateway:
+            for sent, readable in (("https://a.example", True), ("http://b.example", True), ("http://a.example", False), ("https://b.example", False), ("http://c.example", False), ("http://c.example:443", True)):
+                with self.subTest(sent):
+                    response = fetch(gateway.port, "GET", "/healthz", [("Origin", sent)])
+                    self.assertEqual(response.header("Access-Control-Allow-Origin"), sent if readable else None)
+
     def test_a_wrong_key_is_readable_too(self):
         response = self.fetch("GET", path_of("a"), [("Authorization", "Bearer wrong"), ("Origin", PAGE)])
         self.assertEqual(response.status, 401)

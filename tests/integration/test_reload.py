@@ -8,7 +8,7 @@ import threading
 import time
 import unittest
 
-from client import PATIENCE, Ended, Http, Refused, TooLate, Ws, path_of
+from client import PATIENCE, Ended, Http, Refused, TooLate, Ws, fetch, path_of
 from gateway import SHARDS, Gateway
 
 ADMIN = "admin-key-51e0c3a7d94f2b68"
@@ -123,6 +123,22 @@ class ReloadTest(unittest.TestCase):
             self.assertEqual(ws.ask("ping")["op"], "pong")
         line = self.reload(gateway, "[limits]\nconnections = 7\n", "needs a restart")
         self.assertIn("name=limits.connections value=2 asked=7 most=6", line)
+        self.stop(gateway)
+
+    def test_a_payload_limit_that_was_low_at_the_start_can_be_raised(self):
+        gateway = self.start("[auth]\npublish-key = abcdef\n[limits]\npayload = 1K\n", "--shards", "2")
+
+        def statuses(size):
+            """A payload of so many bytes to topics of both shards."""
+            return {fetch(gateway.port, "POST", f"/v1/topics/raised.{n}", [("X-API-Key", "abcdef")], b'"' + b"x" * (size - 2) + b'"').status for n in range(8)}
+
+        self.assertEqual(statuses(1024), {200})
+        self.assertEqual(statuses(1025), {413})
+        self.reload(gateway, "[auth]\npublish-key = abcdef\n[limits]\npayload = 64K\n")
+        self.until(lambda: statuses(65536) == {200}, "the higher limit")
+        self.assertEqual(statuses(65537), {413})
+        line = self.reload(gateway, "[auth]\npublish-key = abcdef\n[limits]\npayload = 65K\n", "needs a restart")
+        self.assertIn("name=limits.payload value=64K asked=65K most=65536", line)
         self.stop(gateway)
 
     def test_far_more_connections_than_the_limit_wait_for_their_answer(self):

@@ -71,7 +71,16 @@ static void texts_are_read_and_written(void **state)
         { "listen", "a:0", NULL, "from 1 to 65535" },
         { "listen", "a:65536", NULL, "from 1 to 65535" },
         { "origins", "https://a.example,https://b.example", "https://a.example,https://b.example", NULL },
-        { "origins", "a\nb", NULL, "no control characters" },
+        { "origins", " http://localhost:3000 ,, https://[::1]:8443,capacitor://localhost", " http://localhost:3000 ,, https://[::1]:8443,capacitor://localhost", NULL },
+        { "origins", "", "", NULL },
+        { "origins", "https://a.example,b.example", NULL, "origins with commas between them, such as https://app.example" },
+        { "origins", "https://a.example/", NULL, "with no path behind" },
+        { "origins", "*", NULL, "https://app.example" },
+        { "origins", "null", NULL, "https://app.example" },
+        { "origins", "https://", NULL, "https://app.example" },
+        { "origins", "https://*.example", NULL, "https://app.example" },
+        { "origins", "https://a.example https://b.example", NULL, "with commas" },
+        { "origins", "https://a\nb", NULL, "https://app.example" },
         { "auth.publish-key", "s3cret", "(set)", NULL },
         { "auth.publish-key", "", "", NULL },
         { "auth.publish-key", "s3\x7f", NULL, " must be a text of at most 255 bytes" },
@@ -238,11 +247,11 @@ static void a_list_goes_on_in_further_lines(void **state)
     assert_int_equal(configuration.sources[SETTING_origins].line, 1);
     assert_int_equal(configuration.sources[SETTING_shards].line, 4);
     struct text many = { 0 };
-    text_add_string(&many, "origins = " HUNDRED "\n");
-    for (int i = 0; i < 10; i++) text_add_string(&many, " " HUNDRED "\n");
+    text_add_string(&many, "origins = https://" HUNDRED "\n");
+    for (int i = 0; i < 10; i++) text_add_string(&many, " https://" HUNDRED "\n");
     write_file(text_span(&many));
     assert_int_equal(read_file(&configuration, why, sizeof why), -1);
-    assert_says(why, ":11: origins");
+    assert_says(why, ":10: origins"); /* 109 bytes and more of each */
     text_free(&many);
 }
 
@@ -343,9 +352,9 @@ static void a_reload_takes_what_may_change(void **state)
     } facts[] = {
         { "limits.body", "1M", "2G", false }, /* malformed: 2G is beyond the most */
         { "limits.body", "1M", "1G", true },          { "limits.connections", "100", "200", true }, { "limits.connections", "100", "201", false },
-        { "limits.connections", "100", "1", true },   { "limits.payload", "1K", "512", true },      { "limits.payload", "1K", "1025", false },
+        { "limits.connections", "100", "1", true },   { "limits.payload", "1K", "512", true },      { "limits.payload", "1K", "64K", true },      { "limits.payload", "1K", "65537", false },   { "limits.payload", "1M", "2M", false },
         { "listen", "127.0.0.1:80", ":80", false },   { "shards", "1", "2", false },                { "auth.publish-key", "s3cret", "s3cret2", true },
-        { "auth.admin-key", "", "s3cret", true },     { "log.level", "info", "debug", true },       { "origins", "a", "", true },
+        { "auth.admin-key", "", "s3cret", true },     { "log.level", "info", "debug", true },       { "origins", "http://a", "", true },
         { "heartbeat-ms", "25s", "1s", true },        { "demo", "false", "true", false },
     };
     for (size_t i = 0; i < COUNT_OF(facts); i++) {
