@@ -110,18 +110,6 @@ static void on_deleted(void *context, uint32_t ticket, const struct delete_reply
     pending_drop(shard, ticket);
 }
 
-static void on_answered(void *context, uint32_t ticket, const struct query_reply *reply, struct span answer)
-{
-    struct shard *shard = context;
-    const struct pending *pending = pending_at(shard, ticket);
-    struct conn *conn = answered(shard, pending);
-    if (conn) {
-        http_part_answered(shard, conn, pending->number, reply, answer);
-        go_on(shard, conn);
-    }
-    pending_drop(shard, ticket);
-}
-
 static void on_live(void *context, uint32_t ticket)
 {
     struct shard *shard = context;
@@ -129,6 +117,22 @@ static void on_live(void *context, uint32_t ticket)
     if (conn) {
         CHECK(conn->awaits > 0);
         conn->awaits--;
+        go_on(shard, conn);
+    }
+    pending_drop(shard, ticket);
+}
+
+static void on_answered(void *context, uint32_t ticket, const struct query_reply *reply, struct span answer)
+{
+    struct shard *shard = context;
+    const struct pending *pending = pending_at(shard, ticket);
+    if (pending->kind == PENDING_LIVE) {
+        on_live(context, ticket);
+        return;
+    }
+    struct conn *conn = answered(shard, pending);
+    if (conn) {
+        http_part_answered(shard, conn, pending->number, reply, answer);
         go_on(shard, conn);
     }
     pending_drop(shard, ticket);

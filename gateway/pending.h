@@ -14,7 +14,7 @@ enum pending_kind {
     PENDING_PUBLISH, /* of a WebSocket: the reply is `published` or an error */
     PENDING_LINE,    /* of a body of lines */
     PENDING_HTTP,    /* the answer of an exchange, or a part of it */
-    PENDING_LIVE,    /* a topic or pattern that a subscribe needs: then the request is served again */
+    PENDING_LIVE,    /* a topic, a pattern or news that a subscribe needs: then the request is served again */
 };
 
 struct pending {

@@ -314,7 +314,40 @@ static bool names_fit(struct shard *shard, const struct conn *conn, struct topic
     return true;
 }
 
-enum readiness subscribing_prepare(struct shard *shard, struct conn *conn, struct topics_asked *asked)
+/* Asks a home where this shard stands behind what a client read elsewhere; false: there was no room to ask. */
+static bool hear(struct shard *shard, struct conn *conn, uint32_t home)
+{
+    uint32_t ticket = pending_make(shard, conn, PENDING_LIVE, 0);
+    if (ticket == TICKET_NONE || engine_hear(&shard->engine, home, ticket) != LINK_SENT) {
+        pending_drop(shard, ticket);
+        return false;
+    }
+    pending_sent(shard, ticket, SPAN_NONE, SPAN_NONE);
+    conn->awaits++;
+    return true;
+}
+
+/* A resume is judged by what this shard was told, and it may be told later than the shard by which the client read, of which it then knows more:
+ * before it is refused, its topic's home is heard. */
+static enum readiness hear_homes(struct shard *shard, struct conn *conn, const struct topics_asked *asked)
+{
+    bool heard[SHARDS_MAX] = { false };
+    if (conn->hears || asked->points_count == 0) {
+        conn->hears = false;
+        return READY;
+    }
+    for (uint32_t i = 0; i < asked->points_count; i++) {
+        struct span topic, epoch;
+        uint32_t home;
+        topics_asked_point(shard, asked, i, &topic, &epoch);
+        if (!engine_doubts_resume(&shard->engine, topic, conn->subscriber.format, epoch, asked->points[i].seq, &home) || heard[home]) continue;
+        heard[home] = true;
+        conn->hears |= hear(shard, conn, home);
+    }
+    return conn->hears ? NOT_READY : READY;
+}
+
+static enum readiness prepare_all(struct shard *shard, struct conn *conn, struct topics_asked *asked)
 {
     if (!names_fit(shard, conn, asked)) return READY_NEVER;
     enum readiness readiness = READY;
@@ -331,5 +364,13 @@ enum readiness subscribing_prepare(struct shard *shard, struct conn *conn, struc
         if (one != READY) readiness = one;
     }
     if (readiness == READY) conn_unstall(conn);
+    return readiness;
+}
+
+enum readiness subscribing_prepare(struct shard *shard, struct conn *conn, struct topics_asked *asked)
+{
+    enum readiness readiness = prepare_all(shard, conn, asked);
+    if (readiness == READY && shard->settings->shards > 1) return hear_homes(shard, conn, asked);
+    if (readiness == READY_NEVER) conn->hears = false;
     return readiness;
 }

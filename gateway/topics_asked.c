@@ -171,6 +171,13 @@ bool topics_asked_resume(struct shard *shard, struct topics_asked *asked, const 
     return true;
 }
 
+void topics_asked_point(const struct shard *shard, const struct topics_asked *asked, uint32_t i, struct span *topic, struct span *epoch)
+{
+    const struct resume_point *point = &asked->points[i];
+    *topic = in_arena(shard, point->name_at, point->name_bytes);
+    *epoch = in_arena(shard, point->epoch_at, point->epoch_bytes);
+}
+
 void topics_asked_resume_of(const struct shard *shard, const struct topics_asked *asked, struct subscribe_ask *ask)
 {
     if (asked->resume_rest) {

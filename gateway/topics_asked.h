@@ -48,6 +48,8 @@ bool topics_asked_add_array(struct shard *shard, struct topics_asked *asked, con
 bool topics_asked_add_list(struct shard *shard, struct topics_asked *asked, struct span list); /* separated by commas */
 bool topics_asked_resume(struct shard *shard, struct topics_asked *asked, const struct json_value *object);
 
+/* One of asked->points. */
+void topics_asked_point(const struct shard *shard, const struct topics_asked *asked, uint32_t i, struct span *topic, struct span *epoch);
 /* One topic's, known otherwise. */
 void topics_asked_resume_at(struct shard *shard, struct topics_asked *asked, struct span name, struct span epoch, uint64_t seq);
 

@@ -85,6 +85,15 @@ enum link_result engine_query(struct engine *engine, struct query_ask *ask, uint
     return link_query(engine_link_of(engine, ask->hash), ask, ticket, reply, answer);
 }
 
+enum link_result engine_hear(struct engine *engine, uint32_t home, uint32_t ticket)
+{
+    struct query_ask nothing = { .kind = QUERY_NEWEST, .topic = SPAN_LITERAL(".") }; /* no topic's name */
+    struct query_reply reply;
+    struct text answer = { 0 };
+    CHECK(!engine->links[home].self);
+    return link_query(&engine->links[home], &nothing, ticket, &reply, &answer);
+}
+
 /* POOL_NONE: *result says why nobody need wait for it. */
 static uint32_t prepare(struct engine *engine, struct span topic, enum wire_format format, uint64_t hash, enum link_result *result)
 {

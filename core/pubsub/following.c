@@ -235,6 +235,20 @@ static const struct local_topic *known_by(const struct engine *engine, struct sp
     return index == POOL_NONE ? NULL : local_topic_at(&engine->locals, index);
 }
 
+static bool resumes(const struct local_topic *known, struct span epoch, uint64_t seq)
+{
+    return local_topic_born(known) && span_equals(epoch, span_of(known->epoch, EPOCH_BYTES)) && seq <= known->ends.last.seq;
+}
+
+bool engine_doubts_resume(const struct engine *engine, struct span topic, enum wire_format format, struct span epoch, uint64_t seq, uint32_t *home)
+{
+    uint64_t hash = engine_name_hash(engine, topic);
+    *home = engine_home_of(engine, hash);
+    if (*home == engine->settings.shard) return false;
+    const struct local_topic *known = known_by(engine, topic, hash, format);
+    return known && !resumes(known, epoch, seq);
+}
+
 /* The local topic in the subscriber's format. *known: by which it is told. */
 static enum subscribe_verdict follow(struct engine *engine, const struct subscribe_ask *ask, uint32_t by, enum wire_format format, uint32_t *index, const struct local_topic **known)
 {

@@ -91,6 +91,34 @@ static void the_ack_is_exact_while_updates_are_under_way(void **state)
     shards_free(shards);
 }
 
+/* A client that came from a faster shard was told that nothing was resumed, and began anew with what it had read. */
+static void a_resume_beyond_what_its_shard_was_told_is_doubted_until_its_home_is_heard(void **state)
+{
+    struct shards *shards = make(3, 16);
+    uint32_t topic = shards_topic_of(shards, 1, 0), fast = shards_open(shards, 0), slow = shards_open(shards, 2), home = 0;
+    struct span name = shards_name(shards, topic);
+    const struct engine *engine = &shards->shards[2].engine;
+    shards_publish(shards, 1, topic, false);
+    shards_subscribe(shards, 0, fast, topic, true, true);
+    shards_subscribe(shards, 2, slow, topic, true, true);
+    settle(shards);
+    struct span epoch = span_of(shards_topic_at_home(shards, topic)->epoch, EPOCH_BYTES);
+    assert_false(engine_doubts_resume(engine, name, FORMAT_JSON, epoch, 1, &home));
+    for (int i = 0; i < 4; i++) shards_publish(shards, 1, topic, false);
+    shards_turn(shards, 1);
+    shards_turn(shards, 0);
+    assert_int_equal(seen_by(shards, 0, fast, topic)->seq, 5);
+    assert_true(engine_doubts_resume(engine, name, FORMAT_JSON, epoch, 5, &home));
+    assert_int_equal(home, 1);
+    shards_receive(shards, 2);
+    assert_false(engine_doubts_resume(engine, name, FORMAT_JSON, epoch, 5, &home));
+    assert_true(engine_doubts_resume(engine, name, FORMAT_JSON, epoch, 6, &home));
+    assert_true(engine_doubts_resume(engine, name, FORMAT_JSON, SPAN_LITERAL("another1"), 1, &home));
+    assert_false(engine_doubts_resume(&shards->shards[1].engine, name, FORMAT_JSON, epoch, 6, &home)); /* it knows */
+    settle(shards);
+    shards_free(shards);
+}
+
 static void a_hot_topic_is_one_notice_a_turn(void **state)
 {
     struct shards *shards = make(2, 64);
@@ -379,6 +407,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_update_from_afar_is_acked_and_read_everywhere),
         cmocka_unit_test(the_ack_is_exact_while_updates_are_under_way),
+        cmocka_unit_test(a_resume_beyond_what_its_shard_was_told_is_doubted_until_its_home_is_heard),
         cmocka_unit_test(a_hot_topic_is_one_notice_a_turn),
         cmocka_unit_test(a_shard_without_interest_is_told_nothing),
         cmocka_unit_test(loans_come_back_when_the_window_moves_on),
