@@ -4,6 +4,8 @@
 #include "gateway/messages.h"
 #include "gateway/origin.h"
 
+enum { HEAD_BYTES = 1024 }; /* of most heads of answers; a longer one is no more than a small text grows by */
+
 void http_add_date(struct shard *shard, struct text *head)
 {
     text_add_string(head, "Date: ");
@@ -18,8 +20,17 @@ static const char *connection_of(uint16_t status, bool close)
     return close ? "close" : NULL;
 }
 
+/* Its head is small and there always; a body may be 16 MiB, far beyond what is in reserve. */
+static bool has_room(struct conn *conn, size_t body_bytes)
+{
+    return conn->state == CONN_JOINING || body_bytes < HEAD_BYTES || text_try(&conn->out, body_bytes + HEAD_BYTES);
+}
+
 void http_answer(struct shard *shard, struct conn *conn, const struct http_answer *answer)
 {
+    static const char no_memory[] = "{\"error\":{\"code\":\"busy\",\"message\":\"" HTTP_NO_MEMORY_WHY "\"}}";
+    struct http_answer refusal = { .status = 503, .headers = "Retry-After: 1\r\n", .body = span_of_string(no_memory), .head_only = answer->head_only, .close = true };
+    if (!answer->head_only && !has_room(conn, answer->body.size)) answer = &refusal;
     struct text head = { 0 };
     bool draining = shard->state != SHARD_OPEN;
     bool close = answer->close || draining, bodiless = answer->status == 204 || answer->status == 304;
@@ -35,8 +46,8 @@ void http_answer(struct shard *shard, struct conn *conn, const struct http_answe
     const char *connection = connection_of(answer->status, close);
     if (connection) text_print(&head, "Connection: %s\r\n", connection);
     text_add_string(&head, "\r\n");
-    if (!answer->head_only && !bodiless) text_add(&head, answer->body);
     conn_add(shard, conn, text_span(&head));
+    if (!answer->head_only && !bodiless) conn_add(shard, conn, answer->body);
     text_free(&head);
     if (close) conn_linger(shard, conn);
     else conn_deadline(shard, conn, shard->settings->deadline_idle_ms);

@@ -16,7 +16,9 @@ struct http_answer {
 /* The line `Date: …`, now. */
 void http_add_date(struct shard *shard, struct text *head);
 
-/* Queues it; where it is the last one, the connection lingers. */
+#define HTTP_NO_MEMORY_WHY "the system has no memory for this answer now"
+
+/* Queues it; where it is the last one, the connection lingers. Where there is no memory for a large one, 503 and the end take its place. */
 void http_answer(struct shard *shard, struct conn *conn, const struct http_answer *answer);
 
 /* {"error":{"code":…,"message":…}} into a text. */

@@ -100,6 +100,17 @@ static void merge_names(const struct gather *gather, struct text *answer)
     free(at);
 }
 
+static void answer_busy(struct shard *shard, struct conn *conn, const char *why)
+{
+    struct text body = { 0 };
+    struct http_answer reply = { .status = 503, .headers = "Retry-After: 1\r\n" };
+    conn->exchange->keep_alive = false; /* replies to what was asked may still come: none may meet another request */
+    http_error_body(&body, "busy", why);
+    reply.body = text_span(&body);
+    http_exchange_end(shard, conn, &reply);
+    text_free(&body);
+}
+
 static void join_last(const struct gather *gather, struct text *answer)
 {
     bool first = true;
@@ -113,11 +124,20 @@ static void join_last(const struct gather *gather, struct text *answer)
     text_add_string(answer, "]}");
 }
 
+static bool join_fits(const struct gather *gather, struct text *answer)
+{
+    return text_try(answer, gather->bytes + gather->count + 64);
+}
+
 static void answer(struct shard *shard, struct conn *conn)
 {
     struct gather *gather = conn->exchange->gather;
     struct text body = { 0 };
     struct http_answer reply = { .status = 200 };
+    if (gather->busy || (gather->kind == GATHER_LAST && gather->bytes <= ANSWER_BYTES_MAX && !join_fits(gather, &body))) {
+        answer_busy(shard, conn, HTTP_NO_MEMORY_WHY);
+        return;
+    }
     if (gather->bytes > ANSWER_BYTES_MAX) {
         reply.status = 413;
         http_error_body(&body, "too_large", "the answer would be larger than 16 MiB: ask for fewer topics");
@@ -126,7 +146,8 @@ static void answer(struct shard *shard, struct conn *conn)
     } else if (gather->kind == GATHER_LAST) {
         join_last(gather, &body);
     } else if (gather->parts[0].found) {
-        text_add(&body, text_span(&gather->parts[0].text));
+        body = gather->parts[0].text;
+        gather->parts[0].text = (struct text){ 0 };
     } else {
         reply.status = 404;
         http_error_body(&body, "not_found", "the topic has no update");
@@ -141,18 +162,10 @@ static void take_part(struct gather *gather, struct gather_part *part, const str
     part->found = reply->found;
     part->more = reply->more;
     gather->bytes += text.size;
-    if (text.size > 0 && gather->bytes <= ANSWER_BYTES_MAX) text_add(&part->text, text);
-}
-
-static void answer_busy(struct shard *shard, struct conn *conn)
-{
-    struct text body = { 0 };
-    struct http_answer reply = { .status = 503, .headers = "Retry-After: 1\r\n" };
-    conn->exchange->keep_alive = false; /* replies to what was asked may still come: none may meet another request */
-    http_error_body(&body, "busy", "a topic's shard has had no room for another request for a second");
-    reply.body = text_span(&body);
-    http_exchange_end(shard, conn, &reply);
-    text_free(&body);
+    gather->busy |= reply->busy;
+    if (text.size == 0 || gather->bytes > ANSWER_BYTES_MAX) return;
+    if (text_try(&part->text, text.size)) text_add(&part->text, text);
+    else gather->busy = true;
 }
 
 void gather_go_on(struct shard *shard, struct conn *conn)
@@ -172,7 +185,7 @@ void gather_go_on(struct shard *shard, struct conn *conn)
         if (result == LINK_DONE) take_part(gather, &gather->parts[gather->next], &reply, text_span(&text));
         text_free(&text);
         if (result == LINK_DONE) continue;
-        if (conn_stall(shard, conn)) answer_busy(shard, conn);
+        if (conn_stall(shard, conn)) answer_busy(shard, conn, "a topic's shard has had no room for another request for a second");
         return;
     }
     conn_unstall(conn);

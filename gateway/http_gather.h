@@ -25,6 +25,7 @@ struct gather {
     uint32_t            count;
     uint32_t            next;   /* the first that was not asked for yet */
     size_t              bytes;  /* of the parts that came */
+    bool                busy;   /* there was no memory for one of them */
 };
 
 /* Makes one with `count` parts. The caller fills in what is asked. */

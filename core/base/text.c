@@ -13,15 +13,34 @@ void text_free(struct text *text)
     *text = (struct text){ 0 };
 }
 
+static size_t capacity_for(const struct text *text, size_t count)
+{
+    size_t capacity = text->capacity ? text->capacity * 2 : 256;
+    while (capacity < text->size + count) capacity *= 2;
+    return capacity;
+}
+
 char *text_reserve(struct text *text, size_t count)
 {
     if (text->capacity - text->size < count) {
-        size_t capacity = text->capacity ? text->capacity * 2 : 256;
-        while (capacity < text->size + count) capacity *= 2;
+        size_t capacity = capacity_for(text, count);
         text->bytes = reserve_resize(text->bytes, capacity);
         text->capacity = capacity;
     }
     return text->bytes + text->size;
+}
+
+bool text_try(struct text *text, size_t count)
+{
+    enum { SMALL_BYTES = RESERVE_BYTES / 16 }; /* an answer is copied up to five times on its way */
+    if (text->capacity - text->size >= count) return true;
+    size_t capacity = capacity_for(text, count);
+    char *bytes = realloc(text->bytes, capacity);
+    if (!bytes && capacity <= SMALL_BYTES && !reserve_is_drawn()) bytes = reserve_resize(text->bytes, capacity);
+    if (!bytes) return false;
+    text->bytes = bytes;
+    text->capacity = capacity;
+    return true;
 }
 
 void text_add(struct text *text, struct span bytes)

@@ -14,6 +14,9 @@ struct text {
 void text_free(struct text *text);
 /* Room for `count` more bytes behind the end; the caller writes them and adds to size. */
 char *text_reserve(struct text *text, size_t count);
+/* The same for who can refuse: the reserve is drawn on once, for what is small against it; else the allocator has to give it. False: there is none,
+ * and nothing has changed. */
+bool  text_try(struct text *text, size_t count);
 void  text_add(struct text *text, struct span bytes);
 void  text_add_string(struct text *text, const char *string);
 void  text_add_char(struct text *text, char character);

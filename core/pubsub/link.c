@@ -229,7 +229,7 @@ static void hear_answer(struct engine *engine, const struct tell *tell)
     struct span all = text_span(&text), last = SPAN_NONE;
     size_t answer_bytes = all.size - tell->answered.last_bytes;
     if (tell->answered.last_bytes > 0) last = span_skip(all, answer_bytes);
-    struct query_reply reply = { .found = tell->answered.found, .more = tell->answered.more, .last = last };
+    struct query_reply reply = { .found = tell->answered.found, .more = tell->answered.more, .busy = tell->answered.busy, .last = last };
     engine->hooks.answered(engine->hooks.context, tell->ticket, &reply, span_of(all.bytes ? all.bytes : "", answer_bytes));
     text_free(&text);
 }

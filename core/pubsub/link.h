@@ -87,6 +87,7 @@ struct query_ask {
 struct query_reply {
     bool        found; /* the topic has an update; NAMES: always */
     bool        more;  /* NAMES: there are more names than the limit */
+    bool        busy;  /* there was no memory for the answer: it is empty */
     struct span last;  /* NAMES: the last name given, borrowed for now */
 };
 

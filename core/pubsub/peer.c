@@ -126,6 +126,7 @@ static void serve_query(struct link *link, const struct ask *ask, struct span na
     tell->answered.last_bytes = (uint32_t)reply.last.size;
     tell->answered.found = reply.found;
     tell->answered.more = reply.more;
+    tell->answered.busy = reply.busy;
 }
 
 static void serve_interest(struct link *link, const struct ask *ask, struct span name)

@@ -1,5 +1,20 @@
 #include "core/pubsub/query.h"
 
+#include <assert.h>
+
+/* What stands around an update's data, and around all. */
+enum { AROUND_BYTES = 256 };
+static_assert(AROUND_BYTES > TOPIC_NAME_BYTES_MAX + EPOCH_BYTES + 2 * 20 + 64, "a name, an epoch, two numbers, and the words between them");
+
+/* False: there is no memory for so much more of the answer, which is as if it had never begun. */
+static bool has_room(struct query_reply *reply, struct text *answer, size_t data_bytes)
+{
+    if (text_try(answer, AROUND_BYTES + data_bytes)) return true;
+    reply->busy = true;
+    text_free(answer);
+    return false;
+}
+
 static void add_topic(struct text *answer, const struct topic *topic)
 {
     text_add_string(answer, "{\"topic\":\"");
@@ -20,15 +35,16 @@ static void add_update(struct text *answer, const struct update *update)
     text_add_char(answer, '}');
 }
 
-static void answer_newest(const struct topic *topic, struct text *answer)
+static void answer_newest(const struct topic *topic, struct query_reply *reply, struct text *answer)
 {
     struct update update = topic_newest(topic);
+    if (!has_room(reply, answer, update.data.size)) return;
     add_topic(answer, topic);
     text_add_char(answer, ',');
     add_update(answer, &update);
 }
 
-static void answer_history(const struct topic *topic, const struct query_ask *ask, struct text *answer)
+static void answer_history(const struct topic *topic, const struct query_ask *ask, struct query_reply *reply, struct text *answer)
 {
     enum { END_BYTES = 2 };
     const struct log *log = &topic->log;
@@ -41,6 +57,7 @@ static void answer_history(const struct topic *topic, const struct query_ask *as
         for (uint32_t count = 0; count < ask->limit && mark.seq <= log->ends.last.seq; count++, mark = chain_next(&log->chain, mark)) {
             struct update update = format_json_read(chain_bytes(&log->chain, mark.at), topic_name(topic));
             size_t before = answer->size;
+            if (!has_room(reply, answer, update.data.size)) return;
             text_add_string(answer, count > 0 ? ",{" : "{");
             add_update(answer, &update);
             if (count == 0 || answer->size - start + END_BYTES <= ask->bytes_max) continue;
@@ -82,6 +99,6 @@ void home_query(struct home *home, const struct query_ask *ask, struct query_rep
     const struct topic *topic = home_find(home, ask->topic, ask->hash);
     reply->found = topic && log_newest_seq(&topic->log) > 0;
     if (!reply->found) return;
-    if (ask->kind == QUERY_NEWEST) answer_newest(topic, answer);
-    else answer_history(topic, ask, answer);
+    if (ask->kind == QUERY_NEWEST) answer_newest(topic, reply, answer);
+    else answer_history(topic, ask, reply, answer);
 }

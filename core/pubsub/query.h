@@ -4,7 +4,8 @@
 
 #include "core/pubsub/home.h"
 
-/* Answers a query; see struct query_ask. Nothing is appended where !reply->found. */
+/* Answers a query; see struct query_ask. Nothing is appended where !reply->found, and
+ * where reply->busy `answer` is freed: what it held before is lost. */
 void home_query(struct home *home, const struct query_ask *ask, struct query_reply *reply, struct text *answer);
 
 #endif

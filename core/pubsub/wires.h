@@ -89,7 +89,7 @@ struct tell {
         struct {
             struct text text; /* owned by whoever took the tell; behind the answer the last name */
             uint32_t    last_bytes;
-            bool        found, more;
+            bool        found, more, busy;
         } answered;
         struct {
             uint32_t index, generation; /* REFUSED: of the local topic; MATCH, PATTERN: of the reader's pattern */

@@ -1,6 +1,7 @@
 """Each limit by its name: what is answered, counted and logged when it is reached, and that the others are served all the same."""
 import json
 import re
+import resource
 import socket
 import struct
 import threading
@@ -154,6 +155,50 @@ class RefusedSubscribeTest(unittest.TestCase):
                 self.assertEqual(ws.ask("subscribe", topics=["half.>", "one"])["op"], "subscribed", "nothing new but the name")
                 gateway.publish("another")
                 self.assertEqual(ws.ask("subscribe", topics=[">"])["code"], "too_many_topics")
+
+
+@unittest.skipIf(PATIENCE > 10, "a sanitizer needs more address space than a process may be given")
+class LargeAnswerTest(unittest.TestCase):
+    """An answer beyond the reserve of 2 MiB ended the process where the system refused memory for it."""
+
+    @staticmethod
+    def bound(gateway, more_bytes):
+        """Lets the process have so much more address space than it has; None: all."""
+        with open(f"/proc/{gateway.process.pid}/status", encoding="ascii") as file:
+            now = int(re.search(r"VmSize:\s+(\d+) kB", file.read()).group(1)) * 1024
+        most = resource.RLIM_INFINITY
+        resource.prlimit(gateway.process.pid, resource.RLIMIT_AS, (now + more_bytes if more_bytes is not None else most, most))
+
+    def asked(self, gateway, path):
+        """The size of the answer, or how it was refused: a shard without its reserve may also end whoever holds the most."""
+        try:
+            answer = gateway.fetch("GET", path)
+        except Ended:
+            return "shed"
+        if answer.status == 200:
+            return len(answer.body)
+        self.assertEqual((answer.status, answer.code, answer.header("Connection")), (503, "busy", "close"))
+        self.assertIsNotNone(answer.header("Retry-After"))
+        return answer.status
+
+    def test_one_without_memory_is_answered_503_and_the_gateway_lives(self):
+        data = json.dumps("x" * 60000)
+        for shards in "1", "3":
+            for path, size in (("/v1/topics/large.0/history?limit=1000", 1 << 23), ("/v1/last?topics=" + ",".join(f"large.{n}" for n in range(200)), 1 << 23)):
+                with self.subTest(shards=shards, path=path[:20]), Gateway("--shards", shards, "--topics.window-bytes", "16M") as gateway:
+                    for _ in range(20):
+                        gateway.publish_many([("large.0", data)] * 10)
+                    gateway.publish_many([(f"large.{n}", data) for n in range(1, 100)])
+                    gateway.publish_many([(f"large.{n}", data) for n in range(100, 200)])
+                    self.bound(gateway, 4 << 20)
+                    for _ in range(3):
+                        self.assertIn(self.asked(gateway, path), (503, "shed"))
+                    self.bound(gateway, None)
+                    deadline = time.monotonic() + PATIENCE
+                    while (served := self.asked(gateway, path)) in (503, "shed"):  # until each shard has its reserve again
+                        self.assertLess(time.monotonic(), deadline)
+                        time.sleep(0.01)
+                    self.assertGreater(served, size)
 
 
 class QueryTest(unittest.TestCase):
