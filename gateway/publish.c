@@ -50,8 +50,11 @@ void publish_judge(struct shard *shard, struct publish_outcome *outcome)
 static void append(struct shard *shard, struct span data, bool line_break, bool key, uint32_t ticket, struct publish_outcome *outcome)
 {
     struct publish_ask ask = { .topic = outcome->topic, .data = data, .line_break = line_break, .key = key };
+    enum { TOIL_OF_LOOK = 32 }; /* as many bytes of updates cost as much */
     if (shard->tracing) trace_read(shard->tracing->trace, shard->tracing->received_ns);
+    uint64_t looked = shard->engine.home.looks;
     enum link_result result = ticket == TICKET_NONE ? LINK_FULL : engine_publish(&shard->engine, &ask, ticket, &outcome->reply);
+    shard->toil += (shard->engine.home.looks - looked) * TOIL_OF_LOOK; /* a topic was born */
     outcome->full = result == LINK_FULL;
     outcome->sent = result == LINK_SENT;
     if (result == LINK_DONE) publish_judge(shard, outcome);

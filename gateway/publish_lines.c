@@ -61,11 +61,14 @@ static bool serve_line(struct shard *shard, struct conn *conn, struct span text)
     return true;
 }
 
+/* What births cost among many patterns: then it is another connection's turn. */
+enum { TOIL_AT_ONCE = 16 * 1024 };
+
 size_t publish_lines_feed(struct shard *shard, struct conn *conn, struct span piece)
 {
     struct http_exchange *exchange = conn->exchange;
     size_t served = 0;
-    while (served < piece.size && conn->asks < ASKS_OF_CONN_MAX) {
+    while (served < piece.size && conn->asks < ASKS_OF_CONN_MAX && (served == 0 || shard->toil < TOIL_AT_ONCE)) {
         struct span rest = span_skip(piece, served);
         const char *end = span_find(rest, '\n');
         struct span part = span_of(rest.bytes, end ? (size_t)(end - rest.bytes) : rest.size);

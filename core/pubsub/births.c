@@ -52,7 +52,7 @@ static void note_shards(void *context, uint32_t index)
 void births_tell(struct home *home, struct topic *topic, uint32_t index)
 {
     struct birth birth = { home, 0 };
-    pattern_index_match(&home->patterns, topic_name(topic), note_shards, &birth);
+    home->looks += pattern_index_match(&home->patterns, topic_name(topic), note_shards, &birth);
     for (; birth.shards; birth.shards &= birth.shards - 1) {
         uint32_t shard = (uint32_t)__builtin_ctzll(birth.shards);
         if (shard == home->shard) peer_birth(&home->links[shard], topic_name(topic), topic->epoch);

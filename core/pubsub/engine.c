@@ -15,6 +15,8 @@ int engine_init(struct engine *engine, const struct engine_settings *settings, s
     engine->hooks = (struct engine_hooks){ 0 };
     engine->full = false;
     engine->receive_first = 0;
+    engine->looks_at_us = 0;
+    engine->looks_end = LOOKS_EACH_TURN;
     engine->top_us = 0;
     for (uint32_t shard = 0; shard < settings->shards_count; shard++)
         engine->links[shard] = (struct link){ .engine = engine, .shard = shard, .self = shard == settings->shard };
@@ -188,6 +190,10 @@ static void say_room(struct engine *engine)
 void engine_receive(struct engine *engine)
 {
     uint32_t shards_count = engine->settings.shards_count;
+    if (engine->looks_at_us != engine->clock->mono_us) {
+        engine->looks_at_us = engine->clock->mono_us;
+        engine->looks_end = engine->home.looks + LOOKS_EACH_TURN;
+    }
     for (uint32_t i = 0; i < shards_count; i++) {
         struct link *link = &engine->links[(engine->receive_first + i) % shards_count];
         if (link->self) continue;

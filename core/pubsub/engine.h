@@ -60,9 +60,17 @@ struct engine {
     bool                   full;     /* a link said LINK_FULL since hooks.room was last called */
     uint64_t               top_us;   /* when looks for the topics that have most were allowed last */
     uint32_t               receive_first; /* the peer that is received from first: it goes around */
+    uint64_t               looks_at_us, looks_end; /* home.looks after which links wait for the next turn; which turn that is for */
     const struct clock    *clock;
     struct counters       *counters;
 };
+
+/* Whether what comes by links may be looked for among patterns in this turn still: a birth that thousands of them cover takes milliseconds, and 256
+ * may come at once. */
+static inline bool engine_may_look(const struct engine *engine)
+{
+    return engine->home.looks < engine->looks_end;
+}
 
 /* 0 or -errno. Borrows subscribers (each item begins with a struct subscriber), ready, clock and counters. */
 int  engine_init(struct engine *engine, const struct engine_settings *settings, struct pool *subscribers, struct bitset *ready, const struct clock *clock, struct counters *counters);

@@ -324,7 +324,7 @@ void link_hear(struct link *link)
     if (spsc_empty(&link->tells)) return;
     bool full = spsc_occupied(&link->tells) >= link->tells.slots - link->reserved;
     uint32_t credits = 0;
-    for (uint32_t count = 0; count < TELLS_EACH_RECEIVE && (tell = spsc_take_slot(&link->tells)); count++) {
+    for (uint32_t count = 0; count < TELLS_EACH_RECEIVE && (count == 0 || engine_may_look(link->engine)) && (tell = spsc_take_slot(&link->tells)); count++) {
         credits += tell->credits;
         hear(link, tell);
     }

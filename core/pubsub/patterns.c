@@ -267,7 +267,7 @@ void patterns_on_birth(struct engine *engine, struct span topic)
 {
     struct patterns *patterns = &engine->patterns;
     patterns->matched_count = 0;
-    pattern_index_match(&patterns->index, topic, collect, patterns);
+    engine->home.looks += pattern_index_match(&patterns->index, topic, collect, patterns);
     for (uint32_t i = 0; i < patterns->matched_count; i++) {
         uint32_t next;
         finding_birth(engine, patterns->matched[i], topic);
@@ -277,6 +277,7 @@ void patterns_on_birth(struct engine *engine, struct span topic)
             struct subscribe_ask ask = { .topic = topic, .mode = (enum mode)pattern->mode, .snapshot = pattern->snapshot, .max_hz = pattern->max_hz, .newborn = true };
             struct subscribe_reply reply;
             next = pattern->next;
+            engine->home.looks++;
             bool excess = subscriber_at(engine, subscriber)->subscriptions_count >= engine->settings.subscriptions_each_max;
             if (excess || cover_one(engine, at, &ask, &reply) != SUBSCRIBE_DONE) counter_add(engine->counters, COUNTER_BIRTHS_NOT_COVERED, 1);
         }

@@ -175,7 +175,7 @@ void peer_serve(struct link *link)
     if (spsc_empty(&link->asked)) return;
     uint32_t bytes = 0;
     bool full = spsc_occupied(&link->asked) == link->asked.slots;
-    for (uint32_t count = 0; count < ASKS_EACH_RECEIVE && bytes < ASK_BYTES_EACH_RECEIVE && (ask = spsc_take_slot(&link->asked)); count++) {
+    for (uint32_t count = 0; count < ASKS_EACH_RECEIVE && bytes < ASK_BYTES_EACH_RECEIVE && (count == 0 || engine_may_look(link->engine)) && (ask = spsc_take_slot(&link->asked)); count++) {
         uint32_t run_bytes = ask->name_bytes + ask->data_bytes;
         const char *run = run_bytes > 0 ? byte_ring_take(&link->asked_bytes, run_bytes) : "";
         serve(link, ask, span_of(run, ask->name_bytes), span_of(run + ask->name_bytes, ask->data_bytes));

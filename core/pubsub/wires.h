@@ -24,6 +24,7 @@ static_assert(TELLS_MAX > CREDITS_MAX, "a reply must always find room");
 #define ASKS_EACH_RECEIVE      256u
 #define ASK_BYTES_EACH_RECEIVE (256u * 1024u) /* the run that reaches it is taken whole */
 #define TELLS_EACH_RECEIVE     256u
+#define LOOKS_EACH_TURN        16384u /* at patterns, for births of what comes by links: some 3 ms; each receive takes one item of a link in any case */
 
 /* Powers of two, asks and tells at least 2, ask_bytes at least ASK_BYTES_MIN. Half of the tells are for replies. */
 struct wires_settings {
