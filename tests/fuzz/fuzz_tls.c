@@ -3,37 +3,14 @@
  * However it ends: what the session opens is what the client sent, from its beginning, and nothing else. */
 #include <errno.h>
 #include <stdlib.h>
-#include <stdio.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "core/base/check.h"
-#include "core/io/tls_client.h"
-#include "core/io/tls_session.h"
+#include "tests/support/tls_ends.h"
 #include "tests/unit/guard.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-/* For "fuzz", by itself, until 2126. */
-static const char certificate[] =
-    "-----BEGIN CERTIFICATE-----\n"
-    "MIIBhjCCASygAwIBAgIUYpOyWO0G6M3sfLGwG10RbQEfz80wCgYIKoZIzj0EAwIw\n"
-    "DzENMAsGA1UEAwwEZnV6ejAgFw0yNjExMjkxODU2MjNaGA8yMTI2MTEwNTE4NTYy\n"
-    "M1owDzENMAsGA1UEAwwEZnV6ejBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABCPE\n"
-    "mXpaU5eITxocdBflyS38tm9N5h6Q+8tyk73b/wvoTbV1Y7eOy1mZ81XMa28CmTmd\n"
-    "9J2T5HiZlclBJiMADASjZDBiMB0GA1UdDgQWBBQiS2jcTZ1+oeM1Q3d9v6HbFgLB\n"
-    "TTAfBgNVHSMEGDAWgBQiS2jcTZ1+oeM1Q3d9v6HbFgLBTTAPBgNVHRMBAf8EBTAD\n"
-    "AQH/MA8GA1UdEQQIMAaCBGZ1enowCgYIKoZIzj0EAwIDSAAwRQIhAO1m4Rh/Jr7/\n"
-    "oJBt/2B0N1Hsh0S+gexvog2DsWEl027+AiAlyQpPccCUFZjFwvpvK17q71jjXjfq\n"
-    "vAic/WbbCJvqXg==\n"
-    "-----END CERTIFICATE-----\n";
-static const char key[] =
-    "-----BEGIN PRIVATE KEY-----\n"
-    "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgGmrjpaQTi+XL0+Dw\n"
-    "aba2ieYiAycsDtEeS9GWZJXHa6ChRANCAAQjxJl6WlOXiE8aHHQX5ckt/LZvTeYe\n"
-    "kPvLcpO92/8L6E21dWO3jstZmfNVzGtvApk5nfSdk+R4mZXJQSYjAAwE\n"
-    "-----END PRIVATE KEY-----\n";
 
 enum { EDITS_MAX = 16, EDIT_BYTES = 4, PLAIN_BYTES = 40000, STREAM_BYTES = 1 << 16 };
 
@@ -42,24 +19,7 @@ struct edit {
     uint8_t  bits, cut; /* cut: the stream ends there */
 };
 
-static struct tls *tls;
-static struct tls_trust *trust;
-
-static void begin(void)
-{
-    struct tls_pair pair = { span_of_string(certificate), span_of_string(key) };
-    char why[256], path[64];
-    uint32_t at;
-    int file = memfd_create("authority", 0);
-    CHECK(file >= 0 && write(file, certificate, sizeof certificate - 1) == (ssize_t)sizeof certificate - 1);
-    snprintf(path, sizeof path, "/proc/self/fd/%d", file);
-    setenv(TLS_AUTHORITIES_VARIABLE, path, 1);
-    CHECK(tls_start());
-    tls = tls_make(&pair, 1, SPAN_NONE, &at, why, sizeof why);
-    trust = tls_trust_make(why, sizeof why);
-    CHECK(tls && trust);
-    close(file);
-}
+static struct tls_ends ends;
 
 /* The gateway's side of one connection, and what it has opened. */
 struct side {
@@ -75,7 +35,7 @@ static void take(struct side *side, struct span in)
     struct tls_session *session = &side->session;
     while (session->state == TLS_SHAKING && in.size > 0) {
         size_t before = in.size;
-        if (tls_session_shake(session, tls, &in) == TLS_SHAKING) CHECK(in.size == 0);
+        if (tls_session_shake(session, ends.tls, &in) == TLS_SHAKING) CHECK(in.size == 0);
         if (in.size == before) break;
     }
     while ((session->state == TLS_OPEN || session->state == TLS_ENDED) && (in.size > 0 || tls_session_holds(session))) {
@@ -104,7 +64,7 @@ static void receive(struct side *side, struct span bytes)
         side->over = look < 0;
         if (look == 1) {
             side->begun = true;
-            CHECK(tls_session_init(&side->session, tls, hello));
+            CHECK(tls_session_init(&side->session, ends.tls, hello));
             take(side, hello);
         }
     }
@@ -154,7 +114,7 @@ static void honest(const struct edit *edits, size_t count, struct span plain)
     size_t written = 0;
     bool shaken = false, failed = false, cut = false;
     CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);
-    struct tls_client *client = tls_client_make(trust, "fuzz", pair[0]);
+    struct tls_client *client = tls_client_make(ends.trust, TLS_ENDS_NAME, pair[0]);
     CHECK(client);
     for (bool moved = true; moved && !cut;) {
         moved = false;
@@ -195,7 +155,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct edit edits[EDITS_MAX];
     size_t count = 0;
     if (size == 0) return 0;
-    if (!tls) begin();
+    if (!ends.tls) tls_ends_begin(&ends);
     struct span rest = span_of((const char *)data + 1, size - 1);
     if (data[0] % 2 == 0) return raw(rest), 0;
     for (size_t wanted = data[0] / 2 % (EDITS_MAX + 1); count < wanted && rest.size >= EDIT_BYTES; rest = span_skip(rest, EDIT_BYTES)) {

@@ -228,3 +228,48 @@ class Page(Tab):
         with open(KIT, encoding="utf-8") as kit:
             self.ask("Runtime.evaluate", expression=kit.read())
         self.run(f"globalThis.url = {json.dumps(url)}; globalThis.patience_ms = {PATIENCE * 1000};")
+
+
+class Pages:
+    """For test cases of the gateway's own pages: one browser for all of a class. Comes before the other bases."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.browser = Chromium()
+        cls.addClassCleanup(cls.browser.close)
+        super().setUpClass()
+
+    def open_page(self, port, path, script, width, height, features):
+        """A tab in which it has loaded, `script` before it; its faults are looked at when the test ends. `breaks`, False at first: the browser may
+        tell of faults of the network."""
+        tab = self.browser.tab()
+        self.addCleanup(tab.close)
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            tab.ask(domain + ".enable")
+        tab.ask("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
+        tab.ask("Emulation.setEmulatedMedia", features=[{"name": name, "value": value} for name, value in features])
+        tab.ask("Page.addScriptToEvaluateOnNewDocument", source=script)
+        tab.host, tab.breaks = f"127.0.0.1:{port}", False
+        tab.ask("Page.navigate", url=f"http://{tab.host}{path}")
+        deadline = time.monotonic() + 3 * PATIENCE
+        while tab.ask("Runtime.evaluate", expression="location.host + document.readyState")["result"].get("value") != tab.host + "complete":
+            if time.monotonic() > deadline:
+                raise TooLate(f"{path} does not load")
+            time.sleep(0.02)
+        self.addCleanup(self.look_at, tab)
+        return tab
+
+    def look_at(self, tab):
+        """Nothing went to another host, and the browser had nothing to complain of."""
+        tab.run("return 1")  # all that was told before has been read
+        for event in tab.events:
+            params = event["params"]
+            url = params.get("request", {}).get("url") or params.get("url", "")
+            if event["method"] in ("Network.requestWillBeSent", "Network.webSocketCreated") and not url.startswith("data:"):
+                self.assertEqual(url.split("/")[2], tab.host, "a request to another host")
+            if event["method"] == "Runtime.exceptionThrown":
+                self.fail(f"uncaught: {params['exceptionDetails']}")
+            if event["method"] == "Runtime.consoleAPICalled" and params["type"] in ("error", "warning", "assert"):
+                self.fail(f"the console says {params['type']}: {params['args']}")
+            if event["method"] == "Log.entryAdded" and params["entry"]["level"] == "error" and not (tab.breaks and params["entry"]["source"] == "network"):
+                self.fail(f"the browser complains: {params['entry']}")

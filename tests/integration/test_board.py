@@ -4,12 +4,11 @@ Each test ends by looking at what the browser had to say: no fault in the consol
 """
 import json
 import threading
-import time
 import unittest
 
 from client import PATIENCE
 from gateway import Gateway, GatewayTest, free_port
-from javascript import WHY_NO_CHROMIUM, Chromium
+from javascript import WHY_NO_CHROMIUM, Pages
 
 KIT = """
     globalThis.$ = id => document.getElementById(id);
@@ -81,46 +80,10 @@ class Feed:
 
 
 @unittest.skipIf(WHY_NO_CHROMIUM, WHY_NO_CHROMIUM or "")
-class BoardTest(GatewayTest):
-    @classmethod
-    def setUpClass(cls):
-        cls.browser = Chromium()
-        cls.addClassCleanup(cls.browser.close)
-        super().setUpClass()
-
+class BoardTest(Pages, GatewayTest):
     def open(self, address="", port=None, width=1280, height=800, before="", features=()):
         """A board that has loaded; its faults are looked at when the test ends."""
-        tab = self.browser.tab()
-        self.addCleanup(tab.close)
-        for domain in ("Page", "Runtime", "Log", "Network"):
-            tab.ask(domain + ".enable")
-        tab.ask("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
-        tab.ask("Emulation.setEmulatedMedia", features=[{"name": name, "value": value} for name, value in features])
-        tab.ask("Page.addScriptToEvaluateOnNewDocument", source=KIT + before)
-        tab.host = f"127.0.0.1:{port or self.port}"
-        tab.ask("Page.navigate", url=f"http://{tab.host}/{address}")
-        deadline = time.monotonic() + 3 * PATIENCE
-        while tab.ask("Runtime.evaluate", expression="location.host + document.readyState")["result"].get("value") != tab.host + "complete":
-            if time.monotonic() > deadline:
-                raise AssertionError("the board does not load")
-            time.sleep(0.02)
-        tab.breaks = False  # a test that takes the gateway away sets it: then the browser tells that there was none
-        self.addCleanup(self.look_at, tab)
-        return tab
-
-    def look_at(self, tab):
-        tab.run("return 1")  # all that was told before has been read
-        for event in tab.events:
-            params = event["params"]
-            url = params.get("request", {}).get("url") or params.get("url", "")
-            if event["method"] in ("Network.requestWillBeSent", "Network.webSocketCreated") and not url.startswith("data:"):
-                self.assertEqual(url.split("/")[2], tab.host, "a request to another host")
-            if event["method"] == "Runtime.exceptionThrown":
-                self.fail(f"uncaught: {params['exceptionDetails']}")
-            if event["method"] == "Runtime.consoleAPICalled" and params["type"] in ("error", "warning", "assert"):
-                self.fail(f"the console says {params['type']}: {params['args']}")
-            if event["method"] == "Log.entryAdded" and params["entry"]["level"] == "error" and not (tab.breaks and params["entry"]["source"] == "network"):
-                self.fail(f"the browser complains: {params['entry']}")
+        return self.open_page(port or self.port, "/" + address, KIT + before, width, height, features)
 
     def press(self, tab, key, code=0):
         code = code or {"Enter": 13, "Escape": 27, "ArrowDown": 40, "ArrowUp": 38, "End": 35, "Home": 36, "Tab": 9, "/": 191}[key]

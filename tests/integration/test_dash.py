@@ -6,7 +6,7 @@ import unittest
 
 from client import PATIENCE, Ws, path_of
 from gateway import API_KEY, KEY, Gateway, GatewayTest
-from javascript import WHY_NO_CHROMIUM, Chromium
+from javascript import WHY_NO_CHROMIUM, Pages
 
 ADMIN_KEY = "admin-key-of-the-dash-test"
 HTML = ("Accept", "text/html,application/xhtml+xml,*/*;q=0.8")
@@ -89,49 +89,16 @@ class DemoTest(GatewayTest):
 
 
 @unittest.skipIf(WHY_NO_CHROMIUM, WHY_NO_CHROMIUM or "")
-class DashTest(unittest.TestCase):
+class DashTest(Pages, unittest.TestCase):
     maxDiff = None
-
-    @classmethod
-    def setUpClass(cls):
-        cls.browser = Chromium()
-        cls.addClassCleanup(cls.browser.close)
 
     def gateway(self, *flags, **how):
         return self.enterContext(Gateway("--shards", "2", *flags, **how))
 
     def open(self, gateway, address="/dash", width=1280, height=900, features=()):
-        tab = self.browser.tab()
-        self.addCleanup(tab.close)
-        for domain in ("Page", "Runtime", "Log", "Network"):
-            tab.ask(domain + ".enable")
-        tab.ask("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
-        tab.ask("Emulation.setEmulatedMedia", features=[{"name": name, "value": value} for name, value in features])
-        tab.ask("Page.addScriptToEvaluateOnNewDocument", source=KIT)
-        tab.host = f"127.0.0.1:{gateway.port}"
-        tab.ask("Page.navigate", url=f"http://{tab.host}{address}")
-        deadline = time.monotonic() + 3 * PATIENCE
-        while tab.ask("Runtime.evaluate", expression="location.host + document.readyState")["result"].get("value") != tab.host + "complete":
-            self.assertLess(time.monotonic(), deadline, "the dashboard does not load")
-            time.sleep(0.02)
+        tab = self.open_page(gateway.port, address, KIT, width, height, features)
         tab.breaks = "token" not in address  # 401 is told as a fault of the network
-        self.addCleanup(self.look_at, tab)
         return tab
-
-    def look_at(self, tab):
-        """Nothing went to another host, and the browser had nothing to complain of."""
-        tab.run("return 1")
-        for event in tab.events:
-            params = event["params"]
-            url = params.get("request", {}).get("url") or params.get("url", "")
-            if event["method"] in ("Network.requestWillBeSent", "Network.webSocketCreated") and not url.startswith("data:"):
-                self.assertEqual(url.split("/")[2], tab.host)
-            if event["method"] == "Runtime.exceptionThrown":
-                self.fail(f"uncaught: {params['exceptionDetails']}")
-            if event["method"] == "Runtime.consoleAPICalled" and params["type"] in ("error", "warning", "assert"):
-                self.fail(f"the console says {params['type']}: {params['args']}")
-            if event["method"] == "Log.entryAdded" and params["entry"]["level"] == "error" and not (tab.breaks and params["entry"]["source"] == "network"):
-                self.fail(f"the browser complains: {params['entry']}")
 
     def test_the_figures_are_drawn_live(self):
         gateway = self.gateway("--auth.admin-key", ADMIN_KEY)

@@ -8,63 +8,27 @@
 #include <cmocka.h>
 
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "core/base/random.h"
-#include "core/io/tls_client.h"
-#include "core/io/tls_session.h"
-
-/* For "unit", by itself, until 2126. */
-static const char certificate[] =
-    "-----BEGIN CERTIFICATE-----\n"
-    "MIIBhzCCASygAwIBAgIUWdv83UkKkJ4m3Qcbj3U4lsWWjYEwCgYIKoZIzj0EAwIw\n"
-    "DzENMAsGA1UEAwwEdW5pdDAgFw0yNjExMjkxOTIwMzVaGA8yMTI2MTEwNTE5MjAz\n"
-    "NVowDzENMAsGA1UEAwwEdW5pdDBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABHGx\n"
-    "PLm5/tl4xM83XChiu+uWJsjRo7CzUoRd4YUY+/he9J9IGWOE/1+hPYFnCP7O8Qdc\n"
-    "8SeIy+emfPqQGXL9R1ejZDBiMB0GA1UdDgQWBBS8Q/RzJg4tQpFnT28wjFtm0GOF\n"
-    "uzAfBgNVHSMEGDAWgBS8Q/RzJg4tQpFnT28wjFtm0GOFuzAPBgNVHRMBAf8EBTAD\n"
-    "AQH/MA8GA1UdEQQIMAaCBHVuaXQwCgYIKoZIzj0EAwIDSQAwRgIhAKV/k4bIHX8W\n"
-    "9/6JbAAAT5KIdQOFEESCuxiQvDp+g4esAiEAt5PHyk/86IldCMrQ8yKaiBjpKDmu\n"
-    "ZNEwXRy1+c9xVXg=\n"
-    "-----END CERTIFICATE-----\n";
-static const char key[] =
-    "-----BEGIN PRIVATE KEY-----\n"
-    "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgZAT3NvFafhcV419x\n"
-    "jpzFWtM8XG8YktVnCzteZLEy3fGhRANCAARxsTy5uf7ZeMTPN1woYrvrlibI0aOw\n"
-    "s1KEXeGFGPv4XvSfSBljhP9foT2BZwj+zvEHXPEniMvnpnz6kBly/UdX\n"
-    "-----END PRIVATE KEY-----\n";
+#include "tests/support/tls_ends.h"
 
 enum { SIDES = 3, ARENA_BYTES = SIDES * TLS_SEALED_BYTES_MAX, ROUNDS = 60 };
 
-static struct tls *tls;
-static struct tls_trust *trust;
+static struct tls_ends ends;
 static char arena[ARENA_BYTES], plain[TLS_RECORD_BYTES_MAX], got[SIDES * TLS_SEAL_BYTES_MAX];
 
 static int begin(void **state)
 {
-    struct tls_pair pair = { span_of_string(certificate), span_of_string(key) };
-    char why[256], path[64];
-    uint32_t at;
-    int file = memfd_create("authority", 0);
-    assert_true(file >= 0 && write(file, certificate, sizeof certificate - 1) == (ssize_t)sizeof certificate - 1);
-    snprintf(path, sizeof path, "/proc/self/fd/%d", file);
-    setenv(TLS_AUTHORITIES_VARIABLE, path, 1);
-    assert_true(tls_start());
-    tls = tls_make(&pair, 1, SPAN_NONE, &at, why, sizeof why);
-    trust = tls_trust_make(why, sizeof why);
-    close(file);
+    tls_ends_begin(&ends);
     tls_session_arena(arena, sizeof arena);
-    return tls && trust ? 0 : -1;
+    return 0;
 }
 
 static int end(void **state)
 {
     tls_session_arena(NULL, 0);
-    tls_free(tls);
-    tls_trust_free(trust);
+    tls_ends_end(&ends);
     return 0;
 }
 
@@ -95,15 +59,15 @@ static void connect_side(struct side *side)
     int room = 1 << 20;
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, side->pair), 0);
     setsockopt(side->pair[1], SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
-    side->client = tls_client_make(trust, "unit", side->pair[0]);
+    side->client = tls_client_make(ends.trust, TLS_ENDS_NAME, side->pair[0]);
     while (tls_client_shake(side->client) != TLS_CLIENT_READY || side->session.state == TLS_SHAKING) {
         ssize_t count = recv(side->pair[1], bytes, sizeof bytes, MSG_DONTWAIT);
         if (count <= 0) continue;
         struct span in = span_of(bytes, (size_t)count);
         assert_int_equal(tls_hello_look(begun ? span_of("\x16\x03\x01\x00\x01.", 6) : in), 1);
-        if (!begun) assert_true(tls_session_init(&side->session, tls, in));
+        if (!begun) assert_true(tls_session_init(&side->session, ends.tls, in));
         begun = true;
-        assert_int_not_equal(tls_session_shake(&side->session, tls, &in), TLS_BROKEN);
+        assert_int_not_equal(tls_session_shake(&side->session, ends.tls, &in), TLS_BROKEN);
         send_unsent(side);
     }
     assert_int_equal(side->session.state, TLS_OPEN);
