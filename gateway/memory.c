@@ -67,9 +67,19 @@ static bool is_short(struct shard *shard)
     return !reserve_fill();
 }
 
+/* A shard's part; and room for one client with the largest message that is let in, what it grew in and its answer, as if there were one shard. */
+static uint64_t bytes_max(const struct settings *settings)
+{
+    enum { HELD_OF_A_MESSAGE = 4 };
+    uint64_t part = shard_part_of(settings, settings->limits_memory);
+    uint64_t message = HELD_OF_A_MESSAGE * (settings->echo ? settings->limits_echo_message : settings->limits_message);
+    uint64_t least = message < settings->limits_memory ? message : settings->limits_memory;
+    return part > least ? part : least;
+}
+
 bool memory_look(struct shard *shard)
 {
-    uint64_t most = shard_part_of(shard->settings, shard->settings->limits_memory);
+    uint64_t most = bytes_max(shard->settings);
     bool refused = is_short(shard);
     if (refused || shard->clients_bytes >= most) shard->shedding = true;
     if (!shard->shedding) return false;

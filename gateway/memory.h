@@ -1,7 +1,7 @@
 /* The memory that clients can make grow, logs apart: what they have not sent whole (messages, heads, bodies) and what they have not taken
  * (replies, answers). Each connection is weighed when something of it may have changed; the sum of a shard is held against its part of
- * limits.memory. Beyond it the shard sheds: new connections get 503, those that hold the most are ended, until it is an eighth below. It does
- * the same, whatever they hold, while the allocator refuses even what it had in reserve (reserve.h).
+ * limits.memory, which is never too little for one message. Beyond it the shard sheds: new connections get 503, those that hold the most are
+ * ended, until it is an eighth below. It does the same, whatever they hold, while the allocator refuses even what it had in reserve (reserve.h).
  * Its shard's thread only. */
 #ifndef GATEWAY_MEMORY_H
 #define GATEWAY_MEMORY_H

@@ -152,11 +152,7 @@ def tls_port_of(flags):
     return int(flags[flags.index("--tls-listen") + 1].rsplit(":", 1)[1])
 
 
-# A shard's part of limits.memory holds a message of limits.echo-message and its echo: with one shard for each of many CPUs it would not.
-ECHO = ("--echo", "--shards", "2")
-
-
-def make_tests(name, standard, cases, flags=ECHO):
+def make_tests(name, standard, cases, flags=("--echo",)):
     """Puts <name> and, where the program has TLS, <name>Tls into the calling module, a test method for each case."""
     module = sys.modules[sys._getframe(1).f_globals["__name__"]]
     if not getattr(module, "load_tests", None):

@@ -5,7 +5,7 @@ import zlib
 from client import BINARY, CONTINUATION, PING, PONG, TEXT, deflated, frame
 from handshake_steps import echoes, handshake, upgrades
 from http_steps import case as http_case
-from suite import ECHO, Case, make_tests
+from suite import Case, make_tests
 from ws_steps import WsBy, close, closed, gives_binary, gives_pong, gives_text, letters, octets, pauses, ping, text
 
 cases = []
@@ -140,7 +140,7 @@ def _with_context(ws):
     closed(1007, 1002)(ws)
 
 
-make_tests("Rfc7692Test", "RFC 7692", cases, flags=(*ECHO, "--limits.requests-per-second", "100000"))
+make_tests("Rfc7692Test", "RFC 7692", cases, flags=("--echo", "--limits.requests-per-second", "100000"))
 
 if __name__ == "__main__":
     unittest.main()

@@ -342,6 +342,13 @@ class MemoryTest(unittest.TestCase):
     def clients(self, gateway):
         return gateway.metric('ringcast_memory_bytes{kind="clients"}')
 
+    def test_the_largest_message_is_taken_however_many_shards_share_the_memory(self):
+        """With eight shards a message of 16 MiB was closed with 1013 in place of its echo."""
+        message = bytes(16 << 20)
+        with Limited("--echo", shards="8") as gateway, Ws(gateway.port, path="/v1/echo") as ws:
+            ws.send_frame(BINARY, message)
+            self.assertEqual(ws.read_message(), (BINARY, message))
+
     def test_incomplete_messages(self):
         with Limited("--limits.memory", "4M") as gateway:
             with Ws(gateway.port, "/v1/ws?topics=a") as bystander:
