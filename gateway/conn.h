@@ -56,7 +56,8 @@ struct conn {
     bool              greets;     /* it may begin with the header of the PROXY protocol */
     bool              paused;     /* its replies wait for room: nothing of it is consumed until they went out */
     bool              stalled;    /* a link to another shard was full: its requests wait for room */
-    bool              hears;      /* a subscribe waits, or has waited, until this shard was told what the homes of its topics had told others: it is not asked for again */
+    bool              hears;      /* a subscribe waits, or has waited, until this shard was told what the homes of its topics had told others */
+    bool              behind;     /* and one of them had no room to tell all: it is to be asked again */
     bool              settles;    /* a request waits until all that was asked for the connection is answered */
     bool              listed;     /* stands in the shard's input or starved list */
     bool              ping_sent;  /* a ping went out since something was received */

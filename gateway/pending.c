@@ -110,16 +110,22 @@ static void on_deleted(void *context, uint32_t ticket, const struct delete_reply
     pending_drop(shard, ticket);
 }
 
-static void on_live(void *context, uint32_t ticket)
+/* What a subscribe awaited has come; `behind`: not all of it. */
+static void take_awaited(struct shard *shard, uint32_t ticket, bool behind)
 {
-    struct shard *shard = context;
     struct conn *conn = answered(shard, pending_at(shard, ticket));
     if (conn) {
         CHECK(conn->awaits > 0);
         conn->awaits--;
+        conn->behind |= behind;
         go_on(shard, conn);
     }
     pending_drop(shard, ticket);
+}
+
+static void on_live(void *context, uint32_t ticket)
+{
+    take_awaited(context, ticket, false);
 }
 
 static void on_answered(void *context, uint32_t ticket, const struct query_reply *reply, struct span answer)
@@ -127,7 +133,7 @@ static void on_answered(void *context, uint32_t ticket, const struct query_reply
     struct shard *shard = context;
     const struct pending *pending = pending_at(shard, ticket);
     if (pending->kind == PENDING_LIVE) {
-        on_live(context, ticket);
+        take_awaited(shard, ticket, reply->more);
         return;
     }
     struct conn *conn = answered(shard, pending);

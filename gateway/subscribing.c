@@ -252,7 +252,22 @@ bool subscribing_begin(struct shard *shard, struct conn *conn, struct span id, b
     return done;
 }
 
-/* What was asked, as the link says it; READY_NEVER: refused. */
+/* What came of asking for a topic elsewhere. Where there was no room the connection stalls, up to a second. */
+static enum readiness after_asking(struct shard *shard, struct conn *conn, struct topics_asked *asked, struct span name, uint32_t ticket, enum link_result result)
+{
+    if (result == LINK_SENT) {
+        pending_sent(shard, ticket, SPAN_NONE, SPAN_NONE);
+        conn->awaits++;
+        return NOT_READY;
+    }
+    pending_drop(shard, ticket);
+    if (result != LINK_FULL) return result == LINK_DONE ? READY : READY_NEVER;
+    if (!conn_stall(shard, conn)) return NOT_READY;
+    topics_asked_refuse(asked, "busy", "its shard has had no room for another request for a second", name);
+    return READY_NEVER;
+}
+
+/* READY_NEVER: refused. */
 static enum readiness prepare_one(struct shard *shard, struct conn *conn, struct topics_asked *asked, uint32_t i)
 {
     struct span name = topics_asked_name(shard, &asked->list[i]);
@@ -261,17 +276,8 @@ static enum readiness prepare_one(struct shard *shard, struct conn *conn, struct
     enum link_result result = ticket == TICKET_NONE ? LINK_FULL
                               : pattern             ? engine_prepare_pattern(&shard->engine, name, ticket)
                                                     : engine_prepare(&shard->engine, name, conn->subscriber.format, ticket);
-    if (result == LINK_SENT) {
-        pending_sent(shard, ticket, SPAN_NONE, SPAN_NONE);
-        conn->awaits++;
-        return NOT_READY;
-    }
-    pending_drop(shard, ticket);
-    if (result == LINK_DONE) return READY;
     if (result == LINK_REFUSED) refuse_for_now(shard, asked, i, pattern ? NO_ROOM_WHY : limit_hit(shard, conn, LIMIT_TOPICS));
-    else if (!conn_stall(shard, conn)) return NOT_READY;
-    else topics_asked_refuse(asked, "busy", "its shard has had no room for another request for a second", name);
-    return READY_NEVER;
+    return after_asking(shard, conn, asked, name, ticket, result);
 }
 
 /* The latest that was asked of each home: when it is live the others of that home are. */
@@ -314,37 +320,29 @@ static bool names_fit(struct shard *shard, const struct conn *conn, struct topic
     return true;
 }
 
-/* Asks a home where this shard stands behind what a client read elsewhere; false: there was no room to ask. */
-static bool hear(struct shard *shard, struct conn *conn, uint32_t home)
-{
-    uint32_t ticket = pending_make(shard, conn, PENDING_LIVE, 0);
-    if (ticket == TICKET_NONE || engine_hear(&shard->engine, home, ticket) != LINK_SENT) {
-        pending_drop(shard, ticket);
-        return false;
-    }
-    pending_sent(shard, ticket, SPAN_NONE, SPAN_NONE);
-    conn->awaits++;
-    return true;
-}
-
 /* A resume is judged by what this shard was told, and it may be told later than the shard by which the client read, of which it then knows more:
- * before it is refused, its topic's home is heard. */
-static enum readiness hear_homes(struct shard *shard, struct conn *conn, const struct topics_asked *asked)
+ * before it is refused, its topic's home is heard. Where there is no room to ask one, or for all that it has to tell, all are asked anew a little later. */
+static enum readiness hear_homes(struct shard *shard, struct conn *conn, struct topics_asked *asked)
 {
-    bool heard[SHARDS_MAX] = { false };
-    if (conn->hears || asked->points_count == 0) {
-        conn->hears = false;
-        return READY;
-    }
-    for (uint32_t i = 0; i < asked->points_count; i++) {
+    bool heard[SHARDS_MAX] = { false }, later = conn->hears && conn->behind;
+    enum readiness readiness = READY;
+    if (conn->hears && !conn->behind) return READY;
+    for (uint32_t i = 0; i < asked->points_count && readiness != READY_NEVER && !conn->stalled; i++) {
         struct span topic, epoch;
         uint32_t home;
         topics_asked_point(shard, asked, i, &topic, &epoch);
         if (!engine_doubts_resume(&shard->engine, topic, conn->subscriber.format, epoch, asked->points[i].seq, &home) || heard[home]) continue;
         heard[home] = true;
-        conn->hears |= hear(shard, conn, home);
+        struct query_ask news = { .kind = QUERY_NEWS, .shard = home };
+        struct query_reply reply;
+        struct text nothing = { 0 };
+        uint32_t ticket = later ? TICKET_NONE : pending_make(shard, conn, PENDING_LIVE, 0);
+        enum link_result result = ticket == TICKET_NONE ? LINK_FULL : engine_query(&shard->engine, &news, ticket, &reply, &nothing);
+        readiness = after_asking(shard, conn, asked, topic, ticket, result);
     }
-    return conn->hears ? NOT_READY : READY;
+    conn->hears = readiness == NOT_READY && !conn->stalled;
+    conn->behind = false;
+    return readiness;
 }
 
 static enum readiness prepare_all(struct shard *shard, struct conn *conn, struct topics_asked *asked)
@@ -363,14 +361,14 @@ static enum readiness prepare_all(struct shard *shard, struct conn *conn, struct
         enum readiness one = prepare_one(shard, conn, asked, i);
         if (one != READY) readiness = one;
     }
-    if (readiness == READY) conn_unstall(conn);
     return readiness;
 }
 
 enum readiness subscribing_prepare(struct shard *shard, struct conn *conn, struct topics_asked *asked)
 {
     enum readiness readiness = prepare_all(shard, conn, asked);
-    if (readiness == READY && shard->settings->shards > 1) return hear_homes(shard, conn, asked);
-    if (readiness == READY_NEVER) conn->hears = false;
+    if (readiness == READY && shard->settings->shards > 1) readiness = hear_homes(shard, conn, asked);
+    if (readiness == READY) conn_unstall(conn);
+    if (readiness != NOT_READY) conn->hears = false;
     return readiness;
 }

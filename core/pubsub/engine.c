@@ -82,18 +82,9 @@ enum link_result engine_delete(struct engine *engine, struct delete_ask *ask, ui
 
 enum link_result engine_query(struct engine *engine, struct query_ask *ask, uint32_t ticket, struct query_reply *reply, struct text *answer)
 {
-    if (ask->kind == QUERY_NAMES) return link_query(&engine->links[ask->shard], ask, ticket, reply, answer);
+    if (ask->kind == QUERY_NAMES || ask->kind == QUERY_NEWS) return link_query(&engine->links[ask->shard], ask, ticket, reply, answer);
     ask->hash = engine_name_hash(engine, ask->topic);
     return link_query(engine_link_of(engine, ask->hash), ask, ticket, reply, answer);
-}
-
-enum link_result engine_hear(struct engine *engine, uint32_t home, uint32_t ticket)
-{
-    struct query_ask nothing = { .kind = QUERY_NEWEST, .topic = SPAN_LITERAL(".") }; /* no topic's name */
-    struct query_reply reply;
-    struct text answer = { 0 };
-    CHECK(!engine->links[home].self);
-    return link_query(&engine->links[home], &nothing, ticket, &reply, &answer);
 }
 
 /* POOL_NONE: *result says why nobody need wait for it. */

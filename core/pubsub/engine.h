@@ -89,10 +89,8 @@ int engine_connect(struct engine *engine, struct wires *wires, const struct engi
  * A quiet publish: see struct publish_ask. Its name and data together: at most what wires_ask_bytes() was asked for. */
 enum link_result engine_publish(struct engine *engine, struct publish_ask *ask, uint32_t ticket, struct publish_reply *reply);
 enum link_result engine_delete(struct engine *engine, struct delete_ask *ask, uint32_t ticket, struct delete_reply *reply);
-/* Likewise; the answer is appended to `answer` where it is LINK_DONE. NAMES are asked of ask->shard. */
+/* Likewise; the answer is appended to `answer` where it is LINK_DONE. NAMES and NEWS are asked of ask->shard. */
 enum link_result engine_query(struct engine *engine, struct query_ask *ask, uint32_t ticket, struct query_reply *reply, struct text *answer);
-/* Asks a home elsewhere for nothing: when hooks.answered brings the reply, what it had told this shard before was heard. */
-enum link_result engine_hear(struct engine *engine, uint32_t home, uint32_t ticket);
 
 /* To be called before engine_subscribe(): sees to it that the topic is known in this shard, wherever its home is.
  *   LINK_DONE     it is, now: engine_subscribe() in this same turn finds it live; always so for topics of this shard
@@ -127,7 +125,7 @@ struct subscribe_ask {
 };
 
 /* Whether a resume would not be taken by what this shard was told of the topic, though it lives elsewhere: who comes from another shard may
- * have read further than that. After engine_hear() of *home it is to be taken as it is. */
+ * have read further than that. After QUERY_NEWS of *home it is to be taken as it is. */
 bool engine_doubts_resume(const struct engine *engine, struct span topic, enum wire_format format, struct span epoch, uint64_t seq, uint32_t *home);
 
 struct subscribe_reply {

@@ -63,6 +63,11 @@ void following_delist(struct engine *engine, uint32_t index)
     subscription_unlink(&engine->locals.subscriptions, ring_of(engine, subscription_at(&engine->locals.subscriptions, index)), index);
 }
 
+static bool resumes(const struct local_topic *known, struct span epoch, uint64_t seq)
+{
+    return local_topic_born(known) && span_equals(epoch, span_of(known->epoch, EPOCH_BYTES)) && seq <= known->ends.last.seq;
+}
+
 /* Where a new subscription begins. known: the local topic by which it is told, in its own format or in JSON. */
 static void set_cursor(struct subscription *subscription, const struct local_topic *local, const struct local_topic *known, const struct subscribe_ask *ask, struct subscribe_reply *reply)
 {
@@ -73,8 +78,7 @@ static void set_cursor(struct subscription *subscription, const struct local_top
     if (ask->newborn) subscription->life = 0; /* of no life yet, so that op:topic comes first, even where this format was told of it before */
     if (ask->newborn || !local_topic_born(known)) return;
 
-    bool same_epoch = ask->resume && (ask->resume_any || span_equals(ask->resume_epoch, span_of(known->epoch, EPOCH_BYTES)));
-    if (same_epoch && ask->resume_seq <= ends->last.seq) {
+    if (ask->resume && (ask->resume_any || resumes(known, ask->resume_epoch, ask->resume_seq))) {
         reply->resumed = true;
         subscription->next_seq = ask->resume_seq + 1;
         subscription->skips = ask->resume_seq < ends->last.seq; /* latest: the newest, if newer */
@@ -233,11 +237,6 @@ static const struct local_topic *known_by(const struct engine *engine, struct sp
     if (format != FORMAT_JSON && !following_is_live(engine, name, hash, format)) format = FORMAT_JSON;
     uint32_t index = locals_find(&engine->locals, name, hash, format);
     return index == POOL_NONE ? NULL : local_topic_at(&engine->locals, index);
-}
-
-static bool resumes(const struct local_topic *known, struct span epoch, uint64_t seq)
-{
-    return local_topic_born(known) && span_equals(epoch, span_of(known->epoch, EPOCH_BYTES)) && seq <= known->ends.last.seq;
 }
 
 bool engine_doubts_resume(const struct engine *engine, struct span topic, enum wire_format format, struct span epoch, uint64_t seq, uint32_t *home)

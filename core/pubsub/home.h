@@ -56,6 +56,7 @@ struct home {
     struct link         *links;  /* to each shard, for telling; shards_count long */
     uint32_t             shard, shards_count; /* this one; all */
     struct topic_list    to_tell[SHARDS_MAX]; /* topics with news for each shard */
+    uint64_t             late; /* a bit for each shard that there was no room to tell all when it was told last */
     struct matches      *matches[SHARDS_MAX]; /* what each shard is being told of the patterns that it began to follow; owned */
     struct topic_list    to_trim; /* appended to since the last trimming */
     uint64_t             on_loan_bytes; /* of segments that were trimmed and wait for shards to give them back */
@@ -79,6 +80,11 @@ bool home_delete(struct home *home, struct span topic, uint64_t hash);
 /* Tells each shard of every topic that has news for it, as far as there is room: once a turn, before the flush. */
 void home_tell(struct home *home);
 void home_tell_shard(struct home *home, uint32_t shard);
+/* Whether that shard has not been told what others have been. */
+static inline bool home_is_late(const struct home *home, uint32_t shard)
+{
+    return home->late >> shard & 1;
+}
 /* Tells one shard of one topic now, if there is news. */
 void home_tell_topic(struct home *home, uint32_t shard, uint32_t topic);
 /* Names that were followed and never published to must not fill limits.topics: a topic goes with its last follower, if it has no

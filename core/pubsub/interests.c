@@ -169,6 +169,7 @@ void home_tell_shard(struct home *home, uint32_t shard)
         struct topic *topic = topic_at(home, index);
         if (!tell(home, topic, index, shard)) {
             counter_add(home->counters, COUNTER_NOTICES_POSTPONED, 1);
+            home->late |= bit_of(shard);
             return;
         }
         if (shard == home->shard) interests_release(home, topic);
@@ -176,6 +177,7 @@ void home_tell_shard(struct home *home, uint32_t shard)
         list->first = topic->interests[shard].tell_next;
         home_forget_if_unborn(home, index);
     }
+    home->late &= ~bit_of(shard);
 }
 
 void home_tell(struct home *home)

@@ -65,16 +65,17 @@ struct delete_reply {
     bool found; /* it had an update */
 };
 
-/* A reading of what homes hold, for HTTP. The answer is JSON text, rendered at home, where the log is. */
+/* A reading of what homes hold. The answer is JSON text for HTTP, rendered at home, where the log is. */
 enum query_kind {
     QUERY_NEWEST,  /* {"topic":…,"epoch":…,"seq":…,"ts":…,"data":…} */
     QUERY_HISTORY, /* {"topic":…,"epoch":…,"updates":[…]}: those after `after_seq`, oldest first, at most `limit` */
     QUERY_NAMES,   /* "A","B",…: names with an update that begin with `prefix`, greater than `after`, at most `limit`, in byte order */
+    QUERY_NEWS,    /* nothing: but what others were told by then the asking shard is told before the reply, or it says that there is `more` */
 };
 
 struct query_ask {
     enum query_kind kind;
-    uint32_t        shard; /* NAMES: whose */
+    uint32_t        shard; /* NAMES, NEWS: whose */
     struct span     topic; /* NEWEST, HISTORY */
     uint64_t        hash;
     uint64_t        after_seq;
@@ -85,8 +86,8 @@ struct query_ask {
 };
 
 struct query_reply {
-    bool        found; /* the topic has an update; NAMES: always */
-    bool        more;  /* NAMES: there are more names than the limit */
+    bool        found; /* the topic has an update; NAMES, NEWS: always */
+    bool        more;  /* NAMES: there are more names than the limit; NEWS: there was no room to tell all */
     bool        busy;  /* there was no memory for the answer: it is empty */
     struct span last;  /* NAMES: the last name given, borrowed for now */
 };

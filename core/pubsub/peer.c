@@ -119,6 +119,7 @@ static void serve_query(struct link *link, const struct ask *ask, struct span na
     struct query_reply reply;
     struct text answer = { 0 };
     home_query(&link->engine->home, &query, &reply, &answer);
+    if (query.kind == QUERY_NEWS) reply.more = home_is_late(&link->engine->home, link->shard); /* replies have slots of their own, and overtake what waits for room */
     if (reply.last.bytes) text_add(&answer, reply.last); /* names move: it travels along */
     struct tell *tell = stage(link, TELL_ANSWERED, 1);
     tell->ticket = ask->ticket;

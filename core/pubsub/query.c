@@ -92,6 +92,7 @@ static void answer_names(struct home *home, const struct query_ask *ask, struct 
 void home_query(struct home *home, const struct query_ask *ask, struct query_reply *reply, struct text *answer)
 {
     *reply = (struct query_reply){ .found = true };
+    if (ask->kind == QUERY_NEWS) return; /* peer.c says whether there are more */
     if (ask->kind == QUERY_NAMES) {
         answer_names(home, ask, reply, answer);
         return;

@@ -37,7 +37,7 @@ uint32_t wires_ask_bytes(uint64_t payload_bytes_max);
 enum ask_kind {
     ASK_PUBLISH, /* a credit; name, data */
     ASK_DELETE,  /* a credit; name */
-    ASK_QUERY,   /* a credit; name, or for QUERY_NAMES prefix and after */
+    ASK_QUERY,   /* a credit; name, or for QUERY_NAMES prefix and after, for QUERY_NEWS none */
     ASK_INTEREST,    /* a credit: TELL_REFUSED, or the credit comes back and a notice follows when there is room; name */
     ASK_HELD,        /* state: the reader holds no segment below held_from */
     ASK_INTEREST_END, /* state: it holds none at all, and wants no more notices */

@@ -133,8 +133,10 @@ static void query_some(struct shards *shards, uint32_t shard, uint32_t topic)
 {
     static const char *const prefixes[] = { "a.", "", "b.y" };
     uint64_t *random = &shards->random;
-    struct query_ask ask = { .kind = (enum query_kind)random_below(random, 3), .bytes_max = 200 + random_below(random, 3000), .limit = 1 + random_below(random, 6) };
-    if (ask.kind == QUERY_NAMES) {
+    struct query_ask ask = { .kind = (enum query_kind)random_below(random, 4), .bytes_max = 200 + random_below(random, 3000), .limit = 1 + random_below(random, 6) };
+    if (ask.kind == QUERY_NEWS) {
+        ask.shard = random_below(random, shards->plan.count);
+    } else if (ask.kind == QUERY_NAMES) {
         ask.shard = random_below(random, shards->plan.count);
         ask.prefix = span_of_string(prefixes[random_below(random, 3)]);
         if (chance(shards, 2)) ask.after = shards_name(shards, topic);

@@ -86,7 +86,7 @@ struct shard_sim {
         uint64_t seq;
     } told[SHARDS_TOPICS_MAX]; /* the newest that any reader of this shard was sent or acked; a birth that it heard of counts as seq 0 */
     uint32_t        rooms, refused, published, deleted, answered, acks; /* how often each was heard */
-    bool            last_found;
+    bool            last_found, last_more;
     char            last_answer[4096];
 };
 

@@ -54,7 +54,8 @@ void shards_judge_answer(struct shard_sim *shard, const struct query_ask *ask, c
     bool right = answer.size < sizeof text;
     snprintf(text, sizeof text, "%.*s", (int)answer.size, answer.size ? answer.bytes : "");
     shards->seen.answers += reply->found;
-    if (ask->kind == QUERY_NAMES) right = right && judge_names(shards, ask, reply, text);
+    if (ask->kind == QUERY_NEWS) right = answer.size == 0;
+    else if (ask->kind == QUERY_NAMES) right = right && judge_names(shards, ask, reply, text);
     else if (!reply->found) right = right && answer.size == 0;
     else {
         right = right && sscanf(text, "{\"topic\":\"%31[^\"]\",\"epoch\":\"%8[^\"]\",%n", name, epoch, &at) == 2 && at > 0 && span_equals(span_of_string(name), ask->topic);

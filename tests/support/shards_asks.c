@@ -142,6 +142,7 @@ static void keep_answer(struct shard_sim *shard, const struct query_ask *ask, co
 {
     shard->answered++;
     shard->last_found = reply->found;
+    shard->last_more = reply->more;
     snprintf(shard->last_answer, sizeof shard->last_answer, "%.*s", (int)answer.size, answer.bytes ? answer.bytes : "");
     shards_judge_answer(shard, ask, reply, answer);
 }

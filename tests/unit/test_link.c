@@ -119,6 +119,42 @@ static void a_resume_beyond_what_its_shard_was_told_is_doubted_until_its_home_is
     shards_free(shards);
 }
 
+/* Replies have slots of their own: one overtook the notices that waited for room, and a resume was still judged by what was told before. */
+static void the_last_of_a_homes_news_comes_before_the_reply_that_says_so(void **state)
+{
+    enum { TOPICS = 4 };
+    struct shards *shards = make(2, 2);
+    const struct engine *engine = &shards->shards[0].engine;
+    struct query_ask news = { .kind = QUERY_NEWS, .shard = 1 };
+    uint32_t reader = shards_open(shards, 0), asked = 0, topics[TOPICS], home;
+    for (uint32_t i = 0; i < TOPICS; i++) {
+        topics[i] = shards_topic_of(shards, 1, i);
+        shards_publish(shards, 1, topics[i], false);
+        shards_subscribe(shards, 0, reader, topics[i], true, true);
+        settle(shards);
+    }
+    for (uint32_t i = 0; i < TOPICS; i++) shards_publish(shards, 1, topics[i], false);
+    shards_tell(shards, 1);
+    do {
+        assert_true(++asked <= TOPICS);
+        assert_int_equal(shards_query(shards, 0, &news), LINK_SENT);
+        shards_tell(shards, 0);
+        shards_receive(shards, 1);
+        shards_tell(shards, 1);
+        shards_receive(shards, 0);
+        assert_int_equal(shards->shards[0].answered, asked);
+        shards_tell(shards, 1); /* the reply had taken the room; who asks again does so a little later */
+        shards_receive(shards, 0);
+    } while (shards->shards[0].last_more);
+    assert_true(asked > 1);
+    for (uint32_t i = 0; i < TOPICS; i++) {
+        struct span epoch = span_of(shards_topic_at_home(shards, topics[i])->epoch, EPOCH_BYTES);
+        assert_false(engine_doubts_resume(engine, shards_name(shards, topics[i]), FORMAT_JSON, epoch, 2, &home));
+    }
+    settle(shards);
+    shards_free(shards);
+}
+
 static void a_hot_topic_is_one_notice_a_turn(void **state)
 {
     struct shards *shards = make(2, 64);
@@ -408,6 +444,7 @@ int main(void)
         cmocka_unit_test(an_update_from_afar_is_acked_and_read_everywhere),
         cmocka_unit_test(the_ack_is_exact_while_updates_are_under_way),
         cmocka_unit_test(a_resume_beyond_what_its_shard_was_told_is_doubted_until_its_home_is_heard),
+        cmocka_unit_test(the_last_of_a_homes_news_comes_before_the_reply_that_says_so),
         cmocka_unit_test(a_hot_topic_is_one_notice_a_turn),
         cmocka_unit_test(a_shard_without_interest_is_told_nothing),
         cmocka_unit_test(loans_come_back_when_the_window_moves_on),
