@@ -231,6 +231,8 @@ static bool read_peer(struct compare *self)
     size_t name_size = strcspn(self->peer, "=");
     if (name_size == 0 || name_size >= sizeof self->peer_name || !strstr(self->peer + name_size, "@PORT@")) return false;
     if (strspn(self->peer, "abcdefghijklmnopqrstuvwxyz0123456789_-") < name_size) return false;
+    for (int k = 0; k < peer_kinds_count; k++)
+        if (strlen(peer_kinds[k].name) == name_size && memcmp(peer_kinds[k].name, self->peer, name_size) == 0) return false; /* both would be one row */
     memcpy(self->peer_name, self->peer, name_size);
     self->peer_kind = (struct peer_kind){ .name = self->peer_name, .title = self->peer_name, .dialect = PEER_WS, .command = self->peer + name_size + 1,
                                           .target = "/sub", .complaint = "error" };
@@ -268,7 +270,7 @@ int compare_main(int argc, char **argv)
     if (read != FLAGS_OK) return read == FLAGS_HELP ? 0 : 2;
     uint64_t growth = self.scenario == CONTEST_SCENARIOS || self.scenario == CONTEST_MEMORY ? self.plan.growth : 0;
     if (self.plan.connections + growth + 64 > machine_files()) return refuse("--connections, and --growth for memory, are more than the limit of open files allows");
-    if (self.peer && !read_peer(&self)) return refuse("--peer takes NAME=COMMAND: a name of a-z, 0-9, _ and -, and a command with @PORT@ in it, such as 'mine=node server.js @PORT@'");
+    if (self.peer && !read_peer(&self)) return refuse("--peer takes NAME=COMMAND: a name of a-z, 0-9, _ and - that no other has, and a command with @PORT@ in it, such as 'mine=node server.js @PORT@'");
     if (self.bytes == 128 || self.bytes == 129) return refuse("--bytes: no frame has 128 or 129");
     self.plan.message_bytes = self.bytes - (self.bytes < 128 ? 2 : 4);
     self.plan.cpu = (int64_t)self.load_cpu;

@@ -95,14 +95,13 @@ static bool fill_in(struct peer *self, const char *from, const char *to)
     return fine;
 }
 
-/* What the shell is to become. The caller's to free; NULL: no memory. */
+/* What the shell is to run. The caller's to free; NULL: no memory. */
 static char *command_of(const struct peer *self)
 {
     char *text = NULL;
     size_t size;
     FILE *out = open_memstream(&text, &size);
     if (!out) return NULL;
-    fputs("exec ", out);
     write_filled_in(self, self->kind->command, out);
     return fclose(out) == 0 ? text : (free(text), NULL);
 }

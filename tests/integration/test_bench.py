@@ -192,12 +192,12 @@ class OwnServers(unittest.TestCase):
                 self.assertGreater(row["last_p50_ms"], 0)
 
     def test_compare_takes_a_server_of_the_user_s_own(self):
-        own = f"own={RINGCAST_BENCH} bare --port @PORT@"
+        own = f"own=cd . && {RINGCAST_BENCH} bare --port @PORT@"
         rows, said = self.undisturbed_delays("--only", "ringcast", "--peer", own)
         self.assertEqual(set(rows), {"ringcast", "own"})
         self.assertGreater(rows["own"]["last_p50_ms"], 0)
         self.assertEqual(said["peer_own"], own.partition("=")[2][:79])
-        for wrong in ("own", "=node @PORT@", "own=node server.js", "Own Server=node @PORT@"):
+        for wrong in ("own", "=node @PORT@", "own=node server.js", "Own Server=node @PORT@", "ws=node @PORT@"):
             with self.subTest(wrong):
                 self.assertIn("--peer takes NAME=COMMAND", say("compare", "--peer", wrong, status=2))
         ended = say("compare", "--only", "nobody", "--peer", "own=sh -c 'echo no port @PORT@ for me; exit 1'", "--scenario", "delay", status=1)
