@@ -82,10 +82,13 @@ class StreamTest(GatewayTest):
     def test_heartbeats_are_comments(self):
         sse = self.stream(query_of(self.topic(), heartbeat_ms=1000))
         sse.read()
-        began = time.monotonic()
+        began, held_up = time.monotonic(), 0
         while sse.heartbeats < 2:
-            self.assertEqual(sse.quiet(0.5), [])
-            self.assertLess(time.monotonic() - began, 2 + PATIENCE)
+            before = time.monotonic()
+            self.assertEqual(sse.quiet(0.25), [])
+            self.fetch("GET", "/healthz")  # who is held up, this test or the gateway, is held up here too
+            held_up += max(0, time.monotonic() - before - 0.3)
+            self.assertLess(time.monotonic() - began - held_up, 2.9, "two a second apart")
         self.assertLessEqual(sse.heartbeats, time.monotonic() - began + 1, "no more than one a second")
 
     def test_a_pattern_covers_what_is_and_what_comes(self):
