@@ -130,7 +130,8 @@ static void accept_failed(struct shard *shard, int error)
 {
     if (error == ECANCELED) return;
     counter_add(&shard->counters, COUNTER_ACCEPT_FAILED, 1);
-    if (error == ENFILE && shard_is_full(shard)) limit_hit(shard, NULL, LIMIT_CONNECTIONS);
+    /* The ring's table may have more slots, for a limit that is raised: ring_limit_files(). */
+    if (error == ENFILE && shard->conns.used >= shard_files_now(shard)) limit_hit(shard, NULL, LIMIT_CONNECTIONS);
     else log_text(&shard->logger, EVENT_ACCEPT_FAILED, "error", strerrorname_np(error));
 }
 

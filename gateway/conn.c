@@ -264,8 +264,7 @@ void conn_on_timer(struct shard *shard, struct conn *conn)
     else if (conn_end_waits(conn)) {
         conn_deadline(shard, conn, shard->settings->deadline_close_ms);
         conn_end_sending(shard, conn);
-    }
-    else if (conn->state == CONN_LINGER && conn->blocked_ms && now_ms - conn->blocked_ms < shard->settings->deadline_write_ms)
+    } else if (conn->state == CONN_LINGER && conn->blocked_ms && now_ms - conn->blocked_ms < shard->settings->deadline_write_ms)
         conn_arm_timer(shard, conn, conn->blocked_ms + shard->settings->deadline_write_ms); /* it still takes its last answer, slowly */
     else conn_join(shard, conn, WHY_DEADLINE);
 }

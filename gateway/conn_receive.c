@@ -77,8 +77,7 @@ void conn_on_recv(struct shard *shard, struct conn *conn, const struct completio
         else if (result == 0 && conn_unsent(conn) > 0 && (conn->state == CONN_HTTP || conn->state == CONN_LINGER)) {
             conn->end_at_rest = true; /* it has asked all, and still reads: its answers go out first */
             conn_linger(shard, conn);
-        }
-        else if (result == 0 && conn_end_waits(conn)) {
+        } else if (result == 0 && conn_end_waits(conn)) {
             conn->end_at_rest = true;
             conn_end_sending(shard, conn);
         } else {

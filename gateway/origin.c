@@ -33,7 +33,7 @@ static struct span as_sent(struct span origin)
 
 static bool is_same_host(struct span origin, struct span host)
 {
-    const char *slashes = memmem(origin.bytes, origin.size, "://", 3);
+    const char *slashes = span_find_string(origin, "://");
     if (!slashes) return false; /* `null` is foreign */
     struct span authority = span_skip(origin, (size_t)(slashes - origin.bytes) + 3);
     const char *port = slashes - origin.bytes == 5 ? ":443" : ":80";

@@ -153,7 +153,7 @@ static bool networks_fit(const char *before, const char *given)
 /* Scheme, host and port alone, as browsers send them: with a path behind, or as `*` or `null`, one would never match, and nobody be told. */
 static bool is_origin(struct span text)
 {
-    const char *slashes = memmem(text.bytes, text.size, "://", 3);
+    const char *slashes = span_find_string(text, "://");
     if (!slashes || slashes == text.bytes) return false;
     struct span authority = span_skip(text, (size_t)(slashes - text.bytes) + 3);
     for (const char *at = text.bytes; at < slashes; at++)

@@ -11,7 +11,7 @@
 
 #include "core/base/text.h"
 
-/* A secret is a text that is never printed. A list is a text with commas; origins are one of http(s)://host:port; networks are one of networks in CIDR form. */
+/* A secret is a text that is never printed. A list is a text with commas; origins are one of scheme://host:port; networks are one of networks in CIDR form. */
 enum setting_kind { KIND_FLAG, KIND_ADDRESS, KIND_TEXT, KIND_LIST, KIND_ORIGINS, KIND_NETWORKS, KIND_SECRET, KIND_COUNT, KIND_BYTES, KIND_TIME, KIND_LOG_LEVEL, KIND_LOG_FORMAT, KIND_PROXY_PROTOCOL };
 
 /* Whether connections from trusted proxies begin with the header of the PROXY protocol. */
@@ -80,7 +80,7 @@ enum { AT_START = 0, UP_TO_START = 1, UP_TO_TWICE = 2, ANY_TIME = 255 };
     X(BYTES, limits_echo_message, "limits.echo-message", "16M", 128, 256 * MIB, ANY_TIME, "a WebSocket message to /v1/echo") \
     X(TIME, deadline_head_ms, "deadline.head-ms", "10s", 10, HOURS, ANY_TIME, "for a request head to be complete") \
     X(TIME, deadline_handshake_ms, "deadline.handshake-ms", "10s", 10, HOURS, ANY_TIME, "for a TLS handshake to be over") \
-    X(TIME, deadline_body_ms, "deadline.body-ms", "1m", 10, HOURS, ANY_TIME, "for a request body to be complete") \
+    X(TIME, deadline_body_ms, "deadline.body-ms", "1m", 10, HOURS, ANY_TIME, "for a request body to be complete, and for one that was refused to be heard out") \
     X(TIME, deadline_auth_ms, "deadline.auth-ms", "10s", 10, HOURS, ANY_TIME, "for a connection to show a key or token, where auth.required") \
     X(TIME, deadline_idle_ms, "deadline.idle-ms", "75s", 10, HOURS, ANY_TIME, "for the next request on a kept connection") \
     X(TIME, deadline_close_ms, "deadline.close-ms", "3s", 10, HOURS, ANY_TIME, "for the peer's part of a closing handshake; an eighth of it lies between a close frame that no answer is read to and the end") \

@@ -38,12 +38,6 @@ uint32_t shard_files_now(const struct shard *shard)
     return most < shard->conns.items_max ? most : shard->conns.items_max;
 }
 
-/* The ring's table may have more slots, for a limit that is raised: ring_limit_files(). */
-bool shard_is_full(const struct shard *shard)
-{
-    return shard->conns.used >= shard_files_now(shard);
-}
-
 uint64_t shard_part_of(const struct settings *settings, uint64_t limit)
 {
     return (limit + settings->shards - 1) / settings->shards;

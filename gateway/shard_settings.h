@@ -14,7 +14,6 @@ uint32_t shard_connections_max(const struct settings *settings, uint32_t files_m
 uint32_t shard_files_now(const struct shard *shard);
 /* limits.connections of the whole gateway, or what the limit of open files leaves of it: all shards have the same. */
 uint64_t shard_connections_allowed(const struct shard *shard);
-bool     shard_is_full(const struct shard *shard);
 /* A shard's part of a limit that is for the whole gateway. */
 uint64_t shard_part_of(const struct settings *settings, uint64_t limit);
 struct engine_settings shard_engine_settings(const struct shard *shard, const uint8_t hash_key[16]);
