@@ -341,6 +341,12 @@ uint64_t clock_mono_us(void)
     return sim.mono_us;
 }
 
+uint64_t clock_mono_ns(void)
+{
+    enum { NS_PER_US = 1000 };
+    return NS_PER_US * sim.mono_us;
+}
+
 uint64_t clock_wall_us(void)
 {
     return SIM_WALL_BEGAN_US + sim.mono_us;
