@@ -108,8 +108,9 @@ void conn_linger(struct shard *shard, struct conn *conn)
     CHECK(conn->state != CONN_OPEN); /* a WebSocket says goodbye first */
     if (conn->reader) ws_reader_free(conn);
     if (conn->exchange) http_exchange_free(conn);
-    uint64_t heard_ms = conn->state == CONN_HTTP ? shard->settings->deadline_body_ms : 0; /* a refused body is heard out, no flood of frames */
-    conn->linger_until_ms = shard_now_ms(shard) + heard_ms;
+    uint64_t now_ms = shard_now_ms(shard);
+    bool heard = conn->state == CONN_HTTP && now_ms < conn->deadline_ms; /* a refused body is heard out; no flood of frames, and nobody whose time was over */
+    conn->linger_until_ms = now_ms + (heard ? shard->settings->deadline_body_ms : 0);
     conn_set_state(conn, CONN_LINGER);
     conn_deadline(shard, conn, shard->settings->deadline_close_ms);
     if (conn->paused) conn_resume_receiving(shard, conn);

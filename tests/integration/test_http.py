@@ -4,7 +4,7 @@ import time
 import unittest
 from urllib.parse import quote
 
-from client import Http, TooLate, chunked, deadline_in, http_request, path_of
+from client import PATIENCE, Http, TooLate, chunked, deadline_in, http_request, path_of
 from gateway import API_KEY, BEARER, KEY, Gateway, GatewayTest
 
 GOOD_NAMES = [
@@ -586,7 +586,7 @@ class DeadlineTest(GatewayTest):
     def test_a_head_that_drips_does_not_outlive_its_deadline(self):
         http = self.http()
         http.send(b"GET /healthz HTTP/1.1\r\nX-Drip: ")
-        deadline = time.monotonic() + 8
+        deadline = time.monotonic() + PATIENCE
         while not http.ended and time.monotonic() < deadline:
             http.send_as_far_as_taken(b"x")
             try:
@@ -594,6 +594,10 @@ class DeadlineTest(GatewayTest):
             except TooLate:
                 pass  # nothing yet: the next drop
         self.assertTrue(http.ended, "a drop now and then does not keep it open")
+        with self.assertRaises(ConnectionError, msg="nor does it afterwards, unseen"):
+            while time.monotonic() < deadline:
+                http.send(b"x")
+                time.sleep(0.05)  # the next drop
 
 
 class WithoutKeyTest(GatewayTest):
