@@ -109,7 +109,7 @@ void conn_linger(struct shard *shard, struct conn *conn)
     if (conn->reader) ws_reader_free(conn);
     if (conn->exchange) http_exchange_free(conn);
     uint64_t now_ms = shard_now_ms(shard);
-    bool heard = conn->state == CONN_HTTP && now_ms < conn->deadline_ms; /* a refused body is heard out; no flood of frames, and nobody whose time was over */
+    bool heard = conn->state == CONN_HTTP && conn->asked && now_ms < conn->deadline_ms; /* a refused body is; no flood of frames, and nobody who was not let in or whose time is over */
     conn->linger_until_ms = now_ms + (heard ? shard->settings->deadline_body_ms : 0);
     conn_set_state(conn, CONN_LINGER);
     conn_deadline(shard, conn, shard->settings->deadline_close_ms);

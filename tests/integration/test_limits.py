@@ -1,4 +1,5 @@
 """Each limit by its name: what is answered, counted and logged when it is reached, and that the others are served all the same."""
+import contextlib
 import json
 import re
 import resource
@@ -334,6 +335,22 @@ class AcceptsTest(unittest.TestCase):
             self.assertGreater(time.monotonic() - start, 1.2, "50 at once and 50 a second: what the backlog gave at once is owed")
             gateway.await_logged('accepting pauses: limits.accepts-per-second" shard=0 limit=50')
             self.assertGreaterEqual(gateway.hits("accepts-per-second"), 1)
+
+
+class OverTest(unittest.TestCase):
+    def test_who_is_told_of_the_limit_of_connections_is_not_heard_out(self):
+        """There are 64 places for them: who dripped in one had it for deadline.body-ms, and health probes waited in the backlog."""
+        with Limited("--limits.connections", "4", "--deadline.close-ms", "500") as gateway, contextlib.ExitStack() as held:
+            for _ in range(4):
+                held.enter_context(Http(gateway.port)).request("GET", "/healthz").response()
+            over = held.enter_context(Http(gateway.port))
+            over.send(b"GET /")
+            self.assertEqual(over.response().status, 503)
+            deadline = time.monotonic() + PATIENCE
+            with self.assertRaises(ConnectionError):
+                while time.monotonic() < deadline:
+                    over.send(b"x")
+                    time.sleep(0.05)  # the next drop
 
 
 class MemoryTest(unittest.TestCase):
