@@ -26,13 +26,6 @@ static char *write_digits(char *out, uint64_t number, size_t count)
     return out + count;
 }
 
-size_t format_digits(uint64_t number, char *out)
-{
-    size_t count = digits_count(number);
-    write_digits(out, number, count);
-    return count;
-}
-
 static size_t json_bytes(const struct update *update)
 {
     return FIXED_BYTES + update->topic.size + digits_count(update->seq) + digits_count(update->ts_us) + update->data.size;

@@ -84,7 +84,4 @@ uint64_t format_ts_read(enum wire_format format, const char *frame, struct span 
 /* Reads an update back out of a frame of FORMAT_JSON; its slices lie in the frame. */
 struct update format_json_read(const char *frame, struct span topic);
 
-/* Writes a number's digits and returns how many; `out` has room for 20. */
-size_t format_digits(uint64_t number, char *out);
-
 #endif

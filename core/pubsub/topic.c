@@ -90,14 +90,6 @@ bool topic_fill(struct topic *topic, struct segment_store *store, const struct w
     return false;
 }
 
-struct update topic_read(const struct topic *topic, uint64_t seq)
-{
-    const struct log *log = &topic->log;
-    CHECK(seq <= log->ends.last.seq);
-    struct mark mark = chain_seek(&log->chain, &log->ends.tail, seq);
-    return format_json_read(chain_bytes(&log->chain, mark.at), topic_name(topic));
-}
-
 struct update topic_newest(const struct topic *topic)
 {
     const struct log *log = &topic->log;

@@ -68,9 +68,7 @@ bool topic_append(struct topic *topic, struct segment_store *store, const struct
  * is empty as before. */
 bool topic_fill(struct topic *topic, struct segment_store *store, const struct window *window, const struct compressor *compressor);
 
-/* Of the main one: reads an update that the window holds, tail.seq <= seq <= last.seq; slices lie in the log, valid until it is trimmed. */
-struct update topic_read(const struct topic *topic, uint64_t seq);
-/* The newest update; there must be one. */
+/* Of the main one: the newest update; there must be one. Slices lie in the log, valid until it is trimmed. */
 struct update topic_newest(const struct topic *topic);
 
 #endif

@@ -83,12 +83,6 @@ bool spsc_publish(struct spsc_tx *tx)
     return true;
 }
 
-uint32_t spsc_room(struct spsc_tx *tx)
-{
-    look_for_room(tx);
-    return tx->slots - (tx->staged - tx->released_seen);
-}
-
 bool spsc_fits(struct spsc_tx *tx, uint32_t count)
 {
     if (tx->slots - (tx->staged - tx->released_seen) >= count) return true;

@@ -71,9 +71,7 @@ bool spsc_stage(struct spsc_tx *tx, const void *item);
 void *spsc_stage_slot(struct spsc_tx *tx);
 /* Shows the consumer all that was staged, with one release store; false: nothing was. */
 bool spsc_publish(struct spsc_tx *tx);
-/* How many items can be staged now; it can only grow until the next stage. */
-uint32_t spsc_room(struct spsc_tx *tx);
-/* Whether `count` items can be staged now; looks at the other side's count only where the one seen last says no. */
+/* Whether `count` items can be staged now, which stays so until the next stage; looks at the other side's count only where the one seen last says no. */
 bool spsc_fits(struct spsc_tx *tx, uint32_t count);
 
 /* Copies the oldest item out; false: empty. Its slot stays occupied until it is released. */

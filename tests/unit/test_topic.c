@@ -46,7 +46,8 @@ static void updates_are_read_back_while_the_window_holds_them(void **state)
         assert_true(span_is(newest.data, data));
         log_trim(&topic.log, &window, 5000 + seq);
         log_release(&topic.log, &store, log_next_number(&topic.log));
-        for (uint64_t old = topic.log.ends.tail.seq; old <= seq; old += 13) assert_int_equal(topic_read(&topic, old).seq, old);
+        for (uint64_t old = topic.log.ends.tail.seq; old <= seq; old += 13)
+            assert_int_equal(format_json_read(chain_bytes(&topic.log.chain, chain_seek(&topic.log.chain, &topic.log.ends.tail, old).at), topic_name(&topic)).seq, old);
         assert_true(seq < 50 || topic.log.ends.tail.seq <= seq - 49);
     }
     end(&topic, &store);

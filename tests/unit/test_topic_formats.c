@@ -52,7 +52,7 @@ static void assert_same(const struct kit *kit, const char *name, enum wire_forma
     if (a->ends.last.seq == 0) return;
     uint64_t from = a->ends.tail.seq > b->ends.tail.seq ? a->ends.tail.seq : b->ends.tail.seq;
     for (uint64_t seq = from; seq <= a->ends.last.seq; seq++) {
-        struct update one = topic_read(main, seq), other = frame_read(format, chain_bytes(&b->chain, chain_seek(&b->chain, &b->ends.tail, seq).at), topic_name(main));
+        struct update one = format_json_read(chain_bytes(&a->chain, chain_seek(&a->chain, &a->ends.tail, seq).at), topic_name(main)), other = frame_read(format, chain_bytes(&b->chain, chain_seek(&b->chain, &b->ends.tail, seq).at), topic_name(main));
         assert_int_equal(one.seq, seq);
         if (format_inflated(format) != FORMAT_RAW) assert_true(other.seq == seq && other.ts_us == one.ts_us);
         assert_true(span_equals(one.data, other.data));
