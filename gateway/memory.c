@@ -44,7 +44,7 @@ static uint32_t find_heaviest(const struct shard *shard, struct conn *heaviest[S
 }
 
 /* Says why where that can be said; who does not take what waits for it can't be told more. */
-static void shed(struct shard *shard, struct conn *conn)
+void memory_shed(struct shard *shard, struct conn *conn)
 {
     bool deaf = conn_out_waiting(conn) > CONN_OUT_MAX || (conn->state != CONN_HTTP && conn->state != CONN_OPEN);
     counter_add(&shard->counters, COUNTER_CLOSED_SHED, 1);
@@ -86,7 +86,7 @@ bool memory_look(struct shard *shard)
     struct conn *heaviest[SHED_AT_ONCE];
     uint64_t low = refused ? 0 : most - most / 8;
     uint32_t count = find_heaviest(shard, heaviest);
-    for (uint32_t i = 0; i < count && shard->clients_bytes >= low; i++) shed(shard, heaviest[i]);
+    for (uint32_t i = 0; i < count && shard->clients_bytes >= low; i++) memory_shed(shard, heaviest[i]);
     shard->shedding = refused || (shard->clients_bytes >= low && count > 0);
     return shard->shedding && count > 0;
 }

@@ -14,6 +14,8 @@ struct conn;
 void memory_weigh(struct shard *shard, struct conn *conn);
 /* It holds nothing any more. */
 void memory_forget(struct shard *shard, struct conn *conn);
+/* Ends this one as one that holds the most, since there is no memory for what it is to be sent. */
+void memory_shed(struct shard *shard, struct conn *conn);
 /* Once a turn: sheds some, where that is due. True: it is, and there may be more to shed. */
 bool memory_look(struct shard *shard);
 

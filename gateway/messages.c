@@ -27,6 +27,15 @@ void message_send(struct shard *shard, struct conn *conn)
     conn_add_message(shard, conn, text_span(&shard->scratch));
 }
 
+bool message_fits(struct shard *shard, struct conn *conn, size_t bytes)
+{
+    enum { AROUND_BYTES = 64 }; /* the end of the message, and what frames it */
+    bool sent = conn->state != CONN_JOINING && format_inflated(conn->subscriber.format) != FORMAT_RAW;
+    if (text_try(&shard->scratch, bytes + AROUND_BYTES) && (!sent || text_try(&conn->out, shard->scratch.size + bytes + AROUND_BYTES))) return true;
+    text_free(&shard->scratch);
+    return false;
+}
+
 void message_hello(struct shard *shard, struct conn *conn)
 {
     message_begin(shard, "hello", SPAN_NONE);

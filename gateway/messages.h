@@ -19,6 +19,10 @@ void message_closing(struct shard *shard, struct conn *conn, const char *reason)
 void message_begin(struct shard *shard, const char *op, struct span id);
 void message_send(struct shard *shard, struct conn *conn);
 
+/* Room for so many bytes more of the message that is being made, and for all of it in what waits to be sent: to be called before they are written where a
+ * message may be large. False: the system has no memory for it; the message is gone, and the caller sheds the connection (memory.h). */
+bool message_fits(struct shard *shard, struct conn *conn, size_t bytes);
+
 /* {"op":"error",…}: line counts from 1, 0 leaves it out. The message is escaped. */
 void message_error(struct shard *shard, struct conn *conn, struct span id, uint32_t line, const char *code, const char *message);
 

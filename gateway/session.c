@@ -8,6 +8,7 @@
 #include "gateway/access.h"
 #include "gateway/conn_parts.h"
 #include "gateway/limits.h"
+#include "gateway/memory.h"
 #include "gateway/messages.h"
 #include "gateway/pending.h"
 #include "gateway/publish.h"
@@ -101,8 +102,27 @@ static bool on_subscribe(struct shard *shard, struct conn *conn, const struct as
     if (fine) readiness = subscribing_prepare(shard, conn, &asked);
     if (readiness == READY && !subscribing_begin(shard, conn, request->id, request->id.bytes != NULL, &asked, &options)) readiness = READY_NEVER;
     if (readiness == READY_NEVER) refuse(shard, conn, asking, asked.code, asked.why);
+    if (asked.untold) memory_shed(shard, conn);
     topics_asked_free(&asked);
     return readiness != NOT_READY;
+}
+
+/* False: there is no memory for it. */
+static bool write_unsubscribed(struct shard *shard, struct conn *conn, struct span id, const struct topics_asked *asked)
+{
+    enum { AROUND_BYTES = 3 };
+    message_begin(shard, "unsubscribed", id);
+    text_add_string(&shard->scratch, ",\"topics\":");
+    for (uint32_t i = 0; i < asked->count; i++) {
+        struct span name = topics_asked_name(shard, &asked->list[i]);
+        if (!message_fits(shard, conn, name.size + AROUND_BYTES)) return false;
+        text_add_string(&shard->scratch, i == 0 ? "[\"" : ",\"");
+        text_add(&shard->scratch, name);
+        text_add_char(&shard->scratch, '"');
+    }
+    text_add_char(&shard->scratch, ']');
+    message_send(shard, conn);
+    return true;
 }
 
 static bool on_unsubscribe(struct shard *shard, struct conn *conn, const struct asking *asking)
@@ -115,21 +135,14 @@ static bool on_unsubscribe(struct shard *shard, struct conn *conn, const struct 
     else if (!topics_asked_add_array(shard, &asked, &request->values[KEY_TOPICS])) refuse(shard, conn, asking, asked.code, asked.why);
     else {
         for (uint32_t i = 0; i < asked.count; i++) subscribing_end(shard, conn, &asked.list[i]);
-        if (request->id.bytes) {
-            message_begin(shard, "unsubscribed", request->id);
-            text_add_string(&shard->scratch, ",\"topics\":");
-            for (uint32_t i = 0; i < asked.count; i++) {
-                text_add_string(&shard->scratch, i == 0 ? "[\"" : ",\"");
-                text_add(&shard->scratch, topics_asked_name(shard, &asked.list[i]));
-                text_add_char(&shard->scratch, '"');
-            }
-            text_add_char(&shard->scratch, ']');
-            message_send(shard, conn);
-        }
+        if (request->id.bytes && !write_unsubscribed(shard, conn, request->id, &asked)) memory_shed(shard, conn);
     }
     topics_asked_free(&asked);
     return true;
 }
+
+/* What stands around the names of one subscription in a list, or in an ack. */
+enum { LISTED_BYTES = 128 };
 
 /* With as many digits as it needs. */
 static void add_real(struct text *text, double real)
@@ -153,20 +166,23 @@ static void add_listed(struct text *text, struct span topic, uint8_t mode, doubl
     add_real(text, max_hz);
 }
 
-static bool on_list(struct shard *shard, struct conn *conn, const struct asking *asking)
+/* False: there is no memory for it. */
+static bool write_list(struct shard *shard, struct conn *conn, struct span id)
 {
     const struct engine *engine = &shard->engine;
     struct text *text = &shard->scratch;
-    message_begin(shard, "subscriptions", asking->request->id);
+    message_begin(shard, "subscriptions", id);
     text_add_string(text, ",\"topics\":[");
     for (uint32_t at = conn->subscriber.patterns_first; at != POOL_NONE;) {
         const struct pattern_subscription *pattern = pool_at(&engine->patterns.subscriptions, at);
+        if (!message_fits(shard, conn, LISTED_BYTES + TOPIC_NAME_BYTES_MAX)) return false;
         add_listed(text, pattern_text(&engine->patterns, at), pattern->mode, pattern->max_hz);
         text_add_char(text, '}');
         at = pattern->sibling_next;
     }
     for (uint32_t at = conn->subscriber.siblings_first; at != POOL_NONE;) {
         const struct subscription *subscription = subscription_at(&engine->locals.subscriptions, at);
+        if (!message_fits(shard, conn, LISTED_BYTES + 2 * TOPIC_NAME_BYTES_MAX)) return false;
         add_listed(text, local_topic_name(local_topic_at(&engine->locals, subscription->local)), subscription->mode, pace_max_hz(engine, at));
         text_print(text, ",\"seq\":%llu", (unsigned long long)(subscription_due_seq(subscription) - 1));
         if (subscription->by != BY_NAME) {
@@ -179,6 +195,12 @@ static bool on_list(struct shard *shard, struct conn *conn, const struct asking 
     }
     text_add_char(text, ']');
     message_send(shard, conn);
+    return true;
+}
+
+static bool on_list(struct shard *shard, struct conn *conn, const struct asking *asking)
+{
+    if (!write_list(shard, conn, asking->request->id)) memory_shed(shard, conn);
     return true;
 }
 
@@ -433,5 +455,6 @@ void session_begin(struct shard *shard, struct conn *conn, const struct session_
         message_error(shard, conn, SPAN_NONE, 0, code, why);
         conn_close(shard, conn, close_code_of(code, asked.passes), why);
     }
+    if (asked.untold) memory_shed(shard, conn);
     topics_asked_free(&asked);
 }

@@ -6,6 +6,7 @@
 #include "gateway/http_answer.h"
 #include "gateway/http_call.h"
 #include "gateway/http_exchange.h"
+#include "gateway/memory.h"
 #include "gateway/messages.h"
 #include "gateway/origin.h"
 #include "gateway/publish.h"
@@ -192,6 +193,7 @@ static void begin(const struct http_call *call, struct topics_asked *asked, cons
     message_hello(shard, conn);
     if (subscribing_begin(shard, conn, SPAN_NONE, true, asked, options)) {
         conn_open(shard, conn, CONN_KIND_STREAM);
+        if (asked->untold) memory_shed(shard, conn);
         return;
     }
     conn->out.size = before; /* nothing of it was said */

@@ -197,14 +197,31 @@ static bool subscribe_all(struct shard *shard, struct conn *conn, struct topics_
     return true;
 }
 
-static void write_ack(struct shard *shard, struct conn *conn, struct span id, const struct topics_asked *asked, const struct subscribed *subscribed)
+/* What stands around a topic's name in an ack, or in op:topic beside a pattern. */
+enum { AROUND_BYTES = 128 };
+
+/* False: there is no memory for it. */
+static bool write_ack(struct shard *shard, struct conn *conn, struct span id, const struct topics_asked *asked, const struct subscribed *subscribed)
 {
     message_begin(shard, "subscribed", id);
     text_add_string(&shard->scratch, ",\"topics\":[");
-    for (uint32_t i = 0; i < asked->count; i++)
-        add_subscribed(&shard->scratch, i == 0, topics_asked_name(shard, &asked->list[i]), &subscribed[i], asked->list[i].pattern);
+    for (uint32_t i = 0; i < asked->count; i++) {
+        struct span name = topics_asked_name(shard, &asked->list[i]);
+        if (!message_fits(shard, conn, name.size + AROUND_BYTES)) return false;
+        add_subscribed(&shard->scratch, i == 0, name, &subscribed[i], asked->list[i].pattern);
+    }
     text_add_char(&shard->scratch, ']');
     message_send(shard, conn);
+    return true;
+}
+
+/* False: there is no memory for it. */
+static bool write_topic(struct shard *shard, struct conn *conn, struct span topic, const struct subscribe_reply *reply, struct span by, bool resume)
+{
+    shard->scratch.size = 0;
+    if (!message_fits(shard, conn, topic.size + by.size + AROUND_BYTES)) return false;
+    message_topic(shard, conn, topic, span_of(reply->epoch, EPOCH_BYTES), reply->seq, by, resume ? reply->resumed : -1);
+    return true;
 }
 
 /* What a pattern covers already, told topic by topic behind the ack. */
@@ -213,6 +230,7 @@ struct covering {
     struct conn               *conn;
     const struct topics_asked *asked;
     struct span                pattern;
+    bool                       told; /* all so far: there was memory for it */
 };
 
 static void find_resume(void *context, struct subscribe_ask *ask)
@@ -224,16 +242,20 @@ static void find_resume(void *context, struct subscribe_ask *ask)
 static void tell_covered(void *context, const struct subscribe_ask *ask, const struct subscribe_reply *reply)
 {
     struct covering *covering = context;
-    message_topic(covering->shard, covering->conn, ask->topic, span_of(reply->epoch, EPOCH_BYTES), reply->seq, covering->pattern, ask->resume ? reply->resumed : -1);
+    covering->told = covering->told && write_topic(covering->shard, covering->conn, ask->topic, reply, covering->pattern, ask->resume);
 }
 
-static void cover(struct shard *shard, struct conn *conn, const struct topics_asked *asked)
+/* False: there is no memory for what was to be told. */
+static bool cover(struct shard *shard, struct conn *conn, const struct topics_asked *asked)
 {
+    bool told = true;
     for (uint32_t i = asked->count; i-- > 0;) { /* the last one rules, and is told as "by" */
         if (!asked->list[i].pattern) continue;
-        struct covering covering = { shard, conn, asked, topics_asked_name(shard, &asked->list[i]) };
+        struct covering covering = { shard, conn, asked, topics_asked_name(shard, &asked->list[i]), told };
         engine_cover(&shard->engine, conn_index(shard, conn), covering.pattern, &(struct pattern_cover){ &covering, find_resume, tell_covered });
+        told = covering.told;
     }
+    return told;
 }
 
 bool subscribing_begin(struct shard *shard, struct conn *conn, struct span id, bool ack, struct topics_asked *asked, const struct subscribe_options *options)
@@ -241,13 +263,13 @@ bool subscribing_begin(struct shard *shard, struct conn *conn, struct span id, b
     if (!within_limits(shard, conn, asked)) return false;
     struct subscribed *subscribed = reserve_zeroed(asked->count, sizeof *subscribed);
     bool done = subscribe_all(shard, conn, asked, options, subscribed);
-    if (done && ack) write_ack(shard, conn, id, asked, subscribed);
+    bool told = !done || !ack || write_ack(shard, conn, id, asked, subscribed);
     /* Without an ack the epoch of what is new is told before its first update; unborn topics are announced at their birth. */
-    for (uint32_t i = 0; done && !ack && i < asked->count; i++)
+    for (uint32_t i = 0; done && told && !ack && i < asked->count; i++)
         if (subscribed[i].reply.born && subscribed[i].made)
-            message_topic(shard, conn, topics_asked_name(shard, &asked->list[i]), span_of(subscribed[i].reply.epoch, EPOCH_BYTES), subscribed[i].reply.seq, SPAN_NONE,
-                          subscribed[i].resume ? subscribed[i].reply.resumed : -1);
-    if (done) cover(shard, conn, asked);
+            told = write_topic(shard, conn, topics_asked_name(shard, &asked->list[i]), &subscribed[i].reply, SPAN_NONE, subscribed[i].resume);
+    if (done && told) told = cover(shard, conn, asked);
+    asked->untold = !told;
     free(subscribed);
     return done;
 }

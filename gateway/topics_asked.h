@@ -33,6 +33,7 @@ struct topics_asked {
     bool                 resume_rest; /* of topics without a point nothing was there yet: all that is held of them is wanted */
     const char         *code; /* of the fault: bad_topic, bad_request, too_many_topics, busy */
     bool                 passes; /* what refuses it may pass by itself: it is worth another try as it is */
+    bool                untold; /* the system had no memory for what the subscriber is to be told: it is shed (memory.h) */
     char                why[256];
 };
 

@@ -9,7 +9,7 @@ import threading
 import time
 import unittest
 
-from client import BINARY, CONTINUATION, PATIENCE, PING, TEXT, Ended, Http, Refused, Tcp, TooLate, Ws, deflated, frame, handshake, http_request, path_of
+from client import BINARY, CONTINUATION, PATIENCE, PING, TEXT, Closed, Ended, Http, Refused, Tcp, TooLate, Ws, deflated, frame, handshake, http_request, path_of
 from gateway import API_KEY, KEY, Gateway, GatewayTest
 
 ADMIN = "limits-admin-key-51c07be2a99d"
@@ -200,6 +200,36 @@ class LargeAnswerTest(unittest.TestCase):
                         self.assertLess(time.monotonic(), deadline)
                         time.sleep(0.01)
                     self.assertGreater(served, size)
+
+
+@unittest.skipIf(PATIENCE > 10, "a sanitizer needs more address space than a process may be given")
+class LargeMessageTest(unittest.TestCase):
+    """A list of 10,000 subscriptions ended the process where the system refused memory for it; so might what a pattern covers."""
+    names = [f"large.{'x' * 90}{n}" for n in range(10000)]
+
+    def test_who_is_to_be_told_what_there_is_no_memory_for_is_shed_and_the_gateway_lives(self):
+        requests = [{"op": "list", "id": 1}, {"op": "subscribe", "id": 1, "topics": ["large.*"]}]
+        for shards in "1", "3":
+            for request in requests:
+                with self.subTest(shards=shards, request=str(request)[:40]), Gateway("--shards", shards) as gateway, Ws(gateway.port) as ws:
+                    ws.read()
+                    gateway.publish_many([(name, "1") for name in self.names])
+                    with Ws(gateway.port) as other:  # what is followed, and lingers, takes no more memory in the one that is shed
+                        other.read()
+                        for at in range(0, 10000, 5000):
+                            for client in (ws, other) if request["op"] == "list" else (other,):
+                                self.assertEqual(client.ask("subscribe", topics=self.names[at:at + 5000], snapshot=False)["op"], "subscribed")
+                        LargeAnswerTest.bound(gateway, 0)
+                        ws.send_json(request)
+                        try:
+                            while ws.read().get("id") != 1:
+                                pass
+                        except Closed as closed:
+                            self.assertEqual(closed.code, 1013)
+                        except Ended:
+                            pass
+                        LargeAnswerTest.bound(gateway, None)
+                        self.assertEqual(other.ask("ping")["op"], "pong")
 
 
 class QueryTest(unittest.TestCase):
