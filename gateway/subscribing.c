@@ -342,6 +342,13 @@ static bool names_fit(struct shard *shard, const struct conn *conn, struct topic
     return true;
 }
 
+static enum resume_news news_of(struct shard *shard, const struct conn *conn, const struct topics_asked *asked, uint32_t i, struct span *topic, uint32_t *home)
+{
+    struct span epoch;
+    topics_asked_point(shard, asked, i, topic, &epoch);
+    return engine_resume_news(&shard->engine, *topic, conn->subscriber.format, epoch, asked->points[i].seq, home);
+}
+
 /* A resume is judged by what this shard was told, and it may be told later than the shard by which the client read, of which it then knows more:
  * before it is refused, its topic's home is heard. Where there is no room to ask one, or for all that it has to tell, all are asked anew a little later. */
 static enum readiness hear_homes(struct shard *shard, struct conn *conn, struct topics_asked *asked)
@@ -350,10 +357,9 @@ static enum readiness hear_homes(struct shard *shard, struct conn *conn, struct 
     enum readiness readiness = READY;
     if (conn->hears && !conn->behind) return READY;
     for (uint32_t i = 0; i < asked->points_count && readiness != READY_NEVER && !conn->stalled; i++) {
-        struct span topic, epoch;
+        struct span topic;
         uint32_t home;
-        topics_asked_point(shard, asked, i, &topic, &epoch);
-        if (!engine_doubts_resume(&shard->engine, topic, conn->subscriber.format, epoch, asked->points[i].seq, &home) || heard[home]) continue;
+        if (news_of(shard, conn, asked, i, &topic, &home) != RESUME_DOUBTED || heard[home]) continue;
         heard[home] = true;
         struct query_ask news = { .kind = QUERY_NEWS, .shard = home };
         struct query_reply reply;
@@ -365,6 +371,23 @@ static enum readiness hear_homes(struct shard *shard, struct conn *conn, struct 
     conn->hears = readiness == NOT_READY && !conn->stalled;
     conn->behind = false;
     return readiness;
+}
+
+/* A topic that patterns alone cover, whose birth was told: what it has comes behind that. */
+static enum readiness await_born(struct shard *shard, struct conn *conn, struct topics_asked *asked)
+{
+    enum readiness readiness = READY;
+    for (uint32_t i = 0; i < asked->points_count && conn->awaits < ASKS_OF_CONN_MAX && !conn->stalled; i++) {
+        struct span topic;
+        uint32_t home;
+        if (news_of(shard, conn, asked, i, &topic, &home) != RESUME_AWAITS) continue;
+        uint32_t ticket = pending_make(shard, conn, PENDING_LIVE, 0);
+        enum link_result result = ticket == TICKET_NONE ? LINK_FULL : engine_prepare(&shard->engine, topic, conn->subscriber.format, ticket);
+        if (result == LINK_REFUSED) result = LINK_DONE; /* a pattern leaves out what there is no room for */
+        readiness = after_asking(shard, conn, asked, topic, ticket, result);
+        if (readiness == READY_NEVER) return readiness;
+    }
+    return conn->awaits > 0 ? NOT_READY : readiness;
 }
 
 static enum readiness prepare_all(struct shard *shard, struct conn *conn, struct topics_asked *asked)
@@ -390,6 +413,7 @@ enum readiness subscribing_prepare(struct shard *shard, struct conn *conn, struc
 {
     enum readiness readiness = prepare_all(shard, conn, asked);
     if (readiness == READY && shard->settings->shards > 1) readiness = hear_homes(shard, conn, asked);
+    if (readiness == READY && shard->settings->shards > 1 && asked->patterns_count > 0) readiness = await_born(shard, conn, asked);
     if (readiness == READY) conn_unstall(conn);
     if (readiness != NOT_READY) conn->hears = false;
     return readiness;

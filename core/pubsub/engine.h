@@ -124,9 +124,14 @@ struct subscribe_ask {
     bool        newborn;     /* a pattern's: its birth is being told; it begins with its first update, whatever is known of it here */
 };
 
-/* Whether a resume would not be taken by what this shard was told of the topic, though it lives elsewhere: who comes from another shard may
- * have read further than that. After QUERY_NEWS of *home it is to be taken as it is. */
-bool engine_doubts_resume(const struct engine *engine, struct span topic, enum wire_format format, struct span epoch, uint64_t seq, uint32_t *home);
+/* How a resume stands by what this shard was told of a topic that lives elsewhere: who comes from another shard may have read further, or of a topic
+ * of whose birth nothing was heard here. */
+enum resume_news {
+    RESUME_TOLD,    /* it would be taken, or the topic is ours */
+    RESUME_DOUBTED, /* it would not be taken, or the topic is not known: after QUERY_NEWS of *home it is to be taken as it is, where it does not await */
+    RESUME_AWAITS,  /* what there is of the topic was asked for: engine_prepare() waits for it */
+};
+enum resume_news engine_resume_news(const struct engine *engine, struct span topic, enum wire_format format, struct span epoch, uint64_t seq, uint32_t *home);
 
 struct subscribe_reply {
     bool     born;  /* epoch and seq count */

@@ -239,13 +239,15 @@ static const struct local_topic *known_by(const struct engine *engine, struct sp
     return index == POOL_NONE ? NULL : local_topic_at(&engine->locals, index);
 }
 
-bool engine_doubts_resume(const struct engine *engine, struct span topic, enum wire_format format, struct span epoch, uint64_t seq, uint32_t *home)
+enum resume_news engine_resume_news(const struct engine *engine, struct span topic, enum wire_format format, struct span epoch, uint64_t seq, uint32_t *home)
 {
     uint64_t hash = engine_name_hash(engine, topic);
     *home = engine_home_of(engine, hash);
-    if (*home == engine->settings.shard) return false;
+    if (*home == engine->settings.shard) return RESUME_TOLD;
     const struct local_topic *known = known_by(engine, topic, hash, format);
-    return known && !resumes(known, epoch, seq);
+    if (!known) return RESUME_DOUBTED;
+    if (known->state == LOCAL_WANTED || known->state == LOCAL_ASKED) return RESUME_AWAITS;
+    return resumes(known, epoch, seq) ? RESUME_TOLD : RESUME_DOUBTED;
 }
 
 /* The local topic in the subscriber's format. *known: by which it is told. */

@@ -103,18 +103,18 @@ static void a_resume_beyond_what_its_shard_was_told_is_doubted_until_its_home_is
     shards_subscribe(shards, 2, slow, topic, true, true);
     settle(shards);
     struct span epoch = span_of(shards_topic_at_home(shards, topic)->epoch, EPOCH_BYTES);
-    assert_false(engine_doubts_resume(engine, name, FORMAT_JSON, epoch, 1, &home));
+    assert_int_equal(engine_resume_news(engine, name, FORMAT_JSON, epoch, 1, &home), RESUME_TOLD);
     for (int i = 0; i < 4; i++) shards_publish(shards, 1, topic, false);
     shards_turn(shards, 1);
     shards_turn(shards, 0);
     assert_int_equal(seen_by(shards, 0, fast, topic)->seq, 5);
-    assert_true(engine_doubts_resume(engine, name, FORMAT_JSON, epoch, 5, &home));
+    assert_int_equal(engine_resume_news(engine, name, FORMAT_JSON, epoch, 5, &home), RESUME_DOUBTED);
     assert_int_equal(home, 1);
     shards_receive(shards, 2);
-    assert_false(engine_doubts_resume(engine, name, FORMAT_JSON, epoch, 5, &home));
-    assert_true(engine_doubts_resume(engine, name, FORMAT_JSON, epoch, 6, &home));
-    assert_true(engine_doubts_resume(engine, name, FORMAT_JSON, SPAN_LITERAL("another1"), 1, &home));
-    assert_false(engine_doubts_resume(&shards->shards[1].engine, name, FORMAT_JSON, epoch, 6, &home)); /* it knows */
+    assert_int_equal(engine_resume_news(engine, name, FORMAT_JSON, epoch, 5, &home), RESUME_TOLD);
+    assert_int_equal(engine_resume_news(engine, name, FORMAT_JSON, epoch, 6, &home), RESUME_DOUBTED);
+    assert_int_equal(engine_resume_news(engine, name, FORMAT_JSON, SPAN_LITERAL("another1"), 1, &home), RESUME_DOUBTED);
+    assert_int_equal(engine_resume_news(&shards->shards[1].engine, name, FORMAT_JSON, epoch, 6, &home), RESUME_TOLD); /* it knows */
     settle(shards);
     shards_free(shards);
 }
@@ -149,7 +149,7 @@ static void the_last_of_a_homes_news_comes_before_the_reply_that_says_so(void **
     assert_true(asked > 1);
     for (uint32_t i = 0; i < TOPICS; i++) {
         struct span epoch = span_of(shards_topic_at_home(shards, topics[i])->epoch, EPOCH_BYTES);
-        assert_false(engine_doubts_resume(engine, shards_name(shards, topics[i]), FORMAT_JSON, epoch, 2, &home));
+        assert_int_equal(engine_resume_news(engine, shards_name(shards, topics[i]), FORMAT_JSON, epoch, 2, &home), RESUME_TOLD);
     }
     settle(shards);
     shards_free(shards);

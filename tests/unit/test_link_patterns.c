@@ -120,6 +120,29 @@ static void a_birth_between_is_covered_once(void **state)
     }
 }
 
+/* A client that came from a faster shard was told nothing of its resume, and got again from the first on what it had read. */
+static void a_resume_of_a_topic_whose_birth_was_not_told_yet_waits_for_what_it_has(void **state)
+{
+    struct shards *shards = make(3, 16);
+    uint32_t topic = shards_topic_of(shards, 1, 0), fast = shards_open(shards, 0), slow = shards_open(shards, 2), home = 0;
+    struct span name = shards_name(shards, topic);
+    const struct engine *engine = &shards->shards[2].engine;
+    shards_subscribe_pattern(shards, 0, fast, ">", true, true);
+    shards_subscribe_pattern(shards, 2, slow, ">", true, true);
+    settle(shards);
+    for (int i = 0; i < 3; i++) shards_publish(shards, 1, topic, false);
+    struct span epoch = span_of(shards_topic_at_home(shards, topic)->epoch, EPOCH_BYTES);
+    for (int i = 0; i < 4; i++) shards_turn(shards, 1), shards_turn(shards, 0);
+    assert_int_equal(seen_by(shards, 0, fast, topic)->seq, 3);
+    assert_int_equal(engine_resume_news(engine, name, FORMAT_JSON, epoch, 3, &home), RESUME_DOUBTED);
+    assert_int_equal(home, 1);
+    shards_receive(shards, 2);
+    assert_int_equal(engine_resume_news(engine, name, FORMAT_JSON, epoch, 3, &home), RESUME_AWAITS);
+    settle(shards);
+    assert_int_equal(engine_resume_news(engine, name, FORMAT_JSON, epoch, 3, &home), RESUME_TOLD);
+    shards_free(shards);
+}
+
 static void a_pattern_that_comes_back_while_it_is_let_go_keeps_all(void **state)
 {
     struct shards *shards = make(3, 4);
@@ -194,6 +217,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_pattern_covers_topics_of_all_shards_now_and_later),
         cmocka_unit_test(a_birth_between_is_covered_once),
+        cmocka_unit_test(a_resume_of_a_topic_whose_birth_was_not_told_yet_waits_for_what_it_has),
         cmocka_unit_test(a_pattern_that_comes_back_while_it_is_let_go_keeps_all),
         cmocka_unit_test(a_pattern_refused_as_it_comes_back_is_not_refused_for_ever),
         cmocka_unit_test(a_topic_that_is_being_let_go_is_kept_for_a_pattern_that_covers_it),
