@@ -66,6 +66,7 @@ struct added {
     uint64_t                   looked;  /* at topics that its patterns cover */
     struct text                names;   /* of those that earlier patterns brought: of each its size in a byte, then its bytes */
     struct table               by_name; /* where they begin */
+    bool                       cut;     /* there was no memory to note one */
 };
 
 /* What several patterns cover counts once, and is looked at for each: a request whose patterns cover the same again and again is refused. */
@@ -87,7 +88,8 @@ static bool noted(struct added *added, struct span topic)
     uint32_t hash = (uint32_t)siphash(added->shard->engine.settings.hash_key, topic);
     for (uint32_t at = table_first(&added->by_name, hash); at != TABLE_NONE; at = table_following(&added->by_name, hash, at))
         if (span_equals(noted_at(added, added->by_name.slots[at].index), topic)) return true;
-    CHECK(table_insert(&added->by_name, hash, (uint32_t)added->names.size) == 0);
+    added->cut = !text_try(&added->names, topic.size + 1) || table_insert(&added->by_name, hash, (uint32_t)added->names.size) != 0;
+    if (added->cut) return false;
     text_add_char(&added->names, (char)(uint8_t)topic.size);
     text_add(&added->names, topic);
     return false;
@@ -100,7 +102,7 @@ static bool count_added(void *context, struct span topic)
     bool counted = engine_follows(&added->shard->engine, conn_index(added->shard, added->conn), topic) || topics_asked_names(added->shard, added->asked, topic) || noted(added, topic);
     added->count += !counted;
     added->looked++;
-    return added->count <= added->shard->settings->limits_subscriptions && !looks_too_often(added);
+    return added->count <= added->shard->settings->limits_subscriptions && !looks_too_often(added) && !added->cut;
 }
 
 static bool count_all(struct shard *shard, struct conn *conn, struct topics_asked *asked, struct added *added)
@@ -116,6 +118,7 @@ static bool count_all(struct shard *shard, struct conn *conn, struct topics_aske
         } else {
             added->count += !engine_follows(&shard->engine, conn_index(shard, conn), name);
         }
+        if (added->cut) return refuse_for_now(shard, asked, i, NO_ROOM_WHY);
         if (all && added->count <= shard->settings->limits_subscriptions && !looks_too_often(added)) continue;
         const char *why = limit_hit(shard, conn, LIMIT_SUBSCRIPTIONS);
         if (added->count <= shard->settings->limits_subscriptions && looks_too_often(added)) return refuse(shard, asked, i, "the patterns of this request cover the same topics too often");

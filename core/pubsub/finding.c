@@ -74,7 +74,7 @@ static bool is_stale(const struct finding *finding)
 
 static bool add(struct engine *engine, struct finding *finding, struct span name)
 {
-    if (engine->patterns.found_bytes + name.size + 1 > FINDING_BYTES_MAX) return false;
+    if (engine->patterns.found_bytes + name.size + 1 > FINDING_BYTES_MAX || !text_try(&finding->names, name.size + 1)) return false;
     text_add_char(&finding->names, (char)(uint8_t)name.size);
     text_add(&finding->names, name);
     finding->count++;
