@@ -32,7 +32,9 @@ class FallBackTest(unittest.TestCase):
                 self.assertEqual(made.returncode, 0, made.stderr)
                 self.assertIn(why, made.stderr)
                 with open(os.path.join(folder, "deps", "tls.mk"), encoding="utf-8") as file:
-                    self.assertIn("TLS_LIBS := -lwolfssl\n", file.read())
+                    name, libraries = file.read().splitlines()[:2]
+                self.assertEqual(libraries, "TLS_LIBS := -lwolfssl")
+                self.assertNotRegex(name, "['\"]", "it stands between quotes of the shell's and of C's")
                 self.assertFalse(os.path.exists(os.path.join(folder, "deps", "work")))
 
 
