@@ -101,7 +101,7 @@ void http_upgrade(const struct http_call *call, enum conn_kind kind)
 
     struct span token = offers.token.bytes ? offers.token : values[7];
     const char *why;
-    if (!conn->credential && token.bytes && !access_show(shard, conn, token, &why)) query.token_fault = why;
+    if (!query.fault && !conn->credential && token.bytes && !access_show(shard, conn, token, &why)) query.token_fault = why;
     if (!token.bytes) access_show_certificate(shard, conn); /* where the headers showed nothing either */
     if (kind == CONN_KIND_SESSION && !session_prepare(shard, conn, &query)) {
         http_expect_again(conn, call->head);

@@ -47,6 +47,15 @@ static int fail(char *why)
     return 1;
 }
 
+/* What a start warns of in its log. */
+static void warn_of_variable(void *context, const char *variable, const char *nearest)
+{
+    char why[512];
+    (void)context;
+    snprintf(why, sizeof why, "warning: the variable %s names no setting%s%s", variable, nearest ? "; the nearest is " : "", nearest ? nearest : "");
+    fail(why);
+}
+
 static int check(int argc, char **argv)
 {
     static struct configuration configuration;
@@ -66,6 +75,7 @@ static int check(int argc, char **argv)
     if (!certificates_check(&configuration.settings, why, sizeof why)) return fail(why);
     configuration_write(&configuration, &text);
     print(&text);
+    variables_unknown(NULL, warn_of_variable);
     return 0;
 }
 

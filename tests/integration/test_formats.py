@@ -158,7 +158,7 @@ class FormatsTest(GatewayTest):
         self.assertGreater(jumps, 0, "12 MB fit neither in the window nor in a socket")
 
     def test_why_raw_is_closed_stands_in_the_reason(self):
-        for query, code, words in (("topics=a..b", 4400, "a..b"), ("topics=a&mode=fast", 4400, "mode"), ("topics=a&token=wrong", 4401, "not right"), ("topics=a&topics=b", 4400, "twice")):
+        for query, code, words in (("topics=a..b", 4400, "a..b"), ("topics=a&mode=fast", 4400, "mode"), ("topics=a&token=wrong", 4401, "not right"), ("topics=a&topics=b", 4400, "twice"), ("token=wrong&token=wrong", 4400, "twice")):
             with self.subTest(query):
                 ws = self.raw(query)
                 self.assertEqual(ws.expect_close(code), [], "nothing but the close")

@@ -181,6 +181,9 @@ class FileTest(unittest.TestCase):
             line, = gateway.await_logged("names no setting")
             self.assertIn("variable=RINGCAST_LIMITS_PAYLAOD nearest=RINGCAST_LIMITS_PAYLOAD", line)
             self.assertNotIn("secret", gateway.logged())
+        status, told, said = run("check", RINGCAST_LIMITS_PAYLAOD="secret", RINGCAST_SERVICE_HOST="10.0.0.1")
+        self.assertEqual((status, told), run("check")[:2], "it is no setting")
+        self.assertEqual(said, "ringcast: warning: the variable RINGCAST_LIMITS_PAYLAOD names no setting; the nearest is RINGCAST_LIMITS_PAYLOAD\n")
 
 
 if __name__ == "__main__":
