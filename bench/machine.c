@@ -102,19 +102,10 @@ struct machine_memory machine_memory(int64_t pid)
 
 int64_t machine_process_ns(int64_t pid)
 {
-    char path[64], line[1024];
-    snprintf(path, sizeof path, "/proc/%lld/stat", (long long)pid);
-    FILE *file = fopen(path, "re");
-    if (!file) return -1;
-    size_t size = fread(line, 1, sizeof line - 1, file);
-    fclose(file);
-    line[size] = 0;
-    const char *after_name = strrchr(line, ')'); /* the name may hold anything */
-    long long user, system;
-    if (!after_name ||
-        sscanf(after_name + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lld %lld", &user, &system) != 2)
-        return -1;
-    return (user + system) * (1000000000 / sysconf(_SC_CLK_TCK));
+    clockid_t clock;
+    struct timespec used;
+    if (clock_getcpuclockid((pid_t)pid, &clock) != 0 || clock_gettime(clock, &used) != 0) return -1;
+    return (int64_t)used.tv_sec * 1000000000 + used.tv_nsec;
 }
 
 int64_t machine_socket_bytes(void)

@@ -90,7 +90,8 @@ static bool run_gateway(struct pair *self, enum variant variant, const struct ou
     char *said = said_by(argv, &status);
     bool has = said_real(said, "delivered_per_s", &found[DELIVERED]) && said_real(said, "frames_per_send", &found[FRAMES]) &&
                said_real(said, "ranges_per_send", &found[RANGES]) &&
-               said_real(said, "delivered_per_busy_s", &found[PER_BUSY_S]) && said_real(said, "sends_per_process_s", &sends_per_process_s);
+               said_real(said, "delivered_per_busy_s", &found[PER_BUSY_S]);
+    said_real(said, "sends_per_process_s", &sends_per_process_s); /* absent where it was given none */
     *per_process_s = sends_per_process_s * found[FRAMES];
     said_warning(said, warning, sizeof warning);
     free(said);
@@ -145,7 +146,7 @@ static bool run_variant(struct pair *self, enum variant variant)
             counts = found[FLOOR] > 0;
         } else fine = fine && run_floor(self, frames, &found[FLOOR], &floor_per_process_s, &counts);
         if (!fine) break;
-        counts = counts && found[PER_BUSY_S] > 0; /* its idle time is told by turns: a run may end before one that says how long it slept */
+        counts = counts && found[PER_BUSY_S] > 0 && per_process_s > 0 && floor_per_process_s > 0; /* its idle time is told by turns: a run may end before one that says how long it slept */
         found[RATIO] = found[PER_BUSY_S] / found[FLOOR];
         found[PROCESS_RATIO] = per_process_s / floor_per_process_s;
         found[WALL_RATIO] = found[DELIVERED] / (variant == TLS ? plain_per_s : found[FLOOR]);
