@@ -137,8 +137,11 @@ class TracedFanout(unittest.TestCase):
             for before, after in (("p50", "p90"), ("p90", "p99"), ("p99", "max")):
                 self.assertLessEqual(row[f"{before}_us"], row[f"{after}_us"], row)
                 self.assertLessEqual(row[f"sent_{before}_us"], row[f"sent_{after}_us"], row)
-            if row["name"] != "last client has it":  # which may have it before the gateway hears that the kernel has
-                self.assertGreaterEqual(row["p50_us"], 0, row)
+            if row["name"] == "last client has it":  # maybe before the gateway hears that the kernel has it
+                continue
+            if row["name"] == "first client has it" and shards != "1":  # maybe of a shard that sent earlier than the one whose way is told
+                continue
+            self.assertGreaterEqual(row["p50_us"], 0, row)
         return names
 
     def test_of_one_shard(self):
