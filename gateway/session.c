@@ -301,6 +301,7 @@ static bool serve_measured(struct shard *shard, struct conn *conn, const struct 
         limit_request_back(shard, conn, count);
         return false;
     }
+    conn->hears = false; /* it was for this request, which may have been refused before it came to it again */
     return true;
 }
 
