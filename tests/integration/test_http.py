@@ -630,10 +630,10 @@ class LimitsTest(unittest.TestCase):
 
     def test_a_client_that_sends_all_before_it_reads_meets_no_broken_pipe(self):
         """A refused body is thrown away at 16 MB/s: of this one more than deadline.close-ms is long in each."""
-        with Gateway("--deadline.close-ms", "300") as gateway:
+        with Gateway("--deadline.close-ms", "1500") as gateway:
             for path in ("/v1/publish", "/v1/topics/x"):
                 with self.subTest(path), Http(gateway.port) as http:
-                    http.send(http_request(gateway.port, "POST", path, [API_KEY], b"\n" * (24 << 20)))
+                    http.send(http_request(gateway.port, "POST", path, [API_KEY], b"\n" * (48 << 20)))
                     self.assertEqual(http.response().status, 413)
 
 
