@@ -108,7 +108,7 @@ class Runs:
         found = []
         for count in self.sizes.idles:
             with Gateway(self.gateway, self.server_cpu) as gateway:
-                found.append(self.say("idle", "--url", f"ws://127.0.0.1:{gateway.port}", "--key", KEY, "--pid", gateway.process.pid, "--cpu", self.load_cpu,
+                found.append(self.say("idle", "--url", f"ws://127.0.0.1:{gateway.port}", "--pid", gateway.process.pid, "--cpu", self.load_cpu,
                                       "--connections", count, "--seconds", self.sizes.seconds))
         return found
 
