@@ -142,8 +142,8 @@ class ReloadTest(unittest.TestCase):
         self.stop(gateway)
 
     def test_far_more_connections_than_the_limit_wait_for_their_answer(self):
-        gateway = self.start("[limits]\nconnections = 100\n[deadline]\nclose-ms = 200ms\n", "--shards", "1")
-        self.reload(gateway, "[limits]\nconnections = 3\n[deadline]\nclose-ms = 200ms\n")  # there is room for more than is to be held
+        gateway = self.start("[limits]\nconnections = 100\n[deadline]\nclose-ms = 1500ms\n", "--shards", "1")
+        self.reload(gateway, "[limits]\nconnections = 3\n[deadline]\nclose-ms = 1500ms\n")  # there is room for more than is to be held
         clients = [Http(gateway.port) for _ in range(150)]
         for http in clients:
             self.addCleanup(http.close)
