@@ -82,7 +82,7 @@ static bool add(struct engine *engine, struct finding *finding, struct span name
     return true;
 }
 
-/* Looks at some names more of this stage; false: at no more for now. */
+/* Looks at some names more of this stage; false: at no more of them in this turn. */
 static bool go_on(struct engine *engine, uint32_t index, uint32_t *looks)
 {
     struct finding *finding = pattern_at(&engine->patterns, index)->finding;
